@@ -1,0 +1,1 @@
+"""dispatcher: newsletters, sent only to those who agreed."""

@@ -1,0 +1,5 @@
+"""`python -m dispatcher` is the command `dispatcher`."""
+
+from dispatcher.cli.main import main
+
+main()

@@ -1,0 +1,114 @@
+"""The Celery app and `nudge`. What must stay true: a message is a wake-up and nothing more. A lost one costs seconds, a
+doubled one finds nothing to do; the database knows what there is to do.
+
+Queues instead of priorities: `control` for launches, `waited` for mail that a person waits for, `bulk` for campaigns.
+"""
+
+from functools import cache
+from typing import Any
+
+import structlog
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import OperationalError
+
+from dispatcher.settings import Settings
+
+log = structlog.get_logger()
+
+CONTROL, WAITED, BULK = "control", "waited", "bulk"
+DRAIN_BULK, DRAIN_WAITED, LAUNCH = "dispatcher.drain_bulk", "dispatcher.drain_waited", "dispatcher.launch"
+SOFT_LIMIT, HARD_LIMIT = 720, 900  # seconds: the reply to a dot may take 600 (RFC 5321, 4.5.3.2.6)
+
+_CONFIGURATION: dict[str, Any] = {
+    "task_queues": [Queue(name) for name in (CONTROL, WAITED, BULK)],
+    "task_default_queue": CONTROL,
+    "task_create_missing_queues": False,
+    "task_routes": {DRAIN_BULK: {"queue": BULK}, DRAIN_WAITED: {"queue": WAITED}, LAUNCH: {"queue": CONTROL}},
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    "task_ignore_result": True,
+    "result_backend": None,
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_soft_time_limit": SOFT_LIMIT,
+    "task_time_limit": HARD_LIMIT,
+    "worker_prefetch_multiplier": 1,
+    "worker_enable_remote_control": False,
+    "worker_send_task_events": False,
+    "worker_hijack_root_logger": False,
+    "worker_soft_shutdown_timeout": 20,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_pool_limit": 4,
+    "broker_transport_options": {
+        "visibility_timeout": 3600,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 30,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 15,
+        # Whoever nudges does not wait for a broker that is away: the tick calls again.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.2,
+        "interval_max": 0.5,
+    },
+    "timezone": "UTC",
+    "enable_utc": True,
+}
+
+
+@cache
+def make_app(broker_url: str) -> Celery:
+    """Make the Celery app for a broker; nothing is connected yet."""
+    app = Celery("dispatcher", broker=broker_url, set_as_current=False)
+    app.conf.update(_CONFIGURATION)
+    return app
+
+
+def nudge_launch(settings: Settings, campaign_id: int) -> bool:
+    """Call a worker to launch a campaign that is due now."""
+    return _send(settings, LAUNCH, (campaign_id,))
+
+
+def nudge_drains(settings: Settings, confirmations: int, newsletters: int, most: int) -> None:
+    """Call workers for waiting batches: at most `most` calls, and none while as many wait to be heard already."""
+    for queue, task, batches in ((WAITED, DRAIN_WAITED, confirmations), (BULK, DRAIN_BULK, newsletters)):
+        calls = min(batches, most) - (_length(settings, queue) if batches else 0)
+        for _ in range(calls):
+            if not _send(settings, task, ()):
+                return
+
+
+def answers(settings: Settings) -> str | None:
+    """Ask the broker whether it is there; None: it is, else what is wrong."""
+    try:
+        with make_app(settings.broker_url).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=3)
+    except (OperationalError, OSError) as error:
+        return str(error)
+    return None
+
+
+def _send(settings: Settings, task: str, ids: tuple[int, ...]) -> bool:
+    try:
+        make_app(settings.broker_url).send_task(task, ids, retry=False, ignore_result=True)
+    except (OperationalError, OSError) as error:
+        # Not an error of the caller's: the tick finds the work in the database.
+        log.warning("nudge.unheard", task=task, error=type(error).__name__)
+        return False
+    return True
+
+
+def _length(settings: Settings, queue: str) -> int:
+    try:
+        with make_app(settings.broker_url).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=3)
+            channel = connection.default_channel
+            return int(channel.queue_declare(queue, passive=True).message_count)
+    except Exception as error:  # noqa: BLE001  (redis-py and kombu raise many kinds; a length that is unknown is 0)
+        log.debug("queue.unknown", queue=queue, error=type(error).__name__)
+        return 0

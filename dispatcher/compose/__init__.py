@@ -1,0 +1,1 @@
+"""From content to bytes on the wire. Knows no database."""

@@ -1,0 +1,42 @@
+"""The database's clock: the only one that leases, schedules and retries go by.
+
+Workers' own clocks may be wrong by an hour; they all ask the same database. Between two questions a worker counts on
+with a clock that cannot be set and that goes on while the machine sleeps.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+
+def now(conn: Connection) -> datetime:
+    """Ask the database for the time: aware, UTC."""
+    if conn.dialect.name == "sqlite":
+        # SQLite has no server: its clock is this machine's.
+        stamp = conn.execute(text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")).scalar_one()
+        return datetime.fromisoformat(stamp).replace(tzinfo=UTC)
+    moment: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment.astimezone(UTC)
+
+
+def steady() -> float:
+    """Give seconds on a clock that no one can set and that also counts a suspended machine's sleep."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class DatabaseClock:
+    """The database's time as last asked, carried on by `steady()`."""
+
+    def __init__(self, moment: datetime) -> None:
+        self._moment, self._at = moment, steady()
+
+    def set(self, moment: datetime) -> None:
+        """Take the database's word again."""
+        self._moment, self._at = moment, steady()
+
+    def now(self) -> datetime:
+        """Give the database's time, as far as we know: aware, UTC."""
+        return self._moment + timedelta(seconds=steady() - self._at)

@@ -1,0 +1,96 @@
+"""Engines for both databases. What must stay true: a writer on SQLite takes its lock when it begins, never later.
+
+A deferred SQLite transaction that reads first and writes later can fail with "database is locked" without any waiting;
+BEGIN IMMEDIATE waits its turn instead. Readers use `reading(engine)`, which begins deferred and never blocks a writer.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from dispatcher.errors import PartUnavailable, SettingInvalid
+
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",  # a gate that has committed survives a power cut
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=30000",
+    "PRAGMA journal_size_limit=67108864",
+)
+_POSTGRESQL_OPTIONS = (
+    "-c timezone=UTC -c statement_timeout=600000 -c lock_timeout=30000 -c idle_in_transaction_session_timeout=120000"
+)
+
+
+def make_engine(url: str) -> Engine:
+    """Make an engine for `sqlite:///FILE` or `postgresql://...`; nothing is connected yet.
+
+    Raises SettingInvalid for any other database.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed)
+    return create_engine(
+        parsed,
+        pool_pre_ping=True,
+        pool_size=5,
+        max_overflow=20,
+        connect_args={"options": _POSTGRESQL_OPTIONS, "connect_timeout": 10, "application_name": "dispatcher"},
+    )
+
+
+def reading(engine: Engine) -> Engine:
+    """Give the engine for readers: snapshots that block nobody."""
+    return engine.execution_options(reader=True)
+
+
+def check(engine: Engine) -> None:
+    """Connect once. Raises PartUnavailable with the cure when the database is away."""
+    try:
+        with reading(engine).connect() as conn:
+            conn.execute(text("SELECT 1"))
+    except OperationalError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise PartUnavailable(
+            f"the database {where} does not answer: {str(error.orig).strip().splitlines()[0]}",
+            "start it, or mend DISPATCHER_DATABASE_URL",
+        ) from error
+
+
+def _parse(url: str) -> URL:
+    cure = "use sqlite:////path/to/file.db or postgresql://user:password@host/name"
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SettingInvalid("DISPATCHER_DATABASE_URL", "is not a database URL", cure) from None
+    match parsed.get_backend_name():
+        case "sqlite" if parsed.database:
+            return parsed
+        case "postgresql" | "postgres":
+            return parsed.set(drivername="postgresql+psycopg")
+        case other:
+            raise SettingInvalid("DISPATCHER_DATABASE_URL", f"{other} is not supported here", cure)
+
+
+def _sqlite(url: URL) -> Engine:
+    assert url.database is not None
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = dbapi_connection.cursor()
+        for pragma in _SQLITE_PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(conn: Connection) -> None:
+        reader = conn.get_execution_options().get("reader", False)
+        conn.exec_driver_sql("BEGIN DEFERRED" if reader else "BEGIN IMMEDIATE")
+
+    return engine

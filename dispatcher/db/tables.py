@@ -1,0 +1,328 @@
+"""The whole schema: the second file to read. What each table promises stands above it.
+
+Three promises hold everywhere. Times are UTC. A word in a state column is one that db/terms.py explains. What must not
+happen twice is forbidden by a key, not by an earlier look.
+"""
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from dispatcher.db.columns import Id, IdList, Utc, one_of
+from dispatcher.db.terms import (
+    EVERY_TOPIC,
+    BatchState,
+    CampaignKind,
+    CampaignState,
+    ConsentKind,
+    Language,
+    Outcome,
+    SubscriptionState,
+    SuppressionReason,
+    Topic,
+    UnknownPolicy,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# --- People and their consent -------------------------------------------------------------------------------------
+
+# One row per person. The address is unique by its keyed hash, which outlives the address itself.
+subscriber = Table(
+    "subscriber",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("public_id", LargeBinary(8), nullable=False, unique=True),  # random; the only id that leaves the house
+    Column("address", Text),  # local part as given, domain in A-labels; NULL once erased
+    Column("address_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("language", String(2), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("erased_at", Utc),
+    one_of("language", Language),
+)
+
+# The words people agree to. A row is never changed: new words are a new version.
+declaration = Table(
+    "declaration",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("language", String(2), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("topics", JSON, nullable=False),  # list of topics these words cover
+    Column("valid_from", Utc, nullable=False),
+    Column("covers_older", Boolean, nullable=False, server_default=text("true")),  # older consent stays good under it
+    UniqueConstraint("key", "version", "language"),
+    one_of("language", Language),
+)
+
+# The ledger of consent: INSERT only. One row per person, topic and thing that happened.
+consent_event = Table(
+    "consent_event",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("subscriber_id", Id, ForeignKey("subscriber.id"), nullable=False),
+    Column("topic", Text),  # NULL: every topic
+    Column("kind", Text, nullable=False),
+    Column("at", Utc, nullable=False),  # when we recorded it
+    Column("given_at", Utc),  # when it happened, by the evidence an import brought
+    Column("source", Text, nullable=False),  # form URL and version, file and its declared origin, operator
+    Column("ip", Text),
+    Column("user_agent", Text),
+    Column("language", String(2)),
+    Column("declaration_id", Id, ForeignKey("declaration.id")),
+    Column("declaration_named", Text),  # as an import named it, known to us or not
+    Column("privacy_sha256", LargeBinary(32)),
+    Column("request_id", Id, ForeignKey("opt_in_request.id")),
+    Column("mail_template", Text),  # confirmation-sent: version of the letter,
+    Column("mail_sha256", LargeBinary(32)),  # hash of its bytes,
+    Column("message_id", Text),  # its Message-ID
+    Column("relay_reply", Text),  # and the relay's 250 line
+    Column("salt", LargeBinary(16), nullable=False),  # lets personal fields go while the chain stays checkable
+    Column("chain_hash", LargeBinary(32)),  # the link to the event before
+    one_of("kind", ConsentKind),
+    one_of("topic", Topic),
+    Index(None, "subscriber_id", "id"),  # a person's story, in order
+)
+
+# Where each person stands with each topic, written in the same transaction as the event that put them there.
+# The gate reads this: `confirmed` and nothing else lets a letter go. A row exists for everyone who ever asked.
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("topic", Text, nullable=False),
+    Column("subscriber_id", Id, ForeignKey("subscriber.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("event_id", Id, ForeignKey("consent_event.id"), nullable=False),
+    Column("since", Utc, nullable=False),
+    PrimaryKeyConstraint("topic", "subscriber_id"),  # topic first: an audience is read in this order
+    Index(None, "subscriber_id"),  # one person's topics
+    one_of("topic", Topic),
+    one_of("state", SubscriptionState),
+)
+
+# A double opt-in under way. The token is in the mail only: here are its hash and what it was derived from.
+opt_in_request = Table(
+    "opt_in_request",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("subscriber_id", Id, ForeignKey("subscriber.id"), nullable=False, index=True),
+    Column("nonce", LargeBinary(16), nullable=False),
+    Column("token_sha256", LargeBinary(32), nullable=False, unique=True),
+    Column("topics", JSON, nullable=False),
+    Column("language", String(2), nullable=False),
+    Column("declaration_id", Id, ForeignKey("declaration.id")),
+    Column("source", Text, nullable=False),
+    Column("requested_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("used_at", Utc),
+    one_of("language", Language),
+)
+
+# Never mail these. Keyed hashes only; an entry wins over every consent.
+suppression = Table(
+    "suppression",
+    metadata,
+    Column("address_hash", LargeBinary(32), nullable=False),
+    Column("scope", Text, nullable=False),  # a topic, or every topic
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    PrimaryKeyConstraint("address_hash", "scope"),
+    one_of("reason", SuppressionReason),
+    one_of("scope", [EVERY_TOPIC, *Topic]),
+)
+
+# Which secret keys have been in use, by fingerprint. A start without one of them would forget suppressions and links.
+secret_key = Table(
+    "secret_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("fingerprint", LargeBinary(16), nullable=False),
+    Column("first_seen", Utc, nullable=False),
+)
+
+# What strangers have tried at the sign-up form, for its limits. Keyed hashes; swept after a day.
+signup_attempt = Table(
+    "signup_attempt",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", Utc, nullable=False, index=True),
+    Column("bucket", Text, nullable=False),  # ip, address, domain, total
+    Column("bucket_hash", LargeBinary(16), nullable=False),
+    Index(None, "bucket_hash", "at"),
+)
+
+# --- Campaigns ----------------------------------------------------------------------------------------------------
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("topic", Text),  # NULL: a confirmation
+    Column("name", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("default_language", String(2), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("problem", Text),  # why it stands still, in words
+    Column("priority", Integer, nullable=False, server_default="0"),  # larger goes first
+    Column("send_at", Utc),
+    Column("zone", Text),  # IANA; the zone in which send_at was named
+    Column("unknown_policy", Text, nullable=False),
+    Column("expires_after_s", Integer, nullable=False),  # from launch; after it a deferred letter has failed
+    Column("request_id", Id, ForeignKey("opt_in_request.id"), unique=True),  # a confirmation: of which request
+    Column("audience", Integer),  # frozen at launch
+    Column("created_at", Utc, nullable=False),
+    Column("launched_at", Utc),
+    Column("finished_at", Utc),
+    one_of("kind", CampaignKind),
+    one_of("state", CampaignState),
+    one_of("topic", Topic),
+    one_of("default_language", Language),
+    one_of("unknown_policy", UnknownPolicy),
+    CheckConstraint("(kind = 'newsletter') = (topic IS NOT NULL)", name="newsletter_has_topic"),
+    CheckConstraint("(kind = 'confirmation') = (request_id IS NOT NULL)", name="confirmation_has_request"),
+    # The tick looks for what is alive, among years of what is not.
+    Index(
+        "ix_campaign_alive",
+        "state",
+        "send_at",
+        postgresql_where=text("state IN ('scheduled', 'preparing', 'sending')"),
+        sqlite_where=text("state IN ('scheduled', 'preparing', 'sending')"),
+    ),
+)
+
+# What the marketer wrote, a file per language, as it was given.
+content = Table(
+    "content",
+    metadata,
+    Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
+    Column("language", String(2), nullable=False),
+    Column("file", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    PrimaryKeyConstraint("campaign_id", "language"),
+    one_of("language", Language),
+)
+
+# The frozen letter per language: made when a campaign is released, never changed after.
+edition = Table(
+    "edition",
+    metadata,
+    Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
+    Column("language", String(2), nullable=False),
+    Column("frozen", Text, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("campaign_id", "language"),
+    one_of("language", Language),
+)
+
+# --- Sending ------------------------------------------------------------------------------------------------------
+
+# The frozen audience, a page of ids a row. No row per pending recipient: a page is claimed whole.
+batch = Table(
+    "batch",
+    metadata,
+    Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
+    Column("no", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("subscriber_ids", IdList, nullable=False),
+    Column("owner", Text),  # which worker holds it
+    Column("token", Integer, nullable=False, server_default="0"),  # grows with each claim: the fence
+    Column("lease_until", Utc),
+    Column("attempts", Integer, nullable=False, server_default="0"),  # claims since the last progress
+    Column("not_before", Utc),
+    Column("kicked_at", Utc),  # when a worker was last called for it
+    Column("last_error", Text),
+    PrimaryKeyConstraint("campaign_id", "no"),
+    one_of("state", BatchState),
+    CheckConstraint("(state = 'leased') = (owner IS NOT NULL)", name="leased_has_owner"),
+    # The claim looks for what is not done, among much that is.
+    Index(
+        "ix_batch_open",
+        "state",
+        "not_before",
+        postgresql_where=text("state IN ('ready', 'leased', 'deferred')"),
+        sqlite_where=text("state IN ('ready', 'leased', 'deferred')"),
+    ),
+    postgresql_with={"fillfactor": "70"},
+)
+
+# One row per open SMTP connection: whom it is about to release the dot for. Written by the gate, before the dot.
+lane = Table(
+    "lane",
+    metadata,
+    Column("worker", Text, nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("campaign_id", Id, nullable=False),
+    Column("batch_no", Integer, nullable=False),
+    Column("token", Integer, nullable=False),
+    Column("in_flight", Id, nullable=False),  # subscriber
+    Column("attempt", Integer, nullable=False),  # which attempt this is; a deferral of the same one answers it
+    Column("consent_event_id", Id, nullable=False),
+    Column("relay", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    PrimaryKeyConstraint("worker", "slot"),
+    Index(None, "campaign_id", "batch_no"),
+    postgresql_with={"fillfactor": "20"},  # rows are rewritten thousands of times: leave room beside them
+)
+
+# The ledger of deliveries: INSERT only, at most one row per campaign and person, so "twice" cannot be recorded.
+# No foreign keys here: four look-ups per letter, and nothing that is sent is ever deleted by hand.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("campaign_id", Id, nullable=False),
+    Column("subscriber_id", Id, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("consent_event_id", Id),  # under which consent the dot was released
+    Column("at", Utc, nullable=False),
+    Column("code", Integer),  # the relay's reply code
+    Column("reply", Text),  # its words, or why it was withheld
+    Column("relay", Text),
+    PrimaryKeyConstraint("campaign_id", "subscriber_id"),
+    Index(None, "subscriber_id"),  # one person's story
+    one_of("outcome", Outcome),
+    CheckConstraint("outcome NOT IN ('sent', 'unknown') OR consent_event_id IS NOT NULL", name="sent_names_consent"),
+)
+
+# 4xx answers that wait for their next attempt. A row goes when a delivery row comes.
+deferral = Table(
+    "deferral",
+    metadata,
+    Column("campaign_id", Id, nullable=False),
+    Column("subscriber_id", Id, nullable=False),
+    Column("batch_no", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("retry_at", Utc, nullable=False),
+    Column("code", Integer),
+    Column("reply", Text),
+    Column("relay", Text),
+    PrimaryKeyConstraint("campaign_id", "subscriber_id"),
+    Index(None, "campaign_id", "batch_no", "retry_at"),
+)

@@ -1,0 +1,105 @@
+"""The words that the schema knows. Each member is stored as its value; a CHECK in tables.py admits no other.
+
+A word is never renamed once it has been stored; topic codes travel in links that never expire.
+"""
+
+from enum import StrEnum
+
+
+class Topic(StrEnum):
+    """What a person can agree to be written about."""
+
+    PRODUCT_NEWS = "product-news"
+    FINANCE_NEWS = "finance-news"
+    SPECIAL_OFFERS = "special-offers"
+
+
+# The byte that stands for a topic inside a link; 0 is "every topic". Never reuse a number.
+TOPIC_CODES = {Topic.PRODUCT_NEWS: 1, Topic.FINANCE_NEWS: 2, Topic.SPECIAL_OFFERS: 3}
+
+EVERY_TOPIC = "all"  # the scope of a suppression that holds for every topic
+
+
+class Language(StrEnum):
+    """What we write in."""
+
+    DE = "de"
+    EN = "en"
+
+
+class ConsentKind(StrEnum):
+    """What happened to a consent. Only `imported` with evidence and `confirmed` make it current."""
+
+    REQUESTED = "requested"  # somebody typed the address into the form
+    CONFIRMATION_SENT = "confirmation-sent"  # our relay took the confirmation mail
+    CONFIRMED = "confirmed"  # the button on the confirmation page was pressed
+    IMPORTED = "imported"  # a file brought the consent, with its evidence
+    LISTED = "listed"  # a file brought the address without evidence: pending
+    WITHDRAWN = "withdrawn"  # the person (or an operator on their word) ended it
+    OBJECTED = "objected"  # Art. 21 GDPR: every topic
+    EXPIRED = "expired"  # never confirmed in time
+    ERASED = "erased"  # Art. 17 GDPR
+
+
+class SubscriptionState(StrEnum):
+    """Where one person stands with one topic; the last consent event decides."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    WITHDRAWN = "withdrawn"
+
+
+class SuppressionReason(StrEnum):
+    """Why an address may not be mailed. A new double opt-in lifts `withdrawn`, nothing else."""
+
+    WITHDRAWN = "withdrawn"
+    OBJECTED = "objected"
+    COMPLAINT = "complaint"
+    BOUNCED = "bounced"
+    OPERATOR = "operator"
+    ERASED = "erased"
+
+
+class CampaignKind(StrEnum):
+    """A newsletter goes to an audience; a confirmation goes to the one person who asked."""
+
+    NEWSLETTER = "newsletter"
+    CONFIRMATION = "confirmation"
+
+
+class CampaignState(StrEnum):
+    """The life of a campaign; domain/campaigns.py has the allowed moves."""
+
+    DRAFT = "draft"  # being written
+    SCHEDULED = "scheduled"  # released; waits for its time
+    PREPARING = "preparing"  # its audience is being frozen
+    SENDING = "sending"  # batches are being drained
+    PAUSED = "paused"  # nothing passes the gate
+    SENT = "sent"  # everyone in the audience is accounted for
+    CANCELLED = "cancelled"  # what had not passed the gate never will
+
+
+class UnknownPolicy(StrEnum):
+    """What to do with a letter whose fate cannot be known."""
+
+    HOLD = "hold"  # count it, name it, leave it to a person
+    RESEND = "resend"  # send again with the same Message-ID
+
+
+class BatchState(StrEnum):
+    """The life of a page of the audience."""
+
+    READY = "ready"  # to be claimed
+    LEASED = "leased"  # a worker holds it until lease_until
+    DEFERRED = "deferred"  # only deferrals are left; due at not_before
+    DONE = "done"  # every recipient has a delivery row
+    QUARANTINED = "quarantined"  # a person has to look
+
+
+class Outcome(StrEnum):
+    """What became of one recipient in one campaign. Final, but for `unknown`, which evidence may turn to `sent`."""
+
+    SENT = "sent"  # the relay answered 2xx to the dot
+    FAILED = "failed"  # refused for good, expired, or could not be composed
+    UNKNOWN = "unknown"  # the dot left, no answer came
+    WITHHELD = "withheld"  # no current consent, or suppressed: not mailed

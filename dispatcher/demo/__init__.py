@@ -1,0 +1,1 @@
+"""The five-minute demonstration and its mail catcher."""

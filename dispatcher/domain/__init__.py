@@ -1,0 +1,1 @@
+"""The rules: addresses, consent, campaigns, deliveries. Callers begin transactions; nothing here commits."""

@@ -1,0 +1,287 @@
+"""Pages of a frozen audience: made at launch, claimed by workers, given back or done.
+
+    ready -> leased -> done                      every recipient has a delivery row
+               |  \\-> deferred -> leased ...     only 4xx answers are left; due at not_before
+               \\-> ready                         given back: paused, shut down, relay away
+
+What must stay true: a claim raises the token, and only the holder of the token may write to the batch (the fence).
+Whoever claims a batch whose holder vanished first settles what that holder had in flight.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from dispatcher.db.columns import Id, collect, rows_param, rows_value
+from dispatcher.db.tables import batch, campaign, deferral, delivery, lane
+from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
+from dispatcher.domain import audiences
+
+PAGE = 500  # recipients to a batch
+LEASE = timedelta(seconds=60)
+_OPEN = (BatchState.READY, BatchState.LEASED, BatchState.DEFERRED)
+DIED_IN_FLIGHT = "the worker ended before the relay's answer was recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A batch that is ours until the lease ends, or until someone else's token."""
+
+    campaign_id: int
+    no: int
+    token: int
+    attempts: int
+    subscriber_ids: tuple[int, ...]
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Give the batch's primary key."""
+        return self.campaign_id, self.no
+
+
+def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> int:
+    """Freeze the audience of a newsletter: withheld people into the ledger, the others into batches. Give its size."""
+    reasons = audiences.withheld(topic).subquery("reasons")
+    kept_back = conn.execute(
+        insert(delivery).from_select(
+            ["campaign_id", "subscriber_id", "outcome", "at", "reply"],
+            select(
+                literal(campaign_id, Id),
+                reasons.c.subscriber_id,
+                literal(Outcome.WITHHELD.value),
+                literal(now, delivery.c.at.type),
+                reasons.c.reason,
+            ),
+        )
+    ).rowcount
+    people = audiences.permitted(topic).subquery("people")
+    place = func.row_number().over(order_by=people.c.subscriber_id) - 1
+    paged = select(people.c.subscriber_id, (place // PAGE).label("page")).subquery("paged")
+    pages = (
+        select(
+            literal(campaign_id, Id),
+            paged.c.page,
+            literal(BatchState.READY.value),
+            collect(paged.c.subscriber_id),
+        )
+        .group_by(paged.c.page)
+        .order_by(paged.c.page)
+    )
+    conn.execute(insert(batch).from_select(["campaign_id", "no", "state", "subscriber_ids"], pages))
+    length = func.cardinality if conn.dialect.name == "postgresql" else func.json_array_length
+    reached = select(func.coalesce(func.sum(length(batch.c.subscriber_ids)), 0)).where(
+        batch.c.campaign_id == campaign_id
+    )
+    return int(kept_back + conn.execute(reached).scalar_one())
+
+
+def freeze_one(conn: Connection, campaign_id: int, subscriber_id: int) -> None:
+    """Freeze an audience of one person."""
+    conn.execute(
+        insert(batch).values(campaign_id=campaign_id, no=0, state=BatchState.READY, subscriber_ids=[subscriber_id])
+    )
+
+
+def claim(conn: Connection, worker: str, kinds: Sequence[CampaignKind], now: datetime) -> Claim | None:
+    """Claim the next batch for `worker`; a claimed one is ours until `now` + LEASE, unless renewed. None: no work.
+
+    Letters that a vanished holder had in flight become `unknown` here, or are left to be sent again, as the campaign's
+    policy says.
+    """
+    pick = (
+        select(batch.c.campaign_id, batch.c.no)
+        .join(campaign, campaign.c.id == batch.c.campaign_id)
+        .where(campaign.c.kind.in_(kinds), claimable(now))
+        .order_by(campaign.c.priority.desc(), batch.c.campaign_id, batch.c.no)
+        .limit(1)
+        # A CTE: inside IN (...) the planner may run the locking SELECT more than once.
+        .with_for_update(skip_locked=True, of=batch)
+        .cte("pick")
+    )
+    row = conn.execute(
+        update(batch)
+        .where(batch.c.campaign_id == pick.c.campaign_id, batch.c.no == pick.c.no)
+        .values(
+            state=BatchState.LEASED,
+            owner=worker,
+            token=batch.c.token + 1,
+            attempts=batch.c.attempts + 1,
+            lease_until=now + LEASE,
+        )
+        .returning(batch.c.campaign_id, batch.c.no, batch.c.token, batch.c.attempts, batch.c.subscriber_ids)
+    ).one_or_none()
+    if row is None:
+        return None
+    mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids))
+    _settle_orphans(conn, mine, now)
+    return mine
+
+
+def claimable(now: datetime) -> ColumnElement[bool]:
+    """Give the condition (batch joined with campaign) under which a batch waits for a worker."""
+    due = or_(batch.c.not_before.is_(None), batch.c.not_before <= now)
+    return and_(
+        campaign.c.state == CampaignState.SENDING,
+        or_(
+            and_(batch.c.state.in_([BatchState.READY, BatchState.DEFERRED]), due),
+            and_(batch.c.state == BatchState.LEASED, batch.c.lease_until < now),
+        ),
+    )
+
+
+def renew(conn: Connection, held: Sequence[Claim], now: datetime) -> dict[tuple[int, int], CampaignState]:
+    """Renew the leases of these batches; give their campaigns' states, by batch. One that is missing is lost to us.
+
+    The row lock this takes is the fence: whoever claims the batch comes wholly before us or wholly after us.
+    """
+    if not held:
+        return {}
+    fields = {"campaign_id": Id, "no": Integer(), "token": Integer()}
+    mine = rows_param(conn.dialect.name, "held", fields)
+    state = select(campaign.c.state).where(campaign.c.id == batch.c.campaign_id).scalar_subquery()
+    renewed = conn.execute(
+        update(batch)
+        .where(
+            batch.c.campaign_id == mine.c.campaign_id,
+            batch.c.no == mine.c.no,
+            batch.c.token == mine.c.token,
+            batch.c.state == BatchState.LEASED,
+        )
+        .values(lease_until=now + LEASE)
+        .returning(batch.c.campaign_id, batch.c.no, state),
+        {"held": rows_value(list(fields), [(c.campaign_id, c.no, c.token) for c in held])},
+    )
+    return {(campaign_id, no): CampaignState(word) for campaign_id, no, word in renewed}
+
+
+def settle(conn: Connection, mine: Claim) -> BatchState | None:
+    """Close a claim after its recipients were served: done, deferred, or ready for what is left.
+
+    None: the batch was not ours any more, nothing was changed.
+    """
+    ids = rows_param(conn.dialect.name, "ids", {"id": Id})
+    handed = {"ids": rows_value(["id"], [(i,) for i in mine.subscriber_ids])}
+    served = conn.execute(
+        select(func.count())
+        .select_from(ids)
+        .join(delivery, (delivery.c.campaign_id == mine.campaign_id) & (delivery.c.subscriber_id == ids.c.id)),
+        handed,
+    ).scalar_one()
+    waiting, first = conn.execute(
+        select(func.count(), func.min(deferral.c.retry_at)).where(
+            deferral.c.campaign_id == mine.campaign_id, deferral.c.batch_no == mine.no
+        )
+    ).one()
+    if served == len(mine.subscriber_ids):
+        return _leave(conn, mine, BatchState.DONE, None, None)
+    if served + waiting >= len(mine.subscriber_ids):
+        return _leave(conn, mine, BatchState.DEFERRED, first, None)
+    return _leave(conn, mine, BatchState.READY, None, None)
+
+
+def give_back(conn: Connection, mine: Claim, not_before: datetime | None, problem: str | None) -> BatchState | None:
+    """Give a claim back unfinished, not to be claimed before a moment, with the reason in words."""
+    return _leave(conn, mine, BatchState.READY, not_before, problem)
+
+
+def forget_lanes(conn: Connection, worker: str) -> None:
+    """Take a worker's lanes off the table, once every outcome of theirs is recorded."""
+    conn.execute(delete(lane).where(lane.c.worker == worker))
+
+
+def waiting(conn: Connection, kinds: Sequence[CampaignKind], now: datetime, limit: int) -> int:
+    """Count batches that wait for a worker, up to `limit`."""
+    some = (
+        select(batch.c.no)
+        .join(campaign, campaign.c.id == batch.c.campaign_id)
+        .where(campaign.c.kind.in_(kinds), claimable(now))
+        .limit(limit)
+        .subquery()
+    )
+    return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+def _leave(
+    conn: Connection, mine: Claim, state: BatchState, not_before: datetime | None, problem: str | None
+) -> BatchState | None:
+    left = conn.execute(
+        update(batch)
+        .where(batch.c.campaign_id == mine.campaign_id, batch.c.no == mine.no, batch.c.token == mine.token)
+        .where(batch.c.state == BatchState.LEASED)
+        .values(
+            state=state,
+            owner=None,
+            lease_until=None,
+            not_before=not_before,
+            last_error=problem,
+            attempts=batch.c.attempts if problem else 0,
+        )
+        .returning(batch.c.no)
+    )
+    return state if left.one_or_none() is not None else None
+
+
+def _settle_orphans(conn: Connection, mine: Claim, now: datetime) -> None:
+    """Turn intents of earlier holders without an answer into `unknown`, where the policy is to hold."""
+    ours = and_(lane.c.campaign_id == mine.campaign_id, lane.c.batch_no == mine.no, lane.c.token < mine.token)
+    answered = or_(
+        select(delivery.c.subscriber_id)
+        .where(delivery.c.campaign_id == lane.c.campaign_id, delivery.c.subscriber_id == lane.c.in_flight)
+        .exists(),
+        select(deferral.c.subscriber_id)
+        .where(
+            deferral.c.campaign_id == lane.c.campaign_id,
+            deferral.c.subscriber_id == lane.c.in_flight,
+            deferral.c.attempt >= lane.c.attempt,
+        )
+        .exists(),
+    )
+    holds = (
+        select(campaign.c.id)
+        .where(campaign.c.id == mine.campaign_id, campaign.c.unknown_policy == UnknownPolicy.HOLD)
+        .exists()
+    )
+    conn.execute(
+        insert(delivery).from_select(
+            ["campaign_id", "subscriber_id", "outcome", "consent_event_id", "at", "code", "reply", "relay"],
+            select(
+                lane.c.campaign_id,
+                lane.c.in_flight,
+                literal(Outcome.UNKNOWN.value),
+                func.min(lane.c.consent_event_id),
+                literal(now, delivery.c.at.type),
+                null(),
+                literal(DIED_IN_FLIGHT),
+                func.min(lane.c.relay),
+            )
+            .where(ours, ~answered, holds)
+            .group_by(lane.c.campaign_id, lane.c.in_flight),
+        )
+    )
+    conn.execute(
+        delete(deferral).where(
+            deferral.c.campaign_id == mine.campaign_id,
+            deferral.c.batch_no == mine.no,
+            select(delivery.c.subscriber_id)
+            .where(
+                delivery.c.campaign_id == deferral.c.campaign_id, delivery.c.subscriber_id == deferral.c.subscriber_id
+            )
+            .exists(),
+        )
+    )
+    conn.execute(delete(lane).where(ours))

@@ -1,0 +1,233 @@
+"""The life of a campaign.
+
+    draft -> scheduled -> preparing -> sending <-> paused
+      ^________|             |            |
+    sending -> sent          every one of them, before sent -> cancelled
+
+What must stay true: a move is one UPDATE whose WHERE names the states it may start from. No row back, no move: of two
+who try at once, one wins and the other is told.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from dispatcher.db.tables import campaign, content, edition
+from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, UnknownPolicy
+from dispatcher.errors import InputRefused, MoveRefused, NotFound
+
+_S = CampaignState
+# From which states each state may be entered.
+MOVES: dict[CampaignState, frozenset[CampaignState]] = {
+    _S.DRAFT: frozenset({_S.SCHEDULED}),
+    _S.SCHEDULED: frozenset({_S.DRAFT, _S.SCHEDULED}),  # from scheduled: another time
+    _S.PREPARING: frozenset({_S.SCHEDULED}),
+    _S.SENDING: frozenset({_S.PREPARING, _S.PAUSED}),
+    _S.PAUSED: frozenset({_S.SENDING}),
+    _S.SENT: frozenset({_S.SENDING}),
+    _S.CANCELLED: frozenset({_S.DRAFT, _S.SCHEDULED, _S.PREPARING, _S.SENDING, _S.PAUSED}),
+}
+
+# A deferred letter is given up after this many seconds: prices go stale faster than product news.
+_EXPIRES_AFTER = {Topic.FINANCE_NEWS: 12 * 3600}
+_EXPIRES_AFTER_DEFAULT = 48 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A campaign as stored."""
+
+    id: int
+    kind: CampaignKind
+    topic: Topic | None
+    name: str
+    subject: str
+    default_language: Language
+    state: CampaignState
+    problem: str | None
+    send_at: datetime | None
+    zone: str | None
+    unknown_policy: UnknownPolicy
+    expires_after_s: int
+    request_id: int | None
+    audience: int | None
+    created_at: datetime
+    launched_at: datetime | None
+    finished_at: datetime | None
+
+
+_COLUMNS = [campaign.c[name] for name in Campaign.__slots__]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a marketer hands in: content per language, as (file name, source)."""
+
+    topic: Topic
+    name: str
+    subject: str
+    default_language: Language
+    contents: dict[Language, tuple[str, str]]
+
+
+def create(conn: Connection, draft: Draft, now: datetime) -> int:
+    """Enter a newsletter as a draft; give its id."""
+    row = {
+        "kind": CampaignKind.NEWSLETTER,
+        "topic": draft.topic,
+        "name": draft.name,
+        "subject": draft.subject,
+        "default_language": draft.default_language,
+        "state": CampaignState.DRAFT,
+        "unknown_policy": UnknownPolicy.HOLD,
+        "expires_after_s": _EXPIRES_AFTER.get(draft.topic, _EXPIRES_AFTER_DEFAULT),
+        "created_at": now,
+    }
+    campaign_id = int(conn.execute(insert(campaign).returning(campaign.c.id), row).scalar_one())
+    files = [
+        {"campaign_id": campaign_id, "language": language, "file": file, "source": source}
+        for language, (file, source) in draft.contents.items()
+    ]
+    conn.execute(insert(content), files)
+    return campaign_id
+
+
+def create_confirmation(conn: Connection, request_id: int, language: Language, now: datetime) -> int:
+    """Enter the one letter that asks for a confirmation, due at once; give its id.
+
+    It goes the way of every campaign, before all newsletters, and may be sent again when its fate is unknown.
+    """
+    row = {
+        "kind": CampaignKind.CONFIRMATION,
+        "name": f"confirmation {request_id}",
+        "subject": "",
+        "default_language": language,
+        "state": CampaignState.SCHEDULED,
+        "priority": 100,
+        "send_at": now,
+        "unknown_policy": UnknownPolicy.RESEND,
+        "expires_after_s": _EXPIRES_AFTER_DEFAULT,
+        "request_id": request_id,
+        "created_at": now,
+    }
+    return int(conn.execute(insert(campaign).returning(campaign.c.id), row).scalar_one())
+
+
+def get(conn: Connection, campaign_id: int) -> Campaign:
+    """Find a campaign. Raises NotFound."""
+    row = conn.execute(select(*_COLUMNS).where(campaign.c.id == campaign_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no campaign {campaign_id}", "`dispatcher campaigns list` shows those there are")
+    return _campaign(row)
+
+
+def newest(conn: Connection, limit: int = 50) -> list[Campaign]:
+    """Give the newest newsletters first."""
+    rows = conn.execute(
+        select(*_COLUMNS).where(campaign.c.kind == CampaignKind.NEWSLETTER).order_by(campaign.c.id.desc()).limit(limit)
+    )
+    return [_campaign(row) for row in rows]
+
+
+def move(
+    conn: Connection, campaign_id: int, to: CampaignState, *, only_from: CampaignState | None = None, **values: object
+) -> bool:
+    """Move a campaign, and set `values` with it. False: it stood in no state from which this is allowed."""
+    sources = MOVES[to] if only_from is None else MOVES[to] & {only_from}
+    moved = conn.execute(
+        update(campaign)
+        .where(campaign.c.id == campaign_id, campaign.c.state.in_(sources))
+        .values(state=to, **values)
+        .returning(campaign.c.id)
+    )
+    return moved.one_or_none() is not None
+
+
+def require_move(
+    conn: Connection, campaign_id: int, to: CampaignState, *, only_from: CampaignState | None = None, **values: object
+) -> None:
+    """Move a campaign or raise: NotFound, or MoveRefused saying where it stands and what would be possible."""
+    if move(conn, campaign_id, to, only_from=only_from, **values):
+        return
+    stands = get(conn, campaign_id).state
+    possible = sorted(state for state, sources in MOVES.items() if stands in sources)
+    raise MoveRefused(
+        f"campaign {campaign_id} is {stands}; it cannot become {to}",
+        f"from here it can become: {', '.join(possible)}" if possible else "this is its end; create a new one",
+    )
+
+
+def note_audience(conn: Connection, campaign_id: int, size: int) -> None:
+    """Write down how many people the frozen audience has."""
+    conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(audience=size))
+
+
+def note_problem(conn: Connection, campaign_id: int, problem: str | None) -> None:
+    """Write down why a campaign stands still, in words; None: it does not any more."""
+    conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(problem=problem))
+
+
+def contents(conn: Connection, campaign_id: int) -> dict[Language, tuple[str, str]]:
+    """Give what the marketer wrote: (file name, source) by language."""
+    rows = conn.execute(
+        select(content.c.language, content.c.file, content.c.source)
+        .where(content.c.campaign_id == campaign_id)
+        .limit(len(Language))
+    )
+    return {Language(r.language): (r.file, r.source) for r in rows}
+
+
+def freeze_editions(conn: Connection, campaign_id: int, frozen: dict[Language, tuple[str, bytes]]) -> None:
+    """Store the frozen letter per language as (text, SHA-256), in place of an earlier release's."""
+    conn.execute(delete(edition).where(edition.c.campaign_id == campaign_id))
+    rows = [
+        {"campaign_id": campaign_id, "language": language, "frozen": text, "sha256": sha256}
+        for language, (text, sha256) in frozen.items()
+    ]
+    conn.execute(insert(edition), rows)
+
+
+def editions(conn: Connection, campaign_id: int) -> dict[Language, str]:
+    """Give the frozen letters by language; empty before release."""
+    rows = conn.execute(
+        select(edition.c.language, edition.c.frozen).where(edition.c.campaign_id == campaign_id).limit(len(Language))
+    )
+    return {Language(r.language): r.frozen for r in rows}
+
+
+def moment(text: str, zone: str, now: datetime) -> datetime:
+    """Read a wall-clock time in an IANA zone; give it in UTC.
+
+    Raises InputRefused for an unknown zone, a time in the past, and one that the zone skips (clocks put forward). Of a
+    time that comes twice (clocks put back) the first is meant.
+    """
+    try:
+        tz = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InputRefused(f"there is no time zone {zone!r}", "use a name such as Europe/Berlin") from None
+    try:
+        local = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputRefused(f"{text!r} is not a time", "write it as 2026-12-01T09:00") from None
+    if local.tzinfo is not None:
+        raise InputRefused(f"{text!r} names an offset", "write the wall-clock time and give the zone with --zone")
+    chosen = local.replace(tzinfo=tz).astimezone(UTC)
+    if chosen.astimezone(tz).replace(tzinfo=None) != local:
+        raise InputRefused(
+            f"{text} does not exist in {zone}: the clocks are put forward over it", "choose an hour earlier or later"
+        )
+    if chosen < now:
+        raise InputRefused(f"{text} in {zone} is in the past", "choose a later time, or use `campaigns start`")
+    return chosen
+
+
+def _campaign(row: object) -> Campaign:
+    values = {name: getattr(row, name) for name in Campaign.__slots__}
+    values["kind"] = CampaignKind(values["kind"])
+    values["topic"] = Topic(values["topic"]) if values["topic"] else None
+    values["default_language"] = Language(values["default_language"])
+    values["state"] = CampaignState(values["state"])
+    values["unknown_policy"] = UnknownPolicy(values["unknown_policy"])
+    return Campaign(**values)

@@ -1,0 +1,263 @@
+"""The append-only ledger: who agreed to what, when, in which words, from where.
+
+What must stay true: an event is never changed; `subscription` says what the last event of a person and topic made of
+it, and is written in the same transaction. Whoever wants to know whether a letter may go
+reads `permits_newsletter` or `permits_confirmation`.
+
+    request -> (confirmation mail) -> confirm -> withdraw | object        double opt-in, and its end
+    listed -> request ...                                                  imported without evidence
+    imported                                                               imported with evidence
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, func, insert, or_, select
+
+from dispatcher.db.columns import insert_or
+from dispatcher.db.tables import consent_event, declaration, opt_in_request, subscriber, subscription, suppression
+from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
+from dispatcher.domain.suppression import covers, lift_withdrawals, suppress
+
+# What an event makes of the subscription it concerns; None: it leaves it as it is.
+_MAKES: dict[ConsentKind, SubscriptionState | None] = {
+    ConsentKind.REQUESTED: SubscriptionState.PENDING,
+    ConsentKind.LISTED: SubscriptionState.PENDING,
+    ConsentKind.CONFIRMATION_SENT: None,
+    ConsentKind.CONFIRMED: SubscriptionState.CONFIRMED,
+    ConsentKind.IMPORTED: SubscriptionState.CONFIRMED,
+    ConsentKind.WITHDRAWN: SubscriptionState.WITHDRAWN,
+    ConsentKind.OBJECTED: SubscriptionState.WITHDRAWN,
+    ConsentKind.EXPIRED: SubscriptionState.WITHDRAWN,
+    ConsentKind.ERASED: SubscriptionState.WITHDRAWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where and how an event came to us. Every field is proof; none is needed to send."""
+
+    source: str
+    ip: str | None = None
+    user_agent: str | None = None
+    language: Language | None = None
+    declaration_id: int | None = None
+    declaration_named: str | None = None
+    privacy_sha256: bytes | None = None
+    request_id: int | None = None
+    given_at: datetime | None = None
+    mail_template: str | None = None
+    mail_sha256: bytes | None = None
+    message_id: str | None = None
+    relay_reply: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one person's consent for one topic."""
+
+    subscriber_id: int
+    topic: Topic
+    kind: ConsentKind
+    evidence: Evidence
+
+
+def append(conn: Connection, events: Sequence[Event], now: datetime) -> list[int]:
+    """Write events to the ledger, in order, and what they make of the subscriptions. Give the events' ids."""
+    if not events:
+        return []
+    rows = [_row(event, now) for event in events]
+    returned = conn.execute(insert(consent_event).returning(consent_event.c.id, sort_by_parameter_order=True), rows)
+    ids = [int(row.id) for row in returned]
+    _project(conn, list(zip(events, ids, strict=True)), now)
+    return ids
+
+
+def withdraw(
+    conn: Connection, subscriber_id: int, topics: Iterable[Topic], evidence: Evidence, now: datetime
+) -> list[Topic]:
+    """End a person's consent for these topics, at once; give those for which it was not ended already.
+
+    The address goes on the never-mail list for them, so that no later import brings it back. To repeat it is harmless.
+    """
+    ended = set(
+        conn.execute(
+            select(subscription.c.topic)
+            .where(
+                subscription.c.subscriber_id == subscriber_id,
+                subscription.c.state == SubscriptionState.WITHDRAWN,
+            )
+            .limit(len(Topic))
+        ).scalars()
+    )
+    open_topics = [topic for topic in topics if topic not in ended]
+    append(conn, [Event(subscriber_id, topic, ConsentKind.WITHDRAWN, evidence) for topic in open_topics], now)
+    hashed = conn.execute(select(subscriber.c.address_hash).where(subscriber.c.id == subscriber_id)).scalar_one()
+    for topic in open_topics:
+        suppress(conn, [hashed], topic, SuppressionReason.WITHDRAWN, evidence.source, now)
+    return open_topics
+
+
+def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evidence: Evidence, now: datetime) -> None:
+    """Make consent current after the button was pressed. Lifts earlier withdrawals of these topics, no complaint."""
+    append(conn, [Event(subscriber_id, topic, ConsentKind.CONFIRMED, evidence) for topic in topics], now)
+    hashed = conn.execute(select(subscriber.c.address_hash).where(subscriber.c.id == subscriber_id)).scalar_one()
+    lift_withdrawals(conn, hashed, topics)
+
+
+def permits_newsletter(topic: Topic) -> Select[tuple[int, int]]:
+    """Give the SELECT (subscriber_id, event_id) of everyone who may get a newsletter on this topic right now:
+    consent for it is current, there is an address, and nothing forbids it.
+    """
+    return (
+        select(subscription.c.subscriber_id, subscription.c.event_id)
+        .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
+        .where(
+            subscription.c.topic == topic,
+            subscription.c.state == SubscriptionState.CONFIRMED,
+            subscriber.c.address.is_not(None),
+            ~select(suppression.c.scope).where(covers(topic)).exists(),
+        )
+    )
+
+
+def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
+    """Give the SELECT (subscriber_id, event_id) of the person who made this request, while it is open.
+
+    The event is the request itself: it is what allows this one mail. A withdrawal does not forbid it (they asked anew);
+    an objection or a complaint does.
+    """
+    asked = (
+        select(func.min(consent_event.c.id))
+        .where(
+            consent_event.c.subscriber_id == opt_in_request.c.subscriber_id,
+            consent_event.c.request_id == opt_in_request.c.id,
+        )
+        .scalar_subquery()
+    )
+    forbidden = covers(None) & (suppression.c.reason != SuppressionReason.WITHDRAWN)
+    return (
+        select(opt_in_request.c.subscriber_id, asked.label("event_id"))
+        .join(subscriber, subscriber.c.id == opt_in_request.c.subscriber_id)
+        .where(
+            opt_in_request.c.id == request_id,
+            opt_in_request.c.used_at.is_(None),
+            subscriber.c.address.is_not(None),
+            ~select(suppression.c.scope).where(forbidden).exists(),
+        )
+    )
+
+
+def with_request(evidence: Evidence, request_id: int) -> Evidence:
+    """Give the same evidence, tied to a double opt-in."""
+    return replace(evidence, request_id=request_id)
+
+
+def standing(conn: Connection, subscriber_id: int) -> dict[Topic, tuple[SubscriptionState, datetime]]:
+    """Give where a person stands with each topic they ever asked for, and since when."""
+    rows = conn.execute(
+        select(subscription.c.topic, subscription.c.state, subscription.c.since)
+        .where(subscription.c.subscriber_id == subscriber_id)
+        .limit(len(Topic))
+    )
+    return {Topic(r.topic): (SubscriptionState(r.state), r.since) for r in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """A version of the words that people agree to."""
+
+    id: int
+    key: str
+    version: str
+    language: Language
+    text: str
+    topics: tuple[Topic, ...]
+
+
+def declare(conn: Connection, new: Declaration, now: datetime) -> int:
+    """Enter a version of the words, once; give its id. A version that stands keeps its words, whatever is handed in."""
+    c = declaration.c
+    known = select(c.id).where(c.key == new.key, c.version == new.version, c.language == new.language)
+    found: int | None = conn.execute(known).scalar_one_or_none()
+    if found is not None:
+        return found
+    row = {
+        "key": new.key,
+        "version": new.version,
+        "language": new.language,
+        "text": new.text,
+        "sha256": hashlib.sha256(new.text.encode()).digest(),
+        "topics": list(new.topics),
+        "valid_from": now,
+    }
+    return int(conn.execute(insert(declaration).returning(c.id), row).scalar_one())
+
+
+def current_declaration(conn: Connection, language: Language) -> Declaration | None:
+    """Give the newest words in a language; None before the first were entered."""
+    c = declaration.c
+    row = conn.execute(
+        select(c.id, c.key, c.version, c.language, c.text, c.topics)
+        .where(c.language == language)
+        .order_by(c.valid_from.desc(), c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    topics = tuple(Topic(t) for t in row.topics)
+    return Declaration(row.id, row.key, row.version, Language(row.language), row.text, topics)
+
+
+def declarations_named(conn: Connection, language: Language, names: Iterable[str]) -> dict[str, int]:
+    """Give the ids of versions by the name `key-version` that import files use, e.g. `newsletter-2026-01`."""
+    c = declaration.c
+    name = c.key + "-" + c.version
+    rows = conn.execute(
+        select(name.label("name"), c.id).where(c.language == language, name.in_(list(names))).limit(1000)
+    )
+    return {row.name: row.id for row in rows}
+
+
+def _row(event: Event, now: datetime) -> dict[str, object]:
+    proof = event.evidence
+    return {
+        "subscriber_id": event.subscriber_id,
+        "topic": event.topic,
+        "kind": event.kind,
+        "at": now,
+        "salt": secrets.token_bytes(16),
+        **{name: getattr(proof, name) for name in Evidence.__slots__},
+    }
+
+
+def _project(conn: Connection, events: list[tuple[Event, int]], now: datetime) -> None:
+    rows = {}
+    for event, event_id in events:  # of two events for one pair the later decides
+        state = _MAKES[event.kind]
+        if state is not None:
+            rows[event.topic, event.subscriber_id] = {
+                "topic": event.topic,
+                "subscriber_id": event.subscriber_id,
+                "state": state,
+                "event_id": event_id,
+                "since": event.evidence.given_at or now,
+            }
+    if not rows:
+        return
+    statement = insert_or(conn, subscription)
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["topic", "subscriber_id"],
+            set_={c: statement.excluded[c] for c in ("state", "event_id", "since")},
+            # Whoever has agreed and asks once more goes on having agreed.
+            where=or_(
+                statement.excluded.state != SubscriptionState.PENDING,
+                subscription.c.state != SubscriptionState.CONFIRMED,
+            ),
+        ),
+        list(rows.values()),
+    )

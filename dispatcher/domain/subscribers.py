@@ -1,0 +1,162 @@
+"""A person: found by address or by public id, added once, and their story told."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, select, update
+
+from dispatcher.db.columns import insert_or
+from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
+from dispatcher.db.terms import Language, Topic
+from dispatcher.domain.addresses import Address
+from dispatcher.domain.tokens import new_public_id
+from dispatcher.errors import InputRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A person as we know them. `address` is None once erased."""
+
+    id: int
+    public_id: bytes
+    address: str | None
+    address_hash: bytes
+    name: str
+    language: Language
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A person to be added: the address with its keyed hash, and what they told us."""
+
+    address: Address
+    address_hash: bytes
+    name: str
+    language: Language
+
+
+def clean_name(text: str) -> str:
+    """Give a name fit for a header line. Raises InputRefused for control characters (CR LF would add a header)."""
+    name = text.strip()
+    if any(ord(ch) < 32 or ord(ch) == 127 or ch in "\u2028\u2029" for ch in name):
+        raise InputRefused("the name contains a line break or another control character", "take it out")
+    if len(name) > 200:
+        raise InputRefused("the name is longer than 200 characters", "shorten it")
+    return name
+
+
+def by_hash(conn: Connection, hashed: bytes) -> Subscriber | None:
+    """Find a person by the keyed hash of an address."""
+    return _one(conn, subscriber.c.address_hash == hashed)
+
+
+def by_public_id(conn: Connection, public_id: bytes) -> Subscriber | None:
+    """Find a person by the id in a link."""
+    return _one(conn, subscriber.c.public_id == public_id)
+
+
+def by_id(conn: Connection, subscriber_id: int) -> Subscriber | None:
+    """Find a person by our own number."""
+    return _one(conn, subscriber.c.id == subscriber_id)
+
+
+def by_hashes(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
+    """Give the ids of those who are known, by address hash. At most 1,000 at a time."""
+    c = subscriber.c
+    rows = conn.execute(select(c.address_hash, c.id).where(c.address_hash.in_(hashes)).limit(1000))
+    return {bytes(row.address_hash): row.id for row in rows}
+
+
+def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> None:
+    """Add people; whoever is known already stays as they are."""
+    rows = [
+        {
+            "public_id": new_public_id(),
+            "address": new.address.mail,
+            "address_hash": new.address_hash,
+            "name": new.name,
+            "language": new.language,
+            "created_at": now,
+        }
+        for new in newcomers
+    ]
+    if not rows:
+        return
+    statement = insert_or(conn, subscriber)
+    conn.execute(statement.on_conflict_do_nothing(index_elements=["address_hash"]), rows)
+
+
+def ensure(conn: Connection, newcomer: Newcomer, now: datetime) -> Subscriber:
+    """Find a person, adding them first if nobody knows them."""
+    add(conn, [newcomer], now)
+    found = by_hash(conn, newcomer.address_hash)
+    assert found is not None
+    return found
+
+
+def set_language(conn: Connection, subscriber_id: int, language: Language) -> None:
+    """Write to a person in another language from now on."""
+    conn.execute(update(subscriber).where(subscriber.c.id == subscriber_id).values(language=language))
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """A line of a person's story: when, what, about what, and the proof in words."""
+
+    at: datetime
+    what: str
+    topic: str
+    detail: str
+
+
+def story(conn: Connection, subscriber_id: int, limit: int = 200) -> list[Happening]:
+    """Tell what happened between us and a person, oldest first: consent events and deliveries."""
+    e, d = consent_event.c, delivery.c
+    events = conn.execute(
+        select(e.at, e.kind, e.topic, e.source)
+        .where(e.subscriber_id == subscriber_id)
+        .order_by(e.id.desc())
+        .limit(limit)
+    )
+    told = [Happening(r.at, r.kind, r.topic or "", r.source) for r in events]
+    sent = conn.execute(
+        select(d.at, d.outcome, campaign.c.topic, campaign.c.name, d.consent_event_id)
+        .join(campaign, campaign.c.id == d.campaign_id)
+        .where(d.subscriber_id == subscriber_id)
+        .order_by(d.at.desc())
+        .limit(limit)
+    )
+    for r in sent:
+        under = f", under consent event {r.consent_event_id}" if r.consent_event_id else ""
+        told.append(Happening(r.at, f"letter {r.outcome}", r.topic or "", f"{r.name}{under}"))
+    return sorted(told, key=lambda h: h.at)
+
+
+def topics_of(words: str) -> list[Topic]:
+    """Read topics separated by blanks. Raises InputRefused naming the one that is unknown."""
+    topics = []
+    for word in words.split():
+        if word not in list(Topic):
+            raise InputRefused(f"there is no topic {word!r}", f"use one or more of: {' '.join(Topic)}")
+        topics.append(Topic(word))
+    return list(dict.fromkeys(topics))
+
+
+def _one(conn: Connection, condition: ColumnElement[bool]) -> Subscriber | None:
+    c = subscriber.c
+    row = conn.execute(
+        select(c.id, c.public_id, c.address, c.address_hash, c.name, c.language, c.created_at).where(condition)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Subscriber(
+        row.id,
+        bytes(row.public_id),
+        row.address,
+        bytes(row.address_hash),
+        row.name,
+        Language(row.language),
+        row.created_at,
+    )

@@ -1,0 +1,87 @@
+"""The never-mail list. What must stay true: it wins over every consent, and it holds no address, only keyed hashes."""
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
+
+from dispatcher.db.columns import insert_or
+from dispatcher.db.tables import subscriber, suppression
+from dispatcher.db.terms import EVERY_TOPIC, SuppressionReason, Topic
+from dispatcher.domain.addresses import Address
+from dispatcher.domain.tokens import Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """One entry, as it stands."""
+
+    scope: str
+    reason: SuppressionReason
+    source: str
+    at: datetime
+
+
+def address_hash(keyring: Keyring, address: Address) -> bytes:
+    """Give the 32 bytes under which an address is compared. Not to be guessed without the key (unlike a plain hash)."""
+    return hmac.digest(keyring.oldest.secret, b"address\0" + address.canonical.encode(), "sha256")
+
+
+def suppress(
+    conn: Connection,
+    hashes: Iterable[bytes],
+    scope: Topic | None,
+    reason: SuppressionReason,
+    source: str,
+    now: datetime,
+) -> None:
+    """Put addresses on the list, for one topic or (None) for every one. An entry that stands is kept, unless it only
+    said `withdrawn`: a graver reason takes its place.
+    """
+    rows = [
+        {"address_hash": h, "scope": scope or EVERY_TOPIC, "reason": reason, "source": source, "at": now}
+        for h in hashes
+    ]
+    if not rows:
+        return
+    statement = insert_or(conn, suppression)
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["address_hash", "scope"],
+            set_={c: statement.excluded[c] for c in ("reason", "source", "at")},
+            where=suppression.c.reason == SuppressionReason.WITHDRAWN,
+        ),
+        rows,
+    )
+
+
+def lift_withdrawals(conn: Connection, hashed: bytes, topics: Iterable[Topic]) -> None:
+    """Take `withdrawn` entries off after a new double opt-in. Objections, complaints and the rest stay."""
+    conn.execute(
+        delete(suppression).where(
+            suppression.c.address_hash == hashed,
+            suppression.c.scope.in_([EVERY_TOPIC, *topics]),
+            suppression.c.reason == SuppressionReason.WITHDRAWN,
+        )
+    )
+
+
+def entries(conn: Connection, hashed: bytes) -> list[Suppression]:
+    """Give every entry for one address."""
+    rows = conn.execute(
+        select(suppression.c.scope, suppression.c.reason, suppression.c.source, suppression.c.at)
+        .where(suppression.c.address_hash == hashed)
+        .order_by(suppression.c.at)
+        .limit(100)
+    )
+    return [Suppression(r.scope, SuppressionReason(r.reason), r.source, r.at) for r in rows]
+
+
+def covers(topic: Topic | None) -> ColumnElement[bool]:
+    """Give the join condition of a subscriber with entries that forbid `topic` (None: only those for everything)."""
+    scopes = [suppression.c.scope == EVERY_TOPIC]
+    if topic is not None:
+        scopes.append(suppression.c.scope == topic)
+    return and_(suppression.c.address_hash == subscriber.c.address_hash, or_(*scopes))

@@ -1,0 +1,1 @@
+"""The engine: launch, gate, drain, sweep."""

@@ -1,0 +1,244 @@
+"""The heart: claim, compose, hold at the dot, pass the gate, release, record.
+
+For each letter a lane does this, and nothing else does it anywhere:
+
+    1. draw an errand                          feed    a recipient of a batch that is ours; the letter is composed
+    2. offer: MAIL RCPT DATA, body, no dot     lane    whatever goes wrong here, nothing was sent
+    3. ask                                     gate    one transaction: still ours? running? consent? suppressed?
+    4. release: the dot, with the next         lane    from here to the reply the fate is open: one letter per lane
+       letter's MAIL RCPT DATA behind it
+    5. tell                                    gate    the answer goes into the next transaction
+
+A lane that loses its connection puts the errand back (before the dot) or tells `unknown` (after it).
+"""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import assert_never
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from dispatcher.db.clock import steady
+from dispatcher.db.terms import CampaignKind, Outcome, UnknownPolicy
+from dispatcher.domain import batches
+from dispatcher.domain.deliveries import Deferral, Final, Halted, Intent, Pass, Proof, Withheld
+from dispatcher.errors import RelayDown
+from dispatcher.sending import retry
+from dispatcher.sending.feed import Errand, Feed
+from dispatcher.sending.gate import DATABASE_AWAY, Gate, Permit
+from dispatcher.sending.press import Stationery, letter_sha256
+from dispatcher.smtp.lane import Lane
+from dispatcher.smtp.relays import Relay
+from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, Verdict
+
+log = structlog.get_logger()
+MAX_LOSSES = 3  # connections one letter may lose before its dot until it waits like a deferred one
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a drain works with. `until` is a moment on `steady()` after which no new letter is begun."""
+
+    kinds: Sequence[CampaignKind]
+    relays: Sequence[Relay]
+    stationery: Stationery
+    until: float
+    stop: Callable[[], bool] = field(default=lambda: False)
+
+
+@dataclass(slots=True)
+class Report:
+    """What a drain did. `problem`: why no lane could go on, in words."""
+
+    letters: int = 0
+    problem: str | None = None
+
+
+async def drain(engine: Engine, orders: Orders) -> Report:
+    """Serve claimable batches over the relays until there is no more work, or time is up, or no relay can be used."""
+    worker = uuid.uuid4().hex
+    gate = Gate(engine, worker)
+    feed = Feed(gate, worker, orders.kinds, orders.stationery)
+    report = Report()
+    serving = asyncio.create_task(gate.run())
+    try:
+        lanes = [_Lane(slot, gate, feed, orders, report) for slot in range(max(r.lanes for r in orders.relays))]
+        async with asyncio.TaskGroup() as group:
+            for lane in lanes:
+                group.create_task(lane.serve())
+    finally:
+        serving.cancel()
+        await _wind_up(gate, feed, worker, report)
+    report.letters = feed.drawn
+    return report
+
+
+async def _wind_up(gate: Gate, feed: Feed, worker: str, report: Report) -> None:
+    """Record what is known, give back what is not served. With the database away the lease does it later."""
+    try:
+        await gate.flush()
+        await feed.close_all(report.problem)
+        await gate.transact(lambda conn, _now: batches.forget_lanes(conn, worker))
+    except DBAPIError as error:
+        log.warning("drain.left_to_the_lease", error=type(error.orig).__name__)
+        report.problem = DATABASE_AWAY
+    finally:
+        gate.close()
+
+
+class _Lane:
+    """One connection, strictly serial, and what it carries."""
+
+    def __init__(self, slot: int, gate: Gate, feed: Feed, orders: Orders, report: Report) -> None:
+        self._slot, self._gate, self._feed, self._orders, self._report = slot, gate, feed, orders, report
+        self._line: Lane | None = None
+        self._relay = orders.relays[0]
+        self._following: Errand | None = None
+
+    async def serve(self) -> None:
+        """Carry errands until there are none, or no relay takes the line."""
+        try:
+            while (errand := self._following or await self._next()) is not None:
+                self._following = None
+                if not await self._carry(errand):
+                    break
+        except DBAPIError as error:
+            log.warning("lane.database_away", error=type(error.orig).__name__)
+            self._report.problem = DATABASE_AWAY
+            self._feed.closed = True
+        finally:
+            if self._line is not None:
+                await self._line.close()
+        if self._following is not None:
+            await self._feed.put_back(self._following, lost=False)
+
+    async def _next(self) -> Errand | None:
+        if self._orders.stop() or steady() > self._orders.until:
+            self._feed.closed = True
+        return await self._feed.draw()
+
+    async def _carry(self, errand: Errand) -> bool:
+        """Take one errand to its end. False: this lane cannot go on."""
+        line = await self._open_line()
+        if line is None:
+            await self._feed.put_back(errand, lost=False)
+            return False
+        verdict = await line.offer(errand.parcel)
+        if verdict is not None:
+            return await self._settle(errand, verdict, None)
+        permit = await self._gate.ask(
+            Intent(self._slot, errand.held.claim, errand.to.subscriber_id, errand.to.attempt, self._relay.name)
+        )
+        if not permit.is_good:
+            await line.abandon()
+            await self._refused_at_gate(errand, permit)
+            return True
+        assert isinstance(permit.decision, Pass)
+        self._following = self._peek(line)
+        verdict = await line.release(self._following.parcel if self._following else None)
+        return await self._settle(errand, verdict, permit.decision.consent_event_id)
+
+    def _peek(self, line: Lane) -> Errand | None:
+        """Draw the errand whose envelope shares the dot's write, unless this line is at its end."""
+        if line.is_spent or self._orders.stop() or steady() > self._orders.until:
+            return None
+        return self._feed.draw_ready()
+
+    async def _refused_at_gate(self, errand: Errand, permit: Permit) -> None:
+        match permit.decision:
+            case Withheld():
+                await self._feed.finish(errand)
+            case Halted(reason):
+                self._feed.halt(errand.held, reason)
+                await self._feed.put_back(errand, lost=False)
+                if reason == DATABASE_AWAY:
+                    self._report.problem = DATABASE_AWAY
+                    self._feed.closed = True
+            case Pass():  # the lease may be over
+                await self._feed.put_back(errand, lost=False)
+            case other:
+                assert_never(other)
+
+    async def _settle(self, errand: Errand, verdict: Verdict, consent_event_id: int | None) -> bool:
+        """Tell the gate what the verdict means for this person. False: the relay refuses us, not them."""
+        match verdict:
+            case NotSent(why=why, about_us=True):
+                self._report.problem = f"{self._relay.name}: {why}"
+                await self._feed.put_back(errand, lost=False)
+                return False
+            case NotSent(why=why):
+                if errand.losses + 1 < MAX_LOSSES:
+                    await self._feed.put_back(errand, lost=True)
+                    return True
+                self._defer(errand, None, why)
+            case Deferred(reply=reply):
+                self._defer(errand, reply.code, str(reply))
+            case Sent(reply=reply):
+                self._final(errand, Outcome.SENT, consent_event_id, reply.code, str(reply))
+                self._prove(errand, str(reply))
+            case Refused(reply=reply):
+                self._final(errand, Outcome.FAILED, consent_event_id, reply.code, str(reply))
+            case Unknown(why=why) if errand.of.unknown_policy is UnknownPolicy.RESEND:
+                self._defer(errand, None, why)
+            case Unknown(why=why):
+                self._final(errand, Outcome.UNKNOWN, consent_event_id, None, why)
+            case other:
+                assert_never(other)
+        await self._feed.finish(errand)
+        return True
+
+    def _final(self, errand: Errand, outcome: Outcome, event: int | None, code: int | None, reply: str) -> None:
+        self._gate.tell(
+            Final(errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], self._relay.name)
+        )
+
+    def _defer(self, errand: Errand, code: int | None, reply: str) -> None:
+        now = self._gate.now()
+        began = errand.of.launched_at or errand.of.created_at
+        expires = began + timedelta(seconds=errand.of.expires_after_s)
+        at = retry.next_attempt(errand.to.attempt, now, expires, random.random())  # noqa: S311  (jitter)
+        if at is None:
+            self._final(errand, Outcome.FAILED, None, code, f"gave up after {errand.to.attempt} attempts: {reply}")
+            return
+        self._gate.tell(
+            Deferral(
+                errand.of.id, errand.to.subscriber_id, errand.held.claim.no, errand.to.attempt, at, code,
+                reply[:500], self._relay.name,
+            )
+        )  # fmt: skip
+
+    def _prove(self, errand: Errand, reply: str) -> None:
+        """A confirmation mail that was taken is part of the proof of the consent it asks for."""
+        if errand.of.request_id is None:
+            return
+        letter = self._feed.composed_letter(errand)
+        self._gate.tell(
+            Proof(errand.to.subscriber_id, errand.of.request_id, letter_sha256(letter), letter.message_id, reply)
+        )
+
+    async def _open_line(self) -> Lane | None:
+        """Give an open line: the one at hand, else a new one to the first relay that takes us."""
+        if self._line is not None and self._line.is_open and not self._line.is_spent:
+            return self._line
+        if self._line is not None:
+            await self._line.close()
+        for relay in self._orders.relays:
+            if self._slot >= relay.lanes:
+                continue
+            line = Lane(relay)
+            try:
+                await line.open()
+            except RelayDown as error:
+                log.warning("relay.down", relay=relay.name, error=error.what)
+                self._report.problem = error.what
+                continue
+            self._line, self._relay = line, relay
+            return line
+        self._line = None
+        return None

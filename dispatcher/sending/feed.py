@@ -1,0 +1,190 @@
+"""What the lanes draw from: errands out of claimed batches, and the bookkeeping of which claims are finished.
+
+What must stay true: an errand is either handed in (its record told to the gate), put back, or dropped because its batch
+is not to be served any more; when the last errand of a claim has come to one of these ends, the claim is closed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from sqlalchemy import Connection
+
+from dispatcher.compose.letter import Letter
+from dispatcher.db.terms import CampaignKind, Outcome
+from dispatcher.domain import batches, campaigns, deliveries
+from dispatcher.domain.batches import Claim
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.deliveries import Final, Recipient
+from dispatcher.errors import DispatcherError
+from dispatcher.sending import press as presses
+from dispatcher.sending import retry
+from dispatcher.sending.gate import Gate
+from dispatcher.sending.press import CampaignPress, Stationery
+from dispatcher.smtp.lane import Parcel
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Held:
+    """A claim under way: how many of its errands have not come to an end, and why it shall not go on."""
+
+    claim: Claim
+    left: int
+    halted: str | None = None
+    is_whole: bool = True  # False: something of it was put back, so the batch is not done
+
+
+@dataclass(slots=True)
+class Errand:
+    """One letter to one person, on its way through a lane."""
+
+    held: Held
+    of: Campaign
+    to: Recipient
+    parcel: Parcel = field(repr=False)
+    losses: int = 0  # connections lost under it before its dot
+
+
+class Feed:
+    """Claims batches as the lanes need them; composes each letter when it is drawn."""
+
+    def __init__(self, gate: Gate, worker: str, kinds: Sequence[CampaignKind], stationery: Stationery) -> None:
+        self._gate = gate
+        self._worker = worker
+        self._kinds = kinds
+        self._stationery = stationery
+        self._queue: deque[tuple[Held, Recipient, int]] = deque()
+        self._presses: dict[int, CampaignPress] = {}
+        self._claiming = asyncio.Lock()
+        self._ended: list[Held] = []  # claims whose last errand ended while nobody could wait for the database
+        self.closed = False  # no new batch is claimed, no new errand drawn
+        self.drawn = 0
+
+    async def draw(self) -> Errand | None:
+        """Give the next errand, its letter composed; None: there is no work, or the feed is closed."""
+        while not self.closed:
+            errand = self.draw_ready()
+            if errand is not None:
+                return errand
+            await self._close_ended()
+            async with self._claiming:
+                if not self._queue and not await self._claim():
+                    return None
+        return None
+
+    def draw_ready(self) -> Errand | None:
+        """Give the next errand if one is at hand without asking the database."""
+        while self._queue and not self.closed:
+            held, to, losses = self._queue.popleft()
+            if self._gate.has_lost(held.claim):
+                self._queue.appendleft((held, to, losses))
+                self.halt(held, "the batch was claimed by another worker")
+                continue
+            parcel = self._compose(held, to)
+            if parcel is not None:
+                self.drawn += 1
+                return Errand(held, self._gate.campaigns[held.claim.campaign_id], to, parcel, losses)
+        return None
+
+    async def finish(self, errand: Errand) -> None:
+        """Note that an errand's end was told to the gate; close its claim after the last."""
+        errand.held.left -= 1
+        if errand.held.left <= 0:
+            await self._close(errand.held)
+
+    async def put_back(self, errand: Errand, *, lost: bool) -> None:
+        """Note that an errand was not sent and is to be tried again: by another lane, or by a later claim."""
+        if self.closed or errand.held.halted is not None:
+            errand.held.is_whole = False
+            await self.finish(errand)
+            return
+        self._queue.append((errand.held, errand.to, errand.losses + int(lost)))
+
+    def halt(self, held: Held, reason: str) -> None:
+        """Serve no more of this claim: its campaign stands still, or it is another worker's."""
+        held.halted = reason
+        held.is_whole = False
+        kept = deque(entry for entry in self._queue if entry[0] is not held)
+        self._end(held, len(self._queue) - len(kept))
+        self._queue = kept
+
+    async def close_all(self, problem: str | None) -> None:
+        """Give back every claim that is still held, with what is left of it."""
+        self.closed = True
+        await self._close_ended()
+        queued = {id(held): held for held, _, _ in self._queue}
+        self._queue.clear()
+        for held in queued.values():
+            await self._give_back(held, problem)
+
+    async def _claim(self) -> bool:
+        def work(conn: Connection, now: datetime) -> tuple[Claim, list[Recipient]] | None:
+            claim = batches.claim(conn, self._worker, self._kinds, now)
+            if claim is None:
+                return None
+            of = self._gate.campaigns.get(claim.campaign_id)
+            if of is None:
+                of = campaigns.get(conn, claim.campaign_id)
+                self._presses[of.id] = presses.load(conn, of, self._stationery)
+                self._gate.campaigns[of.id] = of
+            return claim, deliveries.recipients(conn, claim, of, now)
+
+        got = await self._gate.transact(work)
+        if got is None:
+            return False
+        claim, people = got
+        held = Held(claim, left=len(people))
+        self._gate.hold(claim)
+        if not people:
+            await self._close(held)
+        self._queue.extend((held, to, 0) for to in people)
+        return True
+
+    def _compose(self, held: Held, to: Recipient) -> Parcel | None:
+        """Compose; a letter that cannot be composed has failed for this person, and for nobody else."""
+        try:
+            return self._presses[held.claim.campaign_id].parcel(to, self._gate.now())
+        except DispatcherError as error:
+            log.error("compose.failed", campaign=held.claim.campaign_id, subscriber=to.subscriber_id)
+            self._gate.tell(
+                Final(
+                    held.claim.campaign_id, to.subscriber_id, Outcome.FAILED, None, None,
+                    f"could not be composed: {error.what}", None,
+                )
+            )  # fmt: skip
+            self._end(held, 1)
+            return None
+
+    def composed_letter(self, errand: Errand) -> Letter:
+        """Compose an errand's letter once more, as proof of what was sent."""
+        return self._presses[errand.of.id].letter(errand.to, self._gate.now())
+
+    def _end(self, held: Held, errands: int) -> None:
+        held.left -= errands
+        if held.left <= 0:
+            self._ended.append(held)
+
+    async def _close_ended(self) -> None:
+        while self._ended:
+            await self._close(self._ended.pop())
+
+    async def _close(self, held: Held) -> None:
+        if not held.is_whole:
+            await self._give_back(held, None)
+            return
+        await self._gate.flush()
+        await self._gate.transact(lambda conn, _now: batches.settle(conn, held.claim))
+        self._gate.let_go(held.claim)
+
+    async def _give_back(self, held: Held, problem: str | None) -> None:
+        wait = retry.relay_break(held.claim.attempts) if problem else None
+        await self._gate.flush()
+        await self._gate.transact(
+            lambda conn, now: batches.give_back(conn, held.claim, now + wait if wait else None, problem)
+        )
+        self._gate.let_go(held.claim)

@@ -1,0 +1,76 @@
+"""From settings to what the engine works with: keys, relays, and how the house names itself in a letter."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from dispatcher.compose.house import House
+from dispatcher.db.tables import secret_key
+from dispatcher.domain.tokens import Key, Keyring
+from dispatcher.errors import InputRefused, SettingInvalid
+from dispatcher.sending.press import Stationery
+from dispatcher.settings import Settings
+from dispatcher.smtp.relays import Relay, parse_relay
+
+
+def keyring(settings: Settings) -> Keyring:
+    """Give the keys, first the one that signs."""
+    return Keyring(tuple(Key(key_id, secret) for key_id, secret in settings.secret_keys))
+
+
+def relays(settings: Settings) -> tuple[Relay, ...]:
+    """Give the relays in order of preference. Raises SettingInvalid."""
+    try:
+        return tuple(parse_relay(url) for url in settings.smtp_urls)
+    except InputRefused as error:
+        raise SettingInvalid("DISPATCHER_SMTP_URL", error.what, error.cure) from None
+
+
+def remember_keys(conn: Connection, ring: Keyring, now: datetime) -> None:
+    """Note which keys are in use. Raises SettingInvalid when one that was in use is gone or was changed.
+
+    Without it links in letters that were sent would die, and without the oldest the never-mail list would be blind.
+    """
+    known = dict(conn.execute(select(secret_key.c.id, secret_key.c.fingerprint).limit(1000)).tuples().all())
+    ours = {key.id: key.fingerprint() for key in ring.keys}
+    for key_id, fingerprint in known.items():
+        if ours.get(key_id) != bytes(fingerprint):
+            raise SettingInvalid(
+                "DISPATCHER_SECRET_KEYS",
+                f"the key {key_id!r} that this database was used with is {'other' if key_id in ours else 'missing'}",
+                "put it back; new keys go in front of the old ones, and none is ever taken away",
+            )
+    if known and ring.oldest.id not in known:
+        raise SettingInvalid(
+            "DISPATCHER_SECRET_KEYS",
+            f"the new key {ring.oldest.id!r} stands last, where the oldest must stay",
+            "put new keys in front",
+        )
+    new = [{"id": k, "fingerprint": f, "first_seen": now} for k, f in ours.items() if k not in known]
+    if new:
+        conn.execute(insert(secret_key), new)
+
+
+def stationery(settings: Settings) -> Stationery:
+    """Give what all letters of a process share."""
+    return Stationery(
+        keyring=keyring(settings),
+        public_url=settings.public_url,
+        bounce_domain=settings.bounce_domain,
+        sender_domain=settings.sender_address.rpartition("@")[2],
+    )
+
+
+def house(settings: Settings) -> House:
+    """Give how the house names itself in letters."""
+    domain = settings.sender_address.rpartition("@")[2]
+    return House(
+        name=settings.sender_name,
+        sender_name=settings.sender_name,
+        sender_address=settings.sender_address,
+        public_url=settings.public_url,
+        feedback_sender_id=domain.replace(".", "-"),
+        list_id_domain=domain,
+        impressum=settings.impressum,
+        privacy_url=f"{settings.public_url}/privacy",
+    )

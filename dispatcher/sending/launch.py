@@ -1,0 +1,54 @@
+"""Launch: a due campaign's audience is frozen into batches, and it begins to send.
+
+Two transactions. The first moves it to `preparing`, so that everyone sees that it has begun. The second freezes the
+audience and moves it to `sending`, all or nothing: whoever is killed between or within leaves it to the next tick.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from dispatcher.compose.house import House
+from dispatcher.db.tables import campaign, opt_in_request
+from dispatcher.db.terms import CampaignKind, CampaignState
+from dispatcher.domain import batches, campaigns
+from dispatcher.sending import release
+
+
+def due(conn: Connection, now: datetime, limit: int = 100) -> list[int]:
+    """Give campaigns whose time has come, or whose launch was cut off; confirmations first."""
+    c = campaign.c
+    rows = conn.execute(
+        select(c.id)
+        .where(((c.state == CampaignState.SCHEDULED) & (c.send_at <= now)) | (c.state == CampaignState.PREPARING))
+        .order_by(c.priority.desc(), c.send_at)
+        .limit(limit)
+    )
+    return [row.id for row in rows]
+
+
+def prepare(conn: Connection, campaign_id: int) -> None:
+    """Say that the launch has begun. Harmless when it has, or when the campaign was cancelled."""
+    campaigns.move(conn, campaign_id, CampaignState.PREPARING)
+
+
+def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> bool:
+    """Freeze the audience and begin to send. False: another worker did it, or the campaign was cancelled."""
+    # The move first: its row lock makes whoever launches at the same time wait, and then find nothing to do.
+    source = CampaignState.PREPARING
+    if not campaigns.move(conn, campaign_id, CampaignState.SENDING, only_from=source, launched_at=now):
+        return False
+    of = campaigns.get(conn, campaign_id)
+    match of.kind:
+        case CampaignKind.NEWSLETTER:
+            assert of.topic is not None
+            size = batches.freeze(conn, campaign_id, of.topic, now)
+        case CampaignKind.CONFIRMATION:
+            release.freeze_confirmation(conn, of, house)
+            asker = conn.execute(
+                select(opt_in_request.c.subscriber_id).where(opt_in_request.c.id == of.request_id)
+            ).scalar_one()
+            batches.freeze_one(conn, campaign_id, asker)
+            size = 1
+    campaigns.note_audience(conn, campaign_id, size)
+    return True

@@ -1,0 +1,142 @@
+"""Double opt-in: request -> confirmation mail -> button. The mail goes the way of every letter, as a campaign of one.
+
+What must stay true: whoever asks gets the same answer, whether we know the address or not; the link's token is random,
+single use and in the mail only; nothing but pressing the button makes consent current.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from dispatcher.db.tables import opt_in_request, subscriber
+from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
+from dispatcher.domain import campaigns, consent, subscribers, suppression, tokens
+from dispatcher.domain.addresses import Address
+from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.subscribers import Newcomer
+from dispatcher.domain.tokens import Keyring
+from dispatcher.errors import TokenInvalid
+
+VALID = timedelta(days=7)
+MAILS_PER_DAY = 2  # to one address: the first, and one more
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Someone asks for letters: what was typed and ticked, and the proof of it."""
+
+    address: Address
+    name: str
+    language: Language
+    topics: Sequence[Topic]
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open request behind a confirmation link."""
+
+    id: int
+    subscriber_id: int
+    address: str
+    language: Language
+    topics: tuple[Topic, ...]
+    declaration_id: int | None
+    requested_at: datetime
+    is_used: bool
+
+
+def request(conn: Connection, keyring: Keyring, asked: Request, now: datetime) -> int | None:
+    """Enter a request and the confirmation mail for it; give the mail's campaign. None: no mail is due.
+
+    No mail is due to an address that is on the never-mail list for good, for topics that are confirmed already, and
+    after MAILS_PER_DAY in a day. The asker is told the same in every case.
+    """
+    hashed = suppression.address_hash(keyring, asked.address)
+    if any(e.reason is not e.reason.WITHDRAWN for e in suppression.entries(conn, hashed)):
+        return None
+    person = subscribers.ensure(conn, Newcomer(asked.address, hashed, asked.name, asked.language), now)
+    stands = consent.standing(conn, person.id)
+    topics = [t for t in asked.topics if stands.get(t, (None,))[0] is not SubscriptionState.CONFIRMED]
+    if not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
+        return None
+    return _open(conn, keyring, person.id, topics, asked, now)
+
+
+def find(conn: Connection, token: str, now: datetime) -> Opened:
+    """Find the request behind a confirmation link. Raises TokenInvalid when there is none, or its time is over."""
+    c = opt_in_request.c
+    row = conn.execute(
+        select(c.id, c.subscriber_id, subscriber.c.address, c.language, c.topics, c.declaration_id, c.requested_at,
+               c.used_at)
+        .join(subscriber, subscriber.c.id == c.subscriber_id)
+        .where(c.token_sha256 == tokens.token_sha256(token), c.expires_at > now, subscriber.c.address.is_not(None))
+    ).one_or_none()  # fmt: skip
+    if row is None:
+        raise TokenInvalid("this link is not valid any more", "sign up again; the new mail brings a new link")
+    topics = tuple(Topic(t) for t in row.topics)
+    return Opened(
+        row.id, row.subscriber_id, row.address, Language(row.language), topics, row.declaration_id,
+        row.requested_at, row.used_at is not None,
+    )  # fmt: skip
+
+
+def confirm(conn: Connection, token: str, evidence: Evidence, now: datetime) -> Opened:
+    """Confirm, once: the button was pressed. To press it again changes nothing. Raises TokenInvalid."""
+    opened = find(conn, token, now)
+    used = conn.execute(
+        update(opt_in_request)
+        .where(opt_in_request.c.id == opened.id, opt_in_request.c.used_at.is_(None))
+        .values(used_at=now)
+        .returning(opt_in_request.c.id)
+    ).one_or_none()
+    if used is not None:
+        consent.confirm(conn, opened.subscriber_id, opened.topics, evidence, now)
+    return opened
+
+
+def letter_fields(conn: Connection, request_id: int, keyring: Keyring, public_url: str) -> dict[str, str]:
+    """Give what the confirmation mail says beyond the usual: the link, when it was asked for, and for what."""
+    c = opt_in_request.c
+    row = conn.execute(select(c.nonce, c.token_sha256, c.topics, c.requested_at).where(c.id == request_id)).one()
+    for key in keyring.keys:  # the request may be older than the key that signs today
+        token = tokens.opt_in_token(key, bytes(row.nonce))
+        if tokens.token_sha256(token) == bytes(row.token_sha256):
+            return {
+                "confirm_url": f"{public_url}/c/{token}",
+                "requested_at": f"{row.requested_at:%Y-%m-%d %H:%M} UTC",
+                "requested_topics": " ".join(row.topics),
+            }
+    raise TokenInvalid("the key of this request is gone", "put it back into DISPATCHER_SECRET_KEYS")
+
+
+def _open(
+    conn: Connection, keyring: Keyring, subscriber_id: int, topics: list[Topic], asked: Request, now: datetime
+) -> int:
+    nonce = secrets.token_bytes(16)
+    row = {
+        "subscriber_id": subscriber_id,
+        "nonce": nonce,
+        "token_sha256": tokens.token_sha256(tokens.opt_in_token(keyring.signing, nonce)),
+        "topics": list(topics),
+        "language": asked.language,
+        "declaration_id": asked.evidence.declaration_id,
+        "source": asked.evidence.source,
+        "requested_at": now,
+        "expires_at": now + VALID,
+    }
+    request_id = int(conn.execute(insert(opt_in_request).returning(opt_in_request.c.id), row).scalar_one())
+    evidence = consent.with_request(asked.evidence, request_id)
+    consent.append(conn, [Event(subscriber_id, t, ConsentKind.REQUESTED, evidence) for t in topics], now)
+    return campaigns.create_confirmation(conn, request_id, asked.language, now)
+
+
+def _mails_today(conn: Connection, subscriber_id: int, now: datetime) -> int:
+    c = opt_in_request.c
+    since = now - timedelta(days=1)
+    return int(
+        conn.execute(select(func.count()).where(c.subscriber_id == subscriber_id, c.requested_at > since)).scalar_one()
+    )

@@ -1,0 +1,105 @@
+"""From a campaign's frozen edition and one recipient to a parcel for a lane. Editions are compiled once a process."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from sqlalchemy import Connection
+
+from dispatcher.compose.edition import Edition
+from dispatcher.compose.fields import Fields
+from dispatcher.compose.letter import Letter, Press
+from dispatcher.db.terms import Language
+from dispatcher.domain import campaigns, tokens
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.deliveries import Recipient
+from dispatcher.domain.tokens import Keyring, Link, Purpose
+from dispatcher.sending import opt_in
+from dispatcher.smtp.lane import Parcel
+
+
+@dataclass(frozen=True, slots=True)
+class Stationery:
+    """What all letters of a process share: keys, and where links and return-paths lead."""
+
+    keyring: Keyring
+    public_url: str
+    bounce_domain: str
+    sender_domain: str
+
+
+class CampaignPress:
+    """The compiled editions of one campaign."""
+
+    def __init__(self, of: Campaign, editions: dict[Language, str], stationery: Stationery) -> None:
+        self._of = of
+        self._stationery = stationery
+        self._presses = {language: Press(Edition.from_json(text)) for language, text in editions.items()}
+        self.extra: dict[str, str] = {}
+        self._second = datetime.min.replace(tzinfo=UTC)
+        self._date = ""
+
+    def letter(self, to: Recipient, now: datetime) -> Letter:
+        """Compose one letter: in the recipient's language where there is an edition, else in the default one."""
+        press = self._presses.get(to.language) or self._presses[self._of.default_language]
+        return press.letter(self.fields(to, now))
+
+    def page(self, to: Recipient, now: datetime) -> str:
+        """Give the letter as a page, for "view in browser" and previews."""
+        press = self._presses.get(to.language) or self._presses[self._of.default_language]
+        return press.page(self.fields(to, now))
+
+    def plain(self, to: Recipient, now: datetime) -> str:
+        """Give the letter's text part."""
+        press = self._presses.get(to.language) or self._presses[self._of.default_language]
+        return press.plain(self.fields(to, now))
+
+    def parcel(self, to: Recipient, now: datetime) -> Parcel:
+        """Compose one letter for a lane."""
+        letter = self.letter(to, now)
+        return Parcel(
+            sender=letter.sender,
+            recipient=letter.recipient,
+            body=letter.body,
+            needs_smtputf8=letter.needs_smtputf8,
+            envelope_id=f"{self._of.id}.{to.public_id.hex()}",
+        )
+
+    def fields(self, to: Recipient, now: datetime) -> Fields:
+        """Give the values of one recipient: links signed for this person, topic and campaign."""
+        s = self._stationery
+        link = Link(to.public_id, self._of.topic, self._of.id)
+        leave = tokens.sign(s.keyring, Purpose.UNSUBSCRIBE, link)
+        return Fields(
+            address=to.address,
+            name=to.name,
+            message_id=tokens.message_id(s.keyring, self._of.id, to.public_id, s.sender_domain),
+            envelope_sender=tokens.return_path(s.keyring, link, s.bounce_domain),
+            date=self._stamp(now),
+            unsubscribe_url=f"{s.public_url}/u/{leave}",
+            unsubscribe_mailto=f"u+{leave}@{s.bounce_domain}",
+            preferences_url=f"{s.public_url}/p/{tokens.sign(s.keyring, Purpose.PREFERENCES, link)}",
+            view_url=f"{s.public_url}/v/{tokens.sign(s.keyring, Purpose.VIEW, link)}",
+            consented_on=to.consented_on,
+            **self.extra,
+        )
+
+    def _stamp(self, now: datetime) -> str:
+        second = now.replace(microsecond=0)
+        if second != self._second:  # letters of one second share their Date
+            self._second, self._date = second, format_datetime(second)
+        return self._date
+
+
+def load(conn: Connection, of: Campaign, stationery: Stationery) -> CampaignPress:
+    """Compile a released campaign's editions."""
+    press = CampaignPress(of, campaigns.editions(conn, of.id), stationery)
+    if of.request_id is not None:
+        press.extra = opt_in.letter_fields(conn, of.request_id, stationery.keyring, stationery.public_url)
+    return press
+
+
+def letter_sha256(letter: Letter) -> bytes:
+    """Give the hash of a letter's bytes, as it is kept for proof."""
+    return hashlib.sha256(letter.body).digest()

@@ -1,0 +1,68 @@
+"""Proofs: how a letter will look to someone, before it goes; and a test copy to oneself.
+
+A test copy takes the same lane as every letter, with a gate that asks one thing only: may this address be mailed at
+all. It is for the staff; it is not recorded as a delivery, and its links lead to nobody.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from dispatcher.compose.house import House
+from dispatcher.db.terms import Language
+from dispatcher.domain import campaigns, consent, subscribers, suppression
+from dispatcher.domain.addresses import Address, parse_address
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.deliveries import Recipient
+from dispatcher.errors import InputRefused, NotFound, RelayDown
+from dispatcher.sending import press, release
+from dispatcher.sending.press import CampaignPress, Stationery
+from dispatcher.smtp.lane import Lane, Parcel
+from dispatcher.smtp.relays import Relay
+from dispatcher.smtp.verdict import Verdict
+
+
+def press_for(conn: Connection, of: Campaign, stationery: Stationery, house: House) -> CampaignPress:
+    """Compile a campaign as it was released, or, while it is a draft, as it would be."""
+    if campaigns.editions(conn, of.id):
+        return press.load(conn, of, stationery)
+    return release.press_of(of, release.editions(conn, of, house), stationery)
+
+
+def recipient_for(conn: Connection, of: Campaign, address: str, stationery: Stationery) -> Recipient:
+    """Give a real recipient for a preview. Raises NotFound."""
+    person = subscribers.by_hash(conn, suppression.address_hash(stationery.keyring, parse_address(address)))
+    if person is None or person.address is None:
+        raise NotFound(f"nobody here has the address {address}", "name a subscriber's address")
+    stands = consent.standing(conn, person.id)
+    since = stands[of.topic][1].date() if of.topic in stands else None
+    return Recipient(person.id, person.public_id, person.address, person.name, person.language, since, 1)
+
+
+def test_parcel(
+    conn: Connection, of: Campaign, to: Address, stationery: Stationery, house: House, now: datetime
+) -> Parcel:
+    """Compose a test copy. Raises InputRefused for an address on the never-mail list."""
+    if suppression.entries(conn, suppression.address_hash(stationery.keyring, to)):
+        raise InputRefused("this address is on the never-mail list", "choose another one")
+    made_up = release.trial_recipient(Language(of.default_language))
+    reader = Recipient(0, bytes(8), to.mail, made_up.name, made_up.language, made_up.consented_on, 1)
+    return press_for(conn, of, stationery, house).parcel(reader, now)
+
+
+async def send_test(relays: tuple[Relay, ...], parcel: Parcel) -> tuple[Relay, Verdict]:
+    """Send a test copy over the first relay that takes us. Raises RelayDown when none does."""
+    for relay in relays:
+        lane = Lane(relay)
+        try:
+            await lane.open()
+        except RelayDown:
+            if relay is relays[-1]:
+                raise
+            continue
+        try:
+            refused = await lane.offer(parcel)
+            return relay, refused or await lane.release()
+        finally:
+            await lane.close()
+    raise RelayDown("no relay is set", "set DISPATCHER_SMTP_URL")

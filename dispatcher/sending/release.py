@@ -1,0 +1,77 @@
+"""Release: content becomes frozen editions, and the campaign gets its time. A campaign that cannot be composed for a
+made-up recipient in every language is not released.
+"""
+
+import hashlib
+from datetime import date, datetime
+
+from sqlalchemy import Connection
+
+from dispatcher.compose.content import parse_content
+from dispatcher.compose.edition import Edition, freeze, freeze_service
+from dispatcher.compose.house import House
+from dispatcher.db.terms import CampaignState, Language
+from dispatcher.domain import campaigns
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.deliveries import Recipient
+from dispatcher.errors import InputRefused
+from dispatcher.sending.press import CampaignPress, Stationery
+
+# Names that have broken letters elsewhere: each edition is composed for all of them before it may go.
+_TRIAL_NAMES = ("", "Jörg Müller", 'O\'Brien, "Bob" <b@example.com>', "Zoë 🌟 " + "ß" * 60, "=?utf-8?q?x?=")
+
+
+def schedule(
+    conn: Connection, campaign_id: int, at: datetime, zone: str, stationery: Stationery, house: House
+) -> Campaign:
+    """Release a campaign for a moment (UTC). Raises MoveRefused, or ContentInvalid with file and line."""
+    of = campaigns.get(conn, campaign_id)
+    frozen = editions(conn, of, house)
+    _try_out(of, frozen, stationery)
+    campaigns.require_move(conn, campaign_id, CampaignState.SCHEDULED, send_at=at, zone=zone, problem=None)
+    _store(conn, campaign_id, frozen)
+    return campaigns.get(conn, campaign_id)
+
+
+def editions(conn: Connection, of: Campaign, house: House) -> dict[Language, Edition]:
+    """Freeze what the marketer wrote, per language; nothing is stored. Raises ContentInvalid."""
+    assert of.topic is not None
+    frozen = {}
+    for language, (file, source) in campaigns.contents(conn, of.id).items():
+        content = parse_content(source, file=file)
+        frozen[language] = freeze(content, topic=of.topic, subject=of.subject, house=house, campaign_id=of.id)
+    if of.default_language not in frozen:
+        raise InputRefused(
+            f"campaign {of.id} has no content in its default language {of.default_language}", "create it anew"
+        )
+    return frozen
+
+
+def freeze_confirmation(conn: Connection, of: Campaign, house: House) -> None:
+    """Freeze the letter that asks for a confirmation, in the language of the request."""
+    language = of.default_language
+    _store(conn, of.id, {language: freeze_service("confirm", language=language, house=house)})
+
+
+def trial_recipient(language: Language, name: str = "Maria Muster") -> Recipient:
+    """Make up a recipient, for trials and previews."""
+    return Recipient(0, bytes(8), "maria.muster@example.com", name, language, date(2026, 1, 15), 1)
+
+
+def press_of(of: Campaign, frozen: dict[Language, Edition], stationery: Stationery) -> CampaignPress:
+    """Compile editions that are not stored."""
+    return CampaignPress(of, {language: edition.to_json() for language, edition in frozen.items()}, stationery)
+
+
+def _try_out(of: Campaign, frozen: dict[Language, Edition], stationery: Stationery) -> None:
+    press = press_of(of, frozen, stationery)
+    for language in frozen:
+        for name in _TRIAL_NAMES:
+            press.letter(trial_recipient(language, name), of.created_at)
+
+
+def _store(conn: Connection, campaign_id: int, frozen: dict[Language, Edition]) -> None:
+    texts = {language: edition.to_json() for language, edition in frozen.items()}
+    campaigns.freeze_editions(
+        conn, campaign_id, {k: (text, hashlib.sha256(text.encode()).digest()) for k, text in texts.items()}
+    )

@@ -1,0 +1,27 @@
+"""When to try again, or give up. Pure: no database, no clock."""
+
+from datetime import datetime, timedelta
+
+_STEPS = (timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=30), timedelta(minutes=60))
+_LONGEST = timedelta(hours=4)
+_FIRST_BREAK = timedelta(seconds=5)
+_LONGEST_BREAK = timedelta(minutes=10)
+
+
+def next_attempt(attempt: int, now: datetime, expires: datetime, jitter: float) -> datetime | None:
+    """Say when a letter that got a 4xx at its `attempt`-th attempt (from 1) is tried again; None: give up.
+
+    5, 15, 30, 60 minutes, then doubled up to 4 hours; `jitter` (0 to 1) adds up to a quarter, so that those who were
+    deferred together do not come back together.
+    """
+    if attempt <= len(_STEPS):
+        wait = _STEPS[attempt - 1]
+    else:
+        wait = min(_STEPS[-1] * 2 ** (attempt - len(_STEPS)), _LONGEST)
+    at = now + wait * (1 + 0.25 * jitter)
+    return at if at < expires else None
+
+
+def relay_break(attempts: int) -> timedelta:
+    """Say how long to leave a relay alone that could not be used `attempts` times running: 5 s to 10 min."""
+    return min(_FIRST_BREAK * 2 ** min(max(attempts - 1, 0), 10), _LONGEST_BREAK)

@@ -1,0 +1,106 @@
+"""The tick: what has to happen by itself, every few seconds, in any worker, any number of times.
+
+    due campaigns are launched · letters given up past their expiry need no sweep (see retry.py) ·
+    campaigns whose last recipient is accounted for become `sent` · old sign-up attempts are forgotten
+
+Dead leases and due deferrals need no step of their own: a batch that is due or whose lease is over is claimable. What
+the tick gives back is how much work waits, so that its caller can call workers for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection, Engine, delete, select, text
+
+from dispatcher.compose.house import House
+from dispatcher.db import clock
+from dispatcher.db.engine import reading
+from dispatcher.db.tables import campaign, signup_attempt
+from dispatcher.db.terms import CampaignKind, CampaignState
+from dispatcher.domain import accounts, batches, campaigns
+from dispatcher.errors import DispatcherError
+from dispatcher.sending import launch
+
+log = structlog.get_logger()
+EVERY = 5.0  # seconds
+_LOCK = 7_233_002  # advisory, PostgreSQL: two ticks at once would do the same work twice, harmlessly
+_FORGET_ATTEMPTS = timedelta(days=1)
+_MANY = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How many batches wait for a worker, up to 1,000 each."""
+
+    confirmations: int
+    newsletters: int
+
+
+def tick(engine: Engine, house: House) -> Work:
+    """Do what is due; say how much work waits for lanes."""
+    for campaign_id in _read_due(engine):
+        begin(engine, campaign_id, house)
+    with engine.begin() as conn:
+        if _have_lock(conn):
+            now = clock.now(conn)
+            _finish(conn, now)
+            conn.execute(delete(signup_attempt).where(signup_attempt.c.at < now - _FORGET_ATTEMPTS))
+    return waiting(engine)
+
+
+def begin(engine: Engine, campaign_id: int, house: House) -> bool:
+    """Launch one due campaign, in its two transactions. One that cannot be launched is paused, with the reason."""
+    with engine.begin() as conn:
+        launch.prepare(conn, campaign_id)
+    try:
+        with engine.begin() as conn:
+            launched = launch.launch(conn, campaign_id, house, clock.now(conn))
+    except DispatcherError as error:
+        log.error("launch.failed", campaign=campaign_id, error=type(error).__name__)
+        with engine.begin() as conn:
+            campaigns.note_problem(conn, campaign_id, error.what)
+        return False
+    if launched:
+        log.info("launched", campaign=campaign_id)
+    return launched
+
+
+def waiting(engine: Engine) -> Work:
+    """Count the batches that wait for a worker."""
+    with reading(engine).connect() as conn:
+        now = clock.now(conn)
+        return Work(
+            batches.waiting(conn, [CampaignKind.CONFIRMATION], now, _MANY),
+            batches.waiting(conn, [CampaignKind.NEWSLETTER], now, _MANY),
+        )
+
+
+def finish_campaigns(conn: Connection, ids: Sequence[int], now: datetime) -> list[int]:
+    """Move those to `sent` of which nobody is left to serve; give their ids."""
+    done = []
+    for campaign_id in ids:
+        of = campaigns.get(conn, campaign_id)
+        if of.audience is not None and accounts.is_complete(conn, of.id, of.audience):
+            source = CampaignState.SENDING
+            if campaigns.move(conn, of.id, CampaignState.SENT, only_from=source, finished_at=now):
+                done.append(of.id)
+                log.info("sent", campaign=of.id)
+    return done
+
+
+def _read_due(engine: Engine) -> list[int]:
+    with reading(engine).connect() as conn:
+        return launch.due(conn, clock.now(conn))
+
+
+def _finish(conn: Connection, now: datetime) -> None:
+    alive = select(campaign.c.id).where(campaign.c.state == CampaignState.SENDING).order_by(campaign.c.id).limit(_MANY)
+    finish_campaigns(conn, list(conn.execute(alive).scalars()), now)
+
+
+def _have_lock(conn: Connection) -> bool:
+    if conn.dialect.name != "postgresql":
+        return True  # BEGIN IMMEDIATE is the lock
+    return bool(conn.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}).scalar_one())

@@ -1,0 +1,261 @@
+"""The settings: frozen, read once, checked at start. Nothing else reads the environment.
+
+A setting comes from the variable DISPATCHER_<NAME>, else from the file that DISPATCHER_<NAME>_FILE names (for secrets),
+else from a TOML file (DISPATCHER_CONFIG, or dispatcher.toml in the current folder; keys in lower case, without the
+prefix). Without any of them the embedded parts under `var/` are used, which talk to this machine only.
+"""
+
+import contextlib
+import difflib
+import os
+import secrets
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parseaddr
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dispatcher.assets import templates
+from dispatcher.errors import SettingInvalid
+
+PREFIX = "DISPATCHER_"
+NAMES: dict[str, str] = {
+    "DATABASE_URL": "sqlite:////path/file.db or postgresql://user:password@host/name",
+    "BROKER_URL": "redis://:password@host:6379/0",
+    "SMTP_URL": "smtp://user:password@host:port?tls=starttls&lanes=16; several, in order of preference, by blanks",
+    "PUBLIC_URL": "where recipients reach the pages, https://news.example.de",
+    "SECRET_KEYS": "id:hex, several by blanks; the first signs, the last must stay for ever",
+    "SENDER": 'From: "Beispiel Edelmetalle" <news@news.example.de>',
+    "BOUNCE_DOMAIN": "the domain of return-paths, bounce.example.de",
+    "IMPRESSUM": "a Markdown file with the legal notice that stands in every letter",
+    "TRUSTED_PROXIES": "addresses or networks of proxies whose X-Forwarded-For is believed, by blanks",
+    "VAR": "folder of the embedded parts; default: var",
+    "CONFIG": "a TOML file with settings; default: dispatcher.toml, if there is one",
+    "LOG": "text or json; default: text on a terminal, else json",
+}
+_DEMO_SENDER = '"Beispiel Edelmetalle" <news@news.example.de>'
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. `embedded` names the parts that run under `var`."""
+
+    var: Path
+    database_url: str = field(repr=False)
+    broker_url: str = field(repr=False)
+    smtp_urls: tuple[str, ...] = field(repr=False)
+    public_url: str
+    secret_keys: tuple[tuple[str, bytes], ...] = field(repr=False)
+    sender_name: str
+    sender_address: str
+    bounce_domain: str
+    impressum: str = field(repr=False)
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    log: str
+    embedded: frozenset[str]
+
+    @property
+    def is_production(self) -> bool:
+        """Say whether letters can leave this machine."""
+        return "smtp" not in self.embedded
+
+
+def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """Read and check the settings. Raises SettingInvalid, which names the variable and the cure.
+
+    `environ` and `folder` stand in for the process's own environment and current folder.
+    """
+    given = _gather(os.environ if environ is None else environ, folder or Path.cwd())
+    var = ((folder or Path.cwd()) / given.get("VAR", "var")).resolve()
+    embedded = frozenset(
+        part
+        for part, name in {"database": "DATABASE_URL", "broker": "BROKER_URL", "smtp": "SMTP_URL"}.items()
+        if name not in given
+    )
+    sender_name, sender_address = _sender(given.get("SENDER", _DEMO_SENDER))
+    settings = Settings(
+        var=var,
+        database_url=given.get("DATABASE_URL", f"sqlite:///{var / 'dispatcher.db'}"),
+        broker_url=given.get("BROKER_URL", f"redis+socket://{_socket(var) if 'broker' in embedded else ''}"),
+        smtp_urls=tuple(given.get("SMTP_URL", "smtp://127.0.0.1:8025?tls=none&lanes=8").split()),
+        public_url=_public_url(given.get("PUBLIC_URL", "http://127.0.0.1:8080")),
+        secret_keys=_keys(given["SECRET_KEYS"] if "SECRET_KEYS" in given else _own_keys(var)),
+        sender_name=sender_name,
+        sender_address=sender_address,
+        bounce_domain=given.get("BOUNCE_DOMAIN", "bounce.example.de"),
+        impressum=_impressum(given.get("IMPRESSUM")),
+        trusted_proxies=_networks(given.get("TRUSTED_PROXIES", "")),
+        log=_log(given.get("LOG")),
+        embedded=embedded,
+    )
+    _refuse_half_a_production(settings, given)
+    return settings
+
+
+def broker_socket(settings: Settings) -> Path:
+    """Give the socket of the embedded broker."""
+    return _socket(settings.var)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Give the process's environment for a child that shall see the same embedded parts."""
+    return {**os.environ, f"{PREFIX}VAR": str(settings.var)}
+
+
+def in_ci() -> bool:
+    """Say whether this runs in continuous integration, where nothing may be skipped."""
+    return os.environ.get("CI") == "true"
+
+
+def _gather(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    given = _from_toml(environ, folder)
+    for variable, value in environ.items():
+        if not variable.startswith(PREFIX) or not value.strip():
+            continue
+        name = variable.removeprefix(PREFIX)
+        if name in NAMES:
+            given[name] = value.strip()
+        elif name.endswith("_FILE") and name.removesuffix("_FILE") in NAMES:
+            given.setdefault(name.removesuffix("_FILE"), _from_file(variable, value))
+        else:
+            raise SettingInvalid(variable, "there is no such setting", _nearest(name))
+    return given
+
+
+def _from_toml(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    named = environ.get(f"{PREFIX}CONFIG")
+    path = folder / (named or "dispatcher.toml")
+    if not named and not path.is_file():
+        return {}
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingInvalid(f"{PREFIX}CONFIG", f"{path} cannot be read: {error.strerror}", "name another") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingInvalid(f"{PREFIX}CONFIG", f"{path} is not TOML: {error}", "mend that line") from None
+    given = {}
+    for key, value in entries.items():
+        if key.upper() not in NAMES:
+            raise SettingInvalid(f"{key} in {path.name}", "there is no such setting", _nearest(key.upper()))
+        if not isinstance(value, str):
+            raise SettingInvalid(f"{key} in {path.name}", "is not a text", "put it in quotes")
+        given[key.upper()] = value.strip()
+    return given
+
+
+def _from_file(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingInvalid(variable, f"{path} cannot be read: {error.strerror}", "check path and rights") from None
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name, NAMES, n=1)
+    known = ", ".join(PREFIX + n for n in NAMES)
+    return f"did you mean {PREFIX}{close[0]}?" if close else f"there are: {known}"
+
+
+def _socket(var: Path) -> Path:
+    socket = var / "valkey.sock"
+    if len(str(socket).encode()) > 100:  # sun_path holds 108 bytes, 104 on macOS
+        raise SettingInvalid(
+            f"{PREFIX}VAR",
+            f"the path {socket} is too long for a socket",
+            f"set {PREFIX}VAR to a shorter path, or {PREFIX}BROKER_URL to a broker of your own",
+        )
+    return socket
+
+
+def _own_keys(var: Path) -> str:
+    """Read the keys under `var`; make one at first start, for this user's eyes only."""
+    path = var / "secret_keys"
+    var.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        new = var / f"secret_keys.{os.getpid()}"
+        new.touch(mode=0o600)
+        new.write_text(f"k1:{secrets.token_hex(32)}\n", encoding="utf-8")
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(new)  # of two processes that start at once, one makes the key
+        new.unlink()
+    return path.read_text(encoding="utf-8")
+
+
+def _keys(text: str) -> tuple[tuple[str, bytes], ...]:
+    name = f"{PREFIX}SECRET_KEYS"
+    cure = "write id:hex with at least 64 hex digits; `openssl rand -hex 32` makes them"
+    keys: dict[str, bytes] = {}
+    for word in text.split():
+        key_id, colon, digits = word.partition(":")
+        try:
+            secret = bytes.fromhex(digits)
+        except ValueError:
+            raise SettingInvalid(name, f"the key {key_id!r} is not hexadecimal", cure) from None
+        if not colon or not key_id or len(secret) < 32:
+            raise SettingInvalid(name, "a key without an id, or shorter than 32 bytes", cure)
+        if key_id in keys:
+            raise SettingInvalid(name, f"the key {key_id!r} stands there twice", "give each key its own id")
+        keys[key_id] = secret
+    if not keys:
+        raise SettingInvalid(name, "holds no key", cure)
+    return tuple(keys.items())
+
+
+def _sender(text: str) -> tuple[str, str]:
+    display, address = parseaddr(text)
+    local, _, domain = address.rpartition("@")
+    if not local or "." not in domain or any(ord(ch) < 32 for ch in text):
+        raise SettingInvalid(f"{PREFIX}SENDER", f"{text!r} is no sender", f"write it as {_DEMO_SENDER}")
+    return display or address, address
+
+
+def _public_url(text: str) -> str:
+    name = f"{PREFIX}PUBLIC_URL"
+    url = urlsplit(text)
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+        raise SettingInvalid(name, f"{text!r} is no web address", "write it as https://news.example.de")
+    if url.scheme == "http" and url.hostname not in _LOOPBACK:
+        raise SettingInvalid(name, "one-click unsubscribe needs https (RFC 8058)", f"use https://{url.netloc}")
+    return text.rstrip("/")
+
+
+def _impressum(path: str | None) -> str:
+    name = f"{PREFIX}IMPRESSUM"
+    source = Path(path) if path else templates() / "mail" / "_base" / "impressum.sample.md"
+    try:
+        text = source.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingInvalid(name, f"{source} cannot be read: {error}", "name a Markdown file in UTF-8") from None
+    if not text:
+        raise SettingInvalid(name, f"{source} is empty", "write name, address, representatives, contact, register")
+    return text
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(word, strict=False) for word in text.split())
+    except ValueError as error:
+        raise SettingInvalid(f"{PREFIX}TRUSTED_PROXIES", str(error), "write 10.0.0.5 or 10.0.0.0/24") from None
+
+
+def _log(text: str | None) -> str:
+    if text not in {None, "text", "json"}:
+        raise SettingInvalid(f"{PREFIX}LOG", f"{text!r} is no format", "use text or json")
+    return text or "auto"
+
+
+def _refuse_half_a_production(settings: Settings, given: Mapping[str, str]) -> None:
+    """A relay of one's own with a made-up sender or a made-up Impressum would send both to real people."""
+    hosts = [urlsplit(url).hostname for url in settings.smtp_urls]
+    if all(host in _LOOPBACK for host in hosts):
+        return
+    for name in ("SENDER", "BOUNCE_DOMAIN", "IMPRESSUM", "PUBLIC_URL", "SECRET_KEYS"):
+        if name not in given:
+            raise SettingInvalid(
+                PREFIX + name,
+                f"is not set, and {PREFIX}SMTP_URL leads out of this machine",
+                f"set it: {NAMES[name]}",
+            )

@@ -1,0 +1,1 @@
+"""The SMTP dialogue (RFC 5321). Knows no database."""

@@ -1,0 +1,121 @@
+"""What a lane carries, and the commands that announce it.
+
+What must stay true
+- No octet from outside can end a command line: a Parcel with CR, LF, NUL, space or an angle bracket in an address
+  cannot be made at all.
+- A parameter is used only where this connection's EHLO offers its extension (RFC 5321 2.2.1).
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dispatcher.errors import InputRefused
+from dispatcher.smtp.reply import Reply
+from dispatcher.smtp.verdict import Refused
+
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\u0080-\u00a0\u2028\u2029\ud800-\udfff]")
+_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
+_LONGEST_PATH = 254  # 256 octets with the brackets (RFC 5321 4.5.3.1.3)
+_LONGEST_ENVID = 100  # RFC 3461 4.4
+
+DATA = b"DATA\r\n"
+DOT = b".\r\n"  # a body ends in CRLF, so this completes CRLF.CRLF
+RESET = b"RSET\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One letter for one recipient.
+
+    `body` is what goes over the wire between 354 and the dot: CRLF lines, none of which begins with a dot, the last
+    one ended. The composer stuffs dots, once per edition; here only both ends are looked at, because a search
+    through every body costs a third of all the CPU that a letter may cost.
+    """
+
+    sender: str
+    recipient: str
+    body: bytes
+    needs_smtputf8: bool = False
+    envelope_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.recipient or _FORBIDDEN.search(self.recipient) or _FORBIDDEN.search(self.sender):
+            raise InputRefused("an envelope address is empty or holds a control character, a space, < or >")
+        if not self.needs_smtputf8 and not (self.recipient.isascii() and self.sender.isascii()):
+            raise InputRefused("an envelope address with letters beyond ASCII needs SMTPUTF8 (RFC 6531)")
+        if len(self.recipient.encode()) > _LONGEST_PATH or len(self.sender.encode()) > _LONGEST_PATH:
+            raise InputRefused(f"an envelope address is longer than {_LONGEST_PATH} octets (RFC 5321 4.5.3.1.3)")
+        if not self.body.endswith(b"\r\n") or self.body.startswith(b"."):
+            raise InputRefused("a letter's body must end in CRLF and must not begin with a bare dot")
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What the relay's EHLO offers. `size` 0: no limit named (RFC 1870 section 4)."""
+
+    pipelining: bool = False
+    dsn: bool = False
+    smtputf8: bool = False
+    eight_bit: bool = False
+    starttls: bool = False
+    has_size: bool = False
+    size: int = 0
+    log_ins: frozenset[str] = frozenset()
+
+
+def read_offers(lines: Iterable[str]) -> Offers:
+    """Read the lines of an EHLO reply behind the first. Unknown keywords are passed over (RFC 5321 4.1.1.1)."""
+    words: dict[str, list[str]] = {}
+    for line in lines:
+        # "AUTH=LOGIN" is an old server's spelling of "AUTH LOGIN".
+        keyword, *values = line.upper().replace("AUTH=", "AUTH ", 1).split() or [""]
+        words.setdefault(keyword, []).extend(values)
+    limit = next(iter(words.get("SIZE", ())), "0")
+    return Offers(
+        pipelining="PIPELINING" in words,
+        dsn="DSN" in words,
+        smtputf8="SMTPUTF8" in words,
+        eight_bit="8BITMIME" in words,
+        starttls="STARTTLS" in words,
+        has_size="SIZE" in words,
+        size=int(limit) if limit.isascii() and limit.isdigit() and len(limit) <= 20 else 0,
+        log_ins=frozenset(words.get("AUTH", ())),
+    )
+
+
+def unfit(parcel: Parcel, offers: Offers, relay: str) -> Refused | None:
+    """Give the refusal that this relay would be bound to give, before a byte of the letter is sent; None: it fits."""
+    if parcel.needs_smtputf8 and not offers.smtputf8:
+        text = f"not sent: relay {relay} offers no SMTPUTF8 (RFC 6531), which this address needs"
+        return Refused(Reply(550, "5.6.7", text))
+    if offers.size and len(parcel.body) > offers.size:
+        text = f"not sent: the letter has {len(parcel.body)} octets, relay {relay} takes {offers.size} (RFC 1870)"
+        return Refused(Reply(552, "5.3.4", text))
+    return None
+
+
+def commands(parcel: Parcel, offers: Offers) -> tuple[bytes, bytes]:
+    """Give the MAIL and the RCPT line."""
+    mail = f"MAIL FROM:<{parcel.sender}>"
+    rcpt = f"RCPT TO:<{parcel.recipient}>"
+    if offers.has_size:
+        mail += f" SIZE={len(parcel.body)}"
+    if parcel.needs_smtputf8:
+        mail += " BODY=8BITMIME SMTPUTF8" if offers.eight_bit else " SMTPUTF8"
+    if offers.dsn:
+        mail += " RET=HDRS"
+        envid = xtext(parcel.envelope_id or "")
+        if 0 < len(envid) <= _LONGEST_ENVID:
+            mail += f" ENVID={envid}"
+        rcpt += " NOTIFY=FAILURE,DELAY"
+        if parcel.recipient.isascii():  # beyond ASCII the address type would be utf-8 (RFC 6533); ORCPT is optional
+            rcpt += f" ORCPT=rfc822;{xtext(parcel.recipient)}"
+    return f"{mail}\r\n".encode(), f"{rcpt}\r\n".encode()
+
+
+def xtext(text: str) -> str:
+    """Write `text` as xtext (RFC 3461 section 4): what is not printable ASCII, + and = become +XX."""
+    if _NOT_XTEXT.search(text) is None:
+        return text
+    return _NOT_XTEXT.sub(lambda found: "".join(f"+{octet:02X}" for octet in found[0].encode()), text)

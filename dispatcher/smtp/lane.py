@@ -1,0 +1,185 @@
+"""One SMTP connection that carries letters and holds each one's dot back until it is told to release it.
+
+    open -> offer(a) -> [gate] -> release(b) -> offer(b) -> [gate] -> release() -> close
+                           `----> abandon: the gate said no, nothing was delivered
+
+What must stay true
+- The dot of a letter is written by `release` alone, at once or never: on a lane that was lost before, it is NotSent.
+- Neither `offer` nor `release` raises for anything that a relay or a network can do; only `open` does (RelayDown).
+- No wait is without a limit, and each limit is that of RFC 5321 4.5.3.2.
+"""
+
+from dispatcher.smtp.connect import connect
+from dispatcher.smtp.envelope import Parcel, unfit
+from dispatcher.smtp.protocol import Answered, Declined, Dialogue, Ended, Event, Invited
+from dispatcher.smtp.relays import Relay
+from dispatcher.smtp.verdict import NotSent, Verdict
+from dispatcher.smtp.wire import Wire
+
+__all__ = ["Lane", "Parcel"]
+
+_BLOCK = 64 * 1024  # a longer body goes out in blocks, each with a limit of its own (RFC 5321 4.5.3.2.5)
+_QUIT = b"QUIT\r\n"
+_QUIT_SECONDS = 5.0
+
+
+class Lane:
+    """A strictly serial connection to `relay`; may be opened again after `close` or `abandon`."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._limits = relay.timeouts
+        self._wire: Wire | None = None
+        self._dialogue: Dialogue | None = None
+        self._under_way: Parcel | None = None  # its envelope went out together with the dot before
+        self._envelope: Invited | Verdict | None = None
+        self._answer: Verdict | None = None
+        self._ended: NotSent | None = NotSent(f"the lane to relay {relay.name} is not open", about_us=False)
+        self._letters = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Claim that a letter may be offered, as far as is known."""
+        return self._ended is None
+
+    @property
+    def is_spent(self) -> bool:
+        """Claim that this connection has carried as many letters as it may: close it and open a new one."""
+        return 0 < self._relay.letters_per_connection <= self._letters
+
+    async def open(self) -> None:
+        """Connect, greet, secure, log in. Raises RelayDown naming relay, step and reply; nothing was sent then."""
+        assert self._ended is not None, "this lane is open"
+        await self.abandon()
+        wire, offers = await connect(self._relay)
+        wire.hear, wire.end = self._hear, self._end
+        self._wire, self._dialogue = wire, Dialogue(offers)
+        self._under_way = self._envelope = self._answer = self._ended = None
+        self._letters = 0
+
+    async def offer(self, parcel: Parcel) -> Verdict | None:
+        """Send envelope and body without the dot. None: the dot is held back, `release` or `abandon` comes next.
+
+        A verdict: no dot will be due. The lane can carry the next letter if it `is_open`. After `release(following)`
+        only `following` may be offered; anything else gives the connection up and is NotSent.
+        """
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None and under_way is not parcel:
+            self._lose("another letter's envelope was under way")
+            under_way = self._envelope = None
+        if under_way is None:
+            refusal = self._ended or unfit(parcel, self._talk.offers, self._relay.name)
+            if refusal is not None:
+                return refusal
+            self._talk.offer(parcel)
+            self._flush()
+        answer = await self._envelope_answer()
+        return await self._send(parcel.body) if isinstance(answer, Invited) else answer
+
+    async def release(self, following: Parcel | None = None) -> Verdict:
+        """Write the dot, and with it the envelope of `following` where the relay pipelines; give what became of it.
+
+        Only for a lane whose `offer` gave None, and only when the gate has said yes.
+        """
+        if self._ended is not None:
+            return self._ended
+        self._letters += 1
+        self._under_way = following if self._may_follow(following) else None
+        self._talk.release(self._under_way)
+        self._flush()
+        while self._answer is None:
+            await self._news(self._limits.dot)
+        answer, self._answer = self._answer, None
+        return answer
+
+    async def abandon(self) -> None:
+        """Close at once, without a dot: what was offered is not delivered, and may be sent again."""
+        self._lose("the lane was abandoned")
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.forget()
+            await wire.gone()
+
+    async def close(self) -> None:
+        """Say QUIT where it would be understood as a command, wait briefly, close."""
+        if self._ended is None and self._wire is not None and self._talk.is_idle:
+            self._ended = NotSent("the lane was closed", about_us=False)
+            self._wire.write(_QUIT)
+            await self._wire.news(_QUIT_SECONDS)  # the reply or the end, whichever it is
+        await self.abandon()
+
+    @property
+    def _talk(self) -> Dialogue:
+        assert self._dialogue is not None
+        return self._dialogue
+
+    def _may_follow(self, following: Parcel | None) -> bool:
+        if following is None or self.is_spent or not self._talk.offers.pipelining:
+            return False
+        return unfit(following, self._talk.offers, self._relay.name) is None
+
+    async def _envelope_answer(self) -> Invited | Verdict:
+        while self._envelope is None:
+            await self._news(self._limits.command)
+        answer, self._envelope = self._envelope, None
+        return answer
+
+    async def _send(self, body: bytes) -> NotSent | None:
+        if len(body) <= _BLOCK:
+            return await self._write_block(body)
+        view = memoryview(body)
+        for start in range(0, len(body), _BLOCK):
+            ended = await self._write_block(view[start : start + _BLOCK])
+            if ended is not None:
+                return ended
+        return None
+
+    async def _write_block(self, block: bytes | memoryview) -> NotSent | None:
+        assert self._wire is not None
+        if self._ended is None:
+            self._wire.write(block)
+            while self._wire.is_choked and self._ended is None:
+                await self._news(self._limits.data_block)
+        return self._ended
+
+    async def _news(self, seconds: float) -> None:
+        assert self._wire is not None
+        if not await self._wire.news(seconds):
+            step = "the relay to read the letter" if self._wire.is_choked else f"a reply to {self._talk.awaited}"
+            self._lose(f"waited {seconds:g} s for {step}")
+
+    def _flush(self) -> None:
+        out = self._talk.take()
+        if out and self._wire is not None:
+            self._wire.write(out)
+
+    def _hear(self, data: bytes) -> None:
+        assert self._wire is not None
+        events = self._talk.receive(data)
+        self._flush()
+        self._note(events)
+        if events or self._ended is not None:
+            self._wire.ring()
+
+    def _end(self, why: str) -> None:
+        if self._dialogue is not None:
+            self._note(self._dialogue.lose(why))
+
+    def _lose(self, why: str) -> None:
+        self._end(why)
+        if self._wire is not None:
+            self._wire.abort()
+
+    def _note(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case Answered(verdict):
+                    self._answer = verdict
+                case Declined(verdict):
+                    self._envelope = verdict
+                case Invited():
+                    self._envelope = event
+                case Ended(verdict):
+                    self._ended = verdict
+                    if self._wire is not None:
+                        self._wire.abort()

@@ -1,0 +1,226 @@
+"""The dialogue of letters without sockets: bytes in, events out, bytes to send out.
+
+One letter, with PIPELINING (RFC 2920); the relay is waited for at two places only:
+
+    offer(a)     ->  MAIL RCPT DATA                             <-  250 250 354      Invited: a's body may go
+    release(b)   ->  dot of a, MAIL RCPT DATA of b: one write   <-  250 250 250 354  Answered(a), Invited: b's body
+    release()    ->  dot of b                                   <-  250              Answered(b)
+
+Content may be the first of a group (RFC 2920 3.1), so a letter costs one round trip, and yet at most one dot is out.
+Without PIPELINING each command waits for the reply to the one before.
+
+What must stay true
+- At most one dot is unanswered at any time, and none is written by anything but `release` (and, where RCPT was
+  refused but DATA was not, an empty message's that no recipient can get).
+- Replies are paired with commands in order. What does not fit its command, and what nobody asked for, ends the
+  dialogue: an unanswered dot is then Unknown, anything else NotSent.
+- Once ended, no more bytes are given out and no more events come.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from dispatcher.smtp.envelope import DATA, DOT, RESET, Offers, Parcel, commands
+from dispatcher.smtp.reply import ProtocolError, Reply, ReplyReader
+from dispatcher.smtp.verdict import CLOSING, NotSent, Step, Verdict, judge, lost
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """354 came and the envelope stands: the body may be written, without the dot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The envelope, or DATA, was not taken; no body goes."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of the letter whose dot was written."""
+
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The connection is of no further use: close it. `verdict` is for a letter whose dot has not been written."""
+
+    verdict: NotSent
+
+
+Event = Invited | Declined | Answered | Ended
+
+_INVITED = Invited()
+
+
+class _Stage(Enum):
+    IDLE = auto()  # no envelope; a dot may be out
+    ENVELOPE = auto()  # MAIL to DATA under way
+    CONTENT = auto()  # 354 came; the body is being written, or its dot is held back
+
+
+class Dialogue:
+    """One connection after greeting and log-in. Not for re-use once ended."""
+
+    def __init__(self, offers: Offers) -> None:
+        self.offers = offers
+        self._reader = ReplyReader()
+        self._due: deque[Step] = deque()
+        self._later: deque[tuple[Step, bytes]] = deque()  # commands held back for want of PIPELINING
+        self._out: list[bytes] = []
+        self._stage = _Stage.IDLE
+        self._refusal: Verdict | None = None
+        self._recipient_refused = False
+        self._reset_due = False
+        self._ended: NotSent | None = None
+
+    @property
+    def awaited(self) -> str:
+        """Name the command whose reply is due next."""
+        return self._due[0] if self._due else "nothing"
+
+    @property
+    def is_idle(self) -> bool:
+        """Claim that QUIT would be understood as a command now."""
+        return self._ended is None and self._stage is _Stage.IDLE and not self._due
+
+    def offer(self, parcel: Parcel) -> None:
+        """Begin `parcel`'s envelope; then `take` what there is to send."""
+        assert self._stage is _Stage.IDLE
+        assert self._ended is None
+        mail, rcpt = commands(parcel, self.offers)
+        self._stage = _Stage.ENVELOPE
+        self._refusal = None
+        self._recipient_refused = False
+        if self.offers.pipelining:
+            self._send_together(mail + rcpt + DATA)
+            return
+        if self._reset_due:
+            self._later.append((Step.RESET, RESET))
+        self._later.extend(((Step.MAIL, mail), (Step.RCPT, rcpt), (Step.DATA, DATA)))
+        self._reset_due = False
+        self._send_next()
+
+    def release(self, following: Parcel | None = None) -> None:
+        """End the content with the dot and begin `following`, which needs PIPELINING; then `take` what to send."""
+        assert self._stage is _Stage.CONTENT
+        assert self._ended is None
+        self._stage = _Stage.IDLE
+        self._due.append(Step.DOT)
+        self._out.append(DOT)
+        if following is not None:
+            assert self.offers.pipelining
+            self.offer(following)
+
+    def take(self) -> bytes:
+        """Give the bytes that are to be written now."""
+        if not self._out:
+            return b""
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take what arrived; give what it means, in order."""
+        events: list[Event] = []
+        self._reader.feed(data)
+        while self._ended is None:
+            try:
+                reply = self._reader.next()
+                if reply is None:
+                    break
+                self._hear(reply, events)
+            except ProtocolError as error:
+                events += self.lose(str(error))
+        return events
+
+    def lose(self, why: str, *, about_us: bool = False) -> list[Event]:
+        """Take note that the connection is lost or must be given up; give what that means for what was under way."""
+        if self._ended is not None:
+            return []
+        events: list[Event] = []
+        if self._due and self._due[0] is Step.DOT:
+            events.append(Answered(lost(why, dot_written=True)))
+        self._ended = NotSent(why, about_us)
+        if self._stage is _Stage.ENVELOPE:
+            # A refusal that was read stays true, whatever came after it.
+            events.append(Declined(self._refusal or self._ended))
+        events.append(Ended(self._ended))
+        self._due.clear()
+        self._later.clear()
+        self._out.clear()
+        return events
+
+    def _send_together(self, envelope: bytes) -> None:
+        if self._reset_due:
+            self._due.append(Step.RESET)
+            self._out.append(RESET)
+            self._reset_due = False
+        self._due += (Step.MAIL, Step.RCPT, Step.DATA)
+        self._out.append(envelope)
+
+    def _send_next(self) -> None:
+        if self._later:
+            step, command = self._later.popleft()
+            self._due.append(step)
+            self._out.append(command)
+
+    def _hear(self, reply: Reply, events: list[Event]) -> None:
+        if not self._due:
+            events += self.lose(f"the relay said unasked: {reply}", about_us=reply.code == CLOSING)
+            return
+        step = self._due[0]
+        verdict = judge(step, reply)  # may raise: then the step is still due, and lost
+        self._due.popleft()
+        if step is Step.DOT:
+            assert verdict is not None
+            events.append(Answered(verdict))
+        if reply.code == CLOSING:
+            events += self.lose(f"{step}: {reply}", about_us=True)
+        elif step is Step.DATA:
+            self._conclude(verdict, events)
+        elif step is Step.MAIL or step is Step.RCPT:
+            self._go_on(step, verdict, events)
+        elif step is Step.RESET:
+            self._after_reset(reply, verdict)
+
+    def _go_on(self, step: Step, verdict: Verdict | None, events: list[Event]) -> None:
+        self._refusal = self._refusal or verdict
+        self._recipient_refused = step is Step.RCPT and verdict is not None
+        if self.offers.pipelining:
+            return  # the rest of the group is answered as well
+        if verdict is None:
+            self._send_next()
+        else:
+            self._decline(verdict, events)
+
+    def _conclude(self, verdict: Verdict | None, events: list[Event]) -> None:
+        refusal = self._refusal or verdict
+        if refusal is None:
+            self._stage = _Stage.CONTENT
+            events.append(_INVITED)
+        elif verdict is not None:
+            self._decline(refusal, events)
+        elif self._recipient_refused:
+            # 354 although nobody is left to get it: an empty message, which the relay refuses (RFC 2920 3.1).
+            self._out.append(DOT)
+            self._due.append(Step.LONE_DOT)
+            self._decline(refusal, events)
+        else:
+            # MAIL refused, RCPT and DATA taken: a dot might send something. Leave instead.
+            events += self.lose("the relay wants content after it refused MAIL")
+
+    def _decline(self, verdict: Verdict, events: list[Event]) -> None:
+        self._stage = _Stage.IDLE
+        self._later.clear()
+        self._reset_due = True  # goes in front of the next MAIL: no round trip of its own
+        events.append(Declined(verdict))
+
+    def _after_reset(self, reply: Reply, verdict: Verdict | None) -> None:
+        if verdict is not None:
+            raise ProtocolError(f"{Step.RESET} was answered with {reply}")
+        self._send_next()

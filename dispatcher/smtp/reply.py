@@ -1,0 +1,132 @@
+"""What a server answers: replies (RFC 5321 4.2) with their enhanced codes (RFC 2034, RFC 3463), out of bytes.
+
+What must stay true
+- Any split of the same bytes gives the same replies, and the same fault at the same place.
+- Memory is bounded whatever the server sends: 4,096 octets a line (RFC 5321 4.5.3.1.5 asks for 512), 200 lines
+  and 64 KiB a reply.
+- The text holds no control character and nothing that reverses or hides text: it goes into logs, tables and pages.
+"""
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NoReturn
+
+_LINE_LIMIT = 4096
+_LINES_LIMIT = 200
+_REPLY_LIMIT = 64 * 1024
+
+_ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")
+
+
+class ProtocolError(Exception):
+    """The server said something that is no SMTP, or not at this place. The connection is of no further use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply. `text` is readable and on one line; `lines` keeps the lines of a longer reply (EHLO) apart."""
+
+    code: int
+    enhanced: str | None
+    text: str
+    lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
+
+
+class ReplyReader:
+    """Bytes in with `feed`, replies out with `next`. After a fault every further call names the same fault."""
+
+    __slots__ = ("_at", "_buffer", "_fault", "_lines", "_size")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._at = 0
+        self._lines: list[bytes] = []
+        self._size = 0
+        self._fault = ""
+
+    def feed(self, data: bytes) -> None:
+        """Take what arrived."""
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+
+    def next(self) -> Reply | None:
+        """Give the next complete reply; None when more bytes are needed. Raises ProtocolError for nonsense."""
+        if self._fault:
+            raise ProtocolError(self._fault)
+        while (end := self._buffer.find(b"\n", self._at)) >= 0:
+            line = self._buffer[self._at : end]
+            self._at = end + 1
+            reply = self._take(line)
+            if reply is not None:
+                return reply
+        if len(self._buffer) - self._at > _LINE_LIMIT:
+            self._fail("a reply line without an end")
+        return None
+
+    @property
+    def has_rest(self) -> bool:
+        """Claim that bytes lie here which belong to no reply given out so far."""
+        return self._at < len(self._buffer) or bool(self._lines)
+
+    def _take(self, line: bytes) -> Reply | None:
+        if len(line) > _LINE_LIMIT:
+            self._fail("a reply line without an end")
+        if not self._lines and line[3:4] != b"-":
+            return self._single(line)
+        self._lines.append(line)
+        self._size += len(line) + 1
+        if len(self._lines) > _LINES_LIMIT or self._size > _REPLY_LIMIT:
+            self._fail("a reply without an end")
+        if line[3:4] == b"-":
+            return None
+        lines, self._lines, self._size = self._lines, [], 0
+        return self._several(lines)
+
+    def _single(self, line: bytes) -> Reply:
+        try:
+            return _read_line(line)
+        except ProtocolError as error:
+            self._fail(str(error))
+
+    def _several(self, lines: list[bytes]) -> Reply:
+        replies = [self._single(line) for line in lines]
+        if len({reply.code for reply in replies}) > 1:
+            self._fail("a reply whose lines bear different codes")
+        texts = tuple(reply.text for reply in replies)
+        enhanced = next((reply.enhanced for reply in replies if reply.enhanced), None)
+        return Reply(replies[0].code, enhanced, " ".join(filter(None, texts)), texts)
+
+    def _fail(self, why: str) -> NoReturn:
+        self._fault = why
+        raise ProtocolError(why)
+
+
+# Servers repeat themselves: three of four replies to a letter are the same bytes each time.
+@lru_cache(maxsize=256)
+def _read_line(line: bytes) -> Reply:
+    digits, mark = line[:3], line[3:4]
+    if not (digits.isdigit() and len(digits) == 3 and b"200" <= digits < b"600" and mark in (b"", b" ", b"-", b"\r")):
+        shown = _readable(line[:40])
+        raise ProtocolError(f"not an SMTP reply: {shown!r}")
+    text = _readable(line[4:])
+    # The class of the enhanced code must be that of the code (RFC 2034 section 4); otherwise it stays text.
+    found = _ENHANCED.match(text)
+    if found is None or found[1] != chr(digits[0]):
+        return Reply(int(digits), None, text)
+    return Reply(int(digits), found[0], text[found.end() :].lstrip())
+
+
+def _readable(raw: bytes) -> str:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    text = text.strip()
+    if text.isprintable():
+        return text
+    spaced = "".join(" " if char.isspace() else char for char in text)
+    return "".join(char for char in spaced if char.isprintable()).strip()

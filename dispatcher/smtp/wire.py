@@ -1,0 +1,137 @@
+"""One TCP connection: bytes out without waiting, bytes in by call, one waiting task, one clock.
+
+What must stay true
+- Memory is bounded: whoever writes much asks `is_choked` first, and waits (`news`) until the peer has read.
+- Every wait has an end. One timer serves a whole connection and is looked at when it fires, because setting and
+  cancelling a timer for each reply costs more than reading the reply.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import cast
+
+_GONE_WITHIN = 5.0  # seconds for the loop to report the end of a connection that we ended
+
+
+class Wire(asyncio.Protocol):
+    """`hear` is called with what arrives; `end`, once, with the reason when the connection is gone."""
+
+    def __init__(self, hear: Callable[[bytes], None], end: Callable[[str], None]) -> None:
+        self.hear = hear
+        self.end = end
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._gone = asyncio.Event()
+        self.is_choked = False
+
+    # What the task calls
+
+    async def connect(self, host: str, port: int, context: ssl.SSLContext | None, *, seconds: float) -> None:
+        """Connect, and with a context begin TLS at once. Raises OSError."""
+        async with asyncio.timeout(seconds):
+            await self._loop.create_connection(
+                lambda: self, host, port, ssl=context, server_hostname=host if context else None
+            )
+
+    async def upgrade(self, host: str, context: ssl.SSLContext, *, seconds: float) -> None:
+        """Begin TLS on the open connection, verifying `host`. Raises OSError."""
+        assert self._transport is not None
+        async with asyncio.timeout(seconds):
+            upgraded = await self._loop.start_tls(self._transport, self, context, server_hostname=host)
+        if upgraded is None:
+            raise ConnectionResetError("the connection was closed during the TLS handshake")
+        self._transport = upgraded
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Hand `data` to the transport; bytes for a connection that is gone go nowhere."""
+        assert self._transport is not None
+        self._transport.write(data)
+
+    async def news(self, seconds: float) -> bool:
+        """Wait until `ring` is called; False when nobody did within `seconds`."""
+        assert self._waiter is None
+        self._deadline = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._set_timer()
+        self._waiter = self._loop.create_future()
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+
+    def ring(self) -> None:
+        """Wake the waiting task, if one waits."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
+
+    def abort(self) -> None:
+        """End the connection at once; what is not yet written is dropped."""
+        self._stop_timer()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def forget(self) -> None:
+        """End the connection at once, and report nothing of it any more."""
+        self.hear, self.end = _nobody_hears, _nobody_minds
+        self.abort()
+
+    async def gone(self) -> None:
+        """Wait for the end of a connection that was aborted."""
+        if self._transport is None:
+            return
+        try:
+            async with asyncio.timeout(_GONE_WITHIN):
+                await self._gone.wait()
+        except TimeoutError:
+            return  # after a failed handshake no loop reports the end
+
+    # What the loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclasses
+
+    def data_received(self, data: bytes) -> None:
+        self.hear(data)
+
+    def pause_writing(self) -> None:
+        self.is_choked = True
+
+    def resume_writing(self) -> None:
+        self.is_choked = False
+        self.ring()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        self._gone.set()
+        self.end(f"the connection broke: {exc}" if exc else "the relay closed the connection")
+        self.ring()
+
+    def _set_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self._loop.call_at(self._deadline, self._tick)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return  # the next wait sets a new one
+        if self._loop.time() < self._deadline:
+            self._set_timer()
+        else:
+            self._waiter.set_result(False)
+
+
+def _nobody_hears(data: bytes) -> None:
+    del data
+
+
+def _nobody_minds(why: str) -> None:
+    del why

