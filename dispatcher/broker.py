@@ -107,8 +107,8 @@ def _length(settings: Settings, queue: str) -> int:
     try:
         with make_app(settings.broker_url).connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=3)
-            channel = connection.default_channel
-            return int(channel.queue_declare(queue, passive=True).message_count)
+            channel: Any = connection.default_channel
+            return int(channel.client.llen(queue))
     except Exception as error:  # noqa: BLE001  (redis-py and kombu raise many kinds; a length that is unknown is 0)
         log.debug("queue.unknown", queue=queue, error=type(error).__name__)
         return 0

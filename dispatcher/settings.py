@@ -100,9 +100,12 @@ def broker_socket(settings: Settings) -> Path:
     return _socket(settings.var)
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Give the process's environment for a child that shall see the same embedded parts."""
-    return {**os.environ, f"{PREFIX}VAR": str(settings.var)}
+def environment(config: Path | None = None) -> dict[str, str]:
+    """Give the process's environment for a child: as ours is, or with nothing of ours but this configuration file."""
+    if config is None:
+        return dict(os.environ)
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {**bare, f"{PREFIX}CONFIG": str(config)}
 
 
 def in_ci() -> bool:

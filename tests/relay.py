@@ -30,6 +30,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,12 +39,12 @@ import uvloop
 
 from dispatcher.smtp.relays import Relay, Tls
 from tests.certificates import Certificate
-from tests.relay_script import Accepted, Act, Ask, Script, Settings, accept_then_drop, drop, say, stall
+from tests.relay_script import Accepted, Act, Ask, Script, Settings, accept_then_drop, drop, say, stall, tarpit
 from tests.relay_session import Session
 
 __all__ = [
     "Accepted", "Act", "Ask", "RelayProcess", "Script", "ScriptedRelay", "accept_then_drop", "drop", "read_record",
-    "say", "stall",
+    "say", "stall", "tarpit",
 ]  # fmt: skip
 
 EXTENSIONS = ("PIPELINING", "SIZE 33554432", "DSN", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
@@ -63,7 +64,6 @@ class ScriptedRelay:
         users: Mapping[str, str] | None = None,
         log_ins: str = "PLAIN LOGIN",
         record: Path | None = None,
-        cut_after: int | None = None,
         receive_buffer: int = 0,
         keep_raw: bool = True,
         keep_lines: bool = True,
@@ -83,12 +83,12 @@ class ScriptedRelay:
         self._certificate = certificate
         self._receive_buffer = receive_buffer
         self._record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if record else None
+        self._context = certificate.server_context() if certificate else None
         self._settings = Settings(
             extensions=tuple(extensions),
-            starttls=certificate.server_context() if certificate and tls is Tls.STARTTLS else None,
+            starttls=self._context if tls is Tls.STARTTLS else None,
             users=dict(users or {}),
             log_ins=log_ins,
-            cut_after=cut_after,
             keep_raw=keep_raw,
             keep_lines=keep_lines,
         )
@@ -140,6 +140,10 @@ class ScriptedRelay:
         """Wait for `claim(self)` to hold; it is looked at whenever anything happens here."""
         with self._changed:
             return self._changed.wait_for(lambda: claim(self), seconds)
+
+    def cut_after(self, octets: int | None) -> None:
+        """Break every later connection after so many octets of the relay's side; None: no more."""
+        self._settings = replace(self._settings, cut_after=octets)
 
     def pending(self) -> bytes:
         """Give the content that lies here without its dot, of all open connections."""
@@ -202,7 +206,7 @@ class ScriptedRelay:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        context = self._certificate.server_context() if self._certificate and self._tls is Tls.TLS else None
+        context = self._context if self._tls is Tls.TLS else None
         listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
         if self._receive_buffer:  # accepted sockets inherit it
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)

@@ -11,7 +11,8 @@ class Act:
     """What to do instead of the usual.
 
     `reply` None: the usual reply. `silent`: no reply at all. `delay`: seconds before anything of this happens.
-    `accept` (DOT only) None: as the reply says. `close`: after the reply. `stop_reading`: for good.
+    `accept` (DOT only) None: as the reply says. `close`: after the reply. `hang`: do nothing more.
+    `stop_reading`: nor even read, so that the sender's buffers fill.
     """
 
     reply: str | bytes | None = None
@@ -19,6 +20,7 @@ class Act:
     delay: float = 0.0
     accept: bool | None = None
     close: bool = False
+    hang: bool = False
     stop_reading: bool = False
 
 
@@ -38,8 +40,13 @@ def accept_then_drop() -> Act:
 
 
 def stall() -> Act:
-    """Stop reading and never answer: a tarpit."""
-    return Act(silent=True, stop_reading=True)
+    """Never answer, nor anything after it."""
+    return Act(silent=True, hang=True)
+
+
+def tarpit() -> Act:
+    """Stop reading and never answer; the end of the connection is not noticed either."""
+    return Act(silent=True, hang=True, stop_reading=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +91,9 @@ class Settings:
     starttls: ssl.SSLContext | None
     users: dict[str, str]
     log_ins: str
-    cut_after: int | None
     keep_raw: bool
     keep_lines: bool
+    cut_after: int | None = None
 
 
 Script = Callable[[Ask], Act | None] | Mapping[str | tuple[str, str], Act | list[Act]]

@@ -111,6 +111,7 @@ class Session(asyncio.Protocol):
     def _command(self, line: str) -> None:
         if self._settings.keep_lines:
             self._witness.lines.append(line)
+            self._witness.tell()
         if self._prompt:
             self._log_in_line(line)
             return
@@ -301,11 +302,12 @@ class Session(asyncio.Protocol):
             return
         if not act.silent and (act.reply is not None or usual):
             self._say(act.reply if act.reply is not None else usual)
-        if act.stop_reading:
+        if act.hang:
             assert self._transport is not None
             self._flush()
             self._waiting = True
-            self._transport.pause_reading()
+            if act.stop_reading:
+                self._transport.pause_reading()
         if act.close:
             self._close()
 

@@ -30,7 +30,8 @@ FOREIGN = re.compile(
 @cache
 def _files() -> tuple[Path, ...]:
     """Every file of the project: all that .gitignore does not name."""
-    ignored = [".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().split())]
+    lines = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    ignored = [".git", *(line.strip("/") for line in lines if line and not line.startswith("#"))]
 
     def kept(name: str) -> bool:
         return not any(fnmatch.fnmatch(name, pattern) for pattern in ignored)
@@ -138,8 +139,12 @@ def test_a_comment_above_every_table_says_what_it_promises() -> None:
     assert set(metadata.tables) - explained == set()
 
 
-def test_a_task_takes_ids_makes_one_call_and_says_why() -> None:
-    tasks = list(_functions(ROOT / "dispatcher/worker/tasks.py"))
+def test_a_task_is_short_and_says_what_it_does() -> None:
+    tasks = [
+        function
+        for function in _functions(ROOT / "dispatcher/worker/tasks.py")
+        if any("app.task" in ast.unparse(decorator) for decorator in function.decorator_list)
+    ]
     assert tasks
     assert [task.name for task in tasks if not ast.get_docstring(task)] == []
     assert {task.name: _lines(task) for task in tasks if _lines(task) > LONGEST_TASK} == {}

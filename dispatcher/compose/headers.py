@@ -70,15 +70,15 @@ def check_address(header: str, address: str) -> str:
     return address
 
 
-def list_unsubscribe(https: str, mailto: str) -> str:
+def list_unsubscribe(url: str, address: str) -> str:
     """Give the value of List-Unsubscribe (RFC 2369, 8058): the web link first, for some programs read only one."""
-    for uri, schemes in ((https, ("https://", "http://")), (mailto, ("mailto:",))):
-        if not uri.startswith(schemes):
-            raise InputRefused(f"the unsubscribe link does not begin with {schemes[0]}", "Give the whole URI.")
-        if not uri.isascii() or _cannot_stand_unbroken(uri):
-            raise InputRefused("an unsubscribe link holds what no URI may hold", "Percent-encode it; keep it short.")
-    one_line = len("List-Unsubscribe: ") + len(https) + len(mailto) + len("<>, <>") <= WIDTH
-    return f"<{https}>,{' ' if one_line else FOLD}<{mailto}>"
+    if not url.startswith(("https://", "http://")) or not url.isascii() or _cannot_stand_unbroken(url):
+        raise InputRefused("the unsubscribe link cannot stand in a header", "Give a whole https URL, percent-encoded.")
+    mailto = f"mailto:{check_address('the unsubscribe address', address)}"
+    if not mailto.isascii():
+        raise InputRefused("the unsubscribe address is not ASCII", "Use an address that every server takes.")
+    one_line = len("List-Unsubscribe: ") + len(url) + len(mailto) + len("<>, <>") <= WIDTH
+    return f"<{url}>,{' ' if one_line else FOLD}<{mailto}>"
 
 
 def list_id(title: str, label: str, domain: str) -> str:
@@ -91,10 +91,8 @@ def list_id(title: str, label: str, domain: str) -> str:
 
 
 def message_id(value: str) -> str:
-    """Give `value` back if it is `<left@right>` (RFC 5322 3.6.4)."""
-    if not (value.startswith("<") and value.endswith(">")) or _cannot_stand_unbroken(value[1:-1]):
-        raise InputRefused("Message-ID is not of the form <left@right>", "Give it with its angle brackets.")
-    return value
+    """Give `<value>` if it is left@right (RFC 5322 3.6.4)."""
+    return f"<{check_address('Message-ID', value)}>"
 
 
 def _cannot_stand_unbroken(value: str) -> bool:

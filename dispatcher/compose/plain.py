@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from markdown_it.tree import SyntaxTreeNode
 
 from dispatcher.compose.markdown import CONTROL, Prose
-from dispatcher.compose.snippets import MARKERS
+from dispatcher.compose.snippets import MARKERS, VALUE_MARKERS
 
 WIDTH = 72
-_FIELD_WIDTH = 16  # a guess at what a field will hold; a condition is counted alike
+_FIELD_WIDTH = 16  # a guess at what a field will hold
 _NUMERIC = "text-align:right"
 
 
@@ -53,7 +53,7 @@ def _wrapped(line: str, width: int, hang: str) -> str:
 
 
 def _width(text: str) -> int:
-    return len(text) + (_FIELD_WIDTH - 1) * len(MARKERS.findall(text))
+    return len(MARKERS.sub("", text)) + _FIELD_WIDTH * len(VALUE_MARKERS.findall(text))
 
 
 def _blocks(nodes: Sequence[SyntaxTreeNode], width: int) -> str:
@@ -120,7 +120,7 @@ def _inline(node: SyntaxTreeNode) -> str:
 
 def _spoken(node: SyntaxTreeNode) -> str:
     match node.type:
-        case "text" | "code_inline" | CONTROL:
+        case "text" | "code_inline":
             return node.content
         case "softbreak":
             return " "
@@ -136,7 +136,7 @@ def _spoken(node: SyntaxTreeNode) -> str:
 
 
 def _link(words: str, address: str) -> str:
-    bare = address.removeprefix("mailto:").removeprefix("tel:")
-    if not words or words in (address, bare) or bare == words.replace(" ", ""):
+    bare = address.removeprefix("mailto:")
+    if not words or words in (address, bare):
         return bare
-    return f"{words} ({address})"
+    return words if address.startswith("tel:") else f"{words} ({address})"

@@ -25,8 +25,10 @@ FILTERS = frozenset({"default", "upper", "lower", "trim"})
 LONGEST_EXPRESSION = 200
 MOST_SNIPPETS = 500
 
-_FIRST_MARKER = 0xF0000
-MARKERS = re.compile("[\U000f0000-\U000ffffd]")
+# Planes 15 and 16: a marker tells by itself whether a value will stand there, or nothing.
+_OUTPUT, _CONTROL = 0xF0000, 0x100000
+MARKERS = re.compile("[\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
+VALUE_MARKERS = re.compile("[\U000f0000-\U000ffffd]")
 
 
 class Kind(StrEnum):
@@ -68,14 +70,14 @@ class Marked:
     lines: tuple[int, ...]
 
 
-def marker(index: int) -> str:
+def marker(index: int, *, is_control: bool = False) -> str:
     """Give the character that stands for snippet `index`."""
-    return chr(_FIRST_MARKER + index)
+    return chr((_CONTROL if is_control else _OUTPUT) + index)
 
 
 def index_of(character: str) -> int:
     """Give the number of the snippet for which a marker stands."""
-    return ord(character) - _FIRST_MARKER
+    return ord(character) & 0xFFFF
 
 
 def lift(source: str, *, file: str, fields: frozenset[str] = CONTENT_FIELDS, first: int = 0) -> Marked:
@@ -201,8 +203,9 @@ class _Reader:
             raise ContentInvalid(self.file, line, f"more than {MOST_SNIPPETS} fields and conditions", "Use fewer.")
         # Names are ASCII; only strings hold more, and there Jinja2 reads the same escapes as Python.
         ascii_only = expression.encode("ascii", "backslashreplace").decode("ascii")
-        self._write(line, marker(self.first + len(self.snippets)))
-        self.snippets.append(Snippet(kind, ascii_only, line))
+        snippet = Snippet(kind, ascii_only, line)
+        self._write(line, marker(self.first + len(self.snippets), is_control=snippet.is_control))
+        self.snippets.append(snippet)
 
     def _check(self, expression: str, line: int) -> None:
         if not expression or len(expression) > LONGEST_EXPRESSION:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dispatcher.compose import headers, quoted_printable
 from dispatcher.compose.snippets import MARKERS, Snippet, index_of
 
-PART_HTML, PART_TEXT = "html", "text"  # the filters that escape a value: for the HTML part, for the text part
+# The filters that escape a value for where it stands.
+PART_HTML, PART_TEXT, PART_SUBJECT = "html", "text", "subject_text"
 
 
 def readable(marked: str, snippets: Sequence[Snippet], part: str) -> str:
@@ -23,8 +24,14 @@ def subject_line(marked: str, snippets: Sequence[Snippet]) -> str:
     if not MARKERS.search(marked):
         return literal(headers.field("Subject", headers.subject(marked)))
     headers.guard("Subject", marked)
-    inner = _joined(marked, snippets, PART_TEXT + "_plain", lambda text, _followed: _spelled(text))
+    inner = _joined(marked, snippets, PART_SUBJECT, lambda text, _followed: _spelled(text))
     return f"Subject: {{% filter subject %}}{inner}{{% endfilter %}}\r\n"
+
+
+def prelude(unnamed: str, named: str) -> str:
+    """Give the Jinja2 source that makes `greeting` of the name; it prints nothing."""
+    with_name, without = _quoted(f"{named} "), _quoted(unnamed)
+    return f"{{% set greeting = ({with_name} ~ name) if name else {without} %}}"
 
 
 def literal(text: str) -> str:
@@ -33,11 +40,13 @@ def literal(text: str) -> str:
 
 
 def _spelled(text: str) -> str:
-    """Give Jinja2 source in ASCII that renders as `text`; Jinja2 reads the same escapes as Python."""
-    if not text:
-        return ""
+    return f"{{{{ {_quoted(text)} }}}}" if text else ""
+
+
+def _quoted(text: str) -> str:
+    """Give a Jinja2 string in ASCII; Jinja2 reads the same escapes as Python."""
     escaped = text.replace("\\", "\\\\").replace('"', "\\x22").replace("{", "\\x7b").replace("}", "\\x7d")
-    return f'{{{{ "{escaped.encode("ascii", "backslashreplace").decode("ascii")}" }}}}'
+    return f'"{escaped.encode("ascii", "backslashreplace").decode("ascii")}"'
 
 
 def _joined(marked: str, snippets: Sequence[Snippet], part: str, constant: Callable[[str, bool], str]) -> str:

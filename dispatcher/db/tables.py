@@ -180,6 +180,7 @@ signup_attempt = Table(
 
 # --- Campaigns ----------------------------------------------------------------------------------------------------
 
+# A newsletter, or the one letter that asks a person to confirm. domain/campaigns.py has its life.
 campaign = Table(
     "campaign",
     metadata,

@@ -116,10 +116,10 @@ def read_rows(file: BinaryIO, keyring: Keyring, now: datetime) -> Iterator[Row |
 
 def take(  # noqa: PLR0913  (one chunk and all that decides about it)
     conn: Connection, rows: list[Row], origin: str, tally: Tally, seen: set[bytes], now: datetime, *, dry_run: bool
-) -> None:
+) -> list[Row]:
     """Take in a chunk of at most CHUNK rows: judge each, count it, and, unless `dry_run`, write it down.
 
-    `seen` holds the hashes of addresses of earlier rows, 32 bytes each.
+    Give the rows that became pending. `seen` holds the hashes of addresses of earlier rows, 32 bytes each.
     """
     fresh = []
     for row in rows:
@@ -140,6 +140,7 @@ def take(  # noqa: PLR0913  (one chunk and all that decides about it)
             accepted.append((row, topics))
     if not dry_run:
         _write(conn, accepted, origin, now)
+    return [row for row, _ in accepted if row.consent_at is None]
 
 
 def _write(conn: Connection, accepted: list[tuple[Row, list[Topic]]], origin: str, now: datetime) -> None:
@@ -205,11 +206,11 @@ def _forbidden(conn: Connection, hashes: list[bytes]) -> dict[bytes, dict[str, S
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:
-    """Give the file's lines as text. UTF-8, with or without a byte order mark; a line at a time, however long the file."""
+    """Give the file's lines as text: UTF-8, with or without a byte order mark; one at a time, however long the file."""
     start = file.read(4)
     if start[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\0" in start:
         raise InputRefused("the file is in UTF-16, not in UTF-8", "save it as CSV UTF-8")
-    stream = io.TextIOWrapper(_Again(start, file), encoding="utf-8-sig", newline="")
+    stream = io.TextIOWrapper(io.BufferedReader(_Again(start, file)), encoding="utf-8-sig", newline="")
     number = 0
     try:
         while line := stream.readline(_LONGEST_LINE):

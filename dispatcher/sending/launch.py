@@ -27,6 +27,15 @@ def due(conn: Connection, now: datetime, limit: int = 100) -> list[int]:
     return [row.id for row in rows]
 
 
+def next_due(conn: Connection) -> datetime | None:
+    """Give the moment when the next campaign is due."""
+    c = campaign.c
+    at: datetime | None = conn.execute(
+        select(c.send_at).where(c.state == CampaignState.SCHEDULED).order_by(c.send_at).limit(1)
+    ).scalar_one_or_none()
+    return at
+
+
 def prepare(conn: Connection, campaign_id: int) -> None:
     """Say that the launch has begun. Harmless when it has, or when the campaign was cancelled."""
     campaigns.move(conn, campaign_id, CampaignState.PREPARING)
@@ -39,6 +48,7 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
     if not campaigns.move(conn, campaign_id, CampaignState.SENDING, only_from=source, launched_at=now):
         return False
     of = campaigns.get(conn, campaign_id)
+    size = 1
     match of.kind:
         case CampaignKind.NEWSLETTER:
             assert of.topic is not None
@@ -49,6 +59,5 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
                 select(opt_in_request.c.subscriber_id).where(opt_in_request.c.id == of.request_id)
             ).scalar_one()
             batches.freeze_one(conn, campaign_id, asker)
-            size = 1
     campaigns.note_audience(conn, campaign_id, size)
     return True

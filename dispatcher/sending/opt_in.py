@@ -49,21 +49,30 @@ class Opened:
     is_used: bool
 
 
-def request(conn: Connection, keyring: Keyring, asked: Request, now: datetime) -> int | None:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a confirmation mail is about: the link, when it was asked for (in words), and for which topics."""
+
+    confirm_url: str
+    requested_at: str
+    topics: tuple[str, ...]
+
+
+def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) -> int | None:
     """Enter a request and the confirmation mail for it; give the mail's campaign. None: no mail is due.
 
     No mail is due to an address that is on the never-mail list for good, for topics that are confirmed already, and
     after MAILS_PER_DAY in a day. The asker is told the same in every case.
     """
-    hashed = suppression.address_hash(keyring, asked.address)
+    hashed = suppression.address_hash(keyring, wanted.address)
     if any(e.reason is not e.reason.WITHDRAWN for e in suppression.entries(conn, hashed)):
         return None
-    person = subscribers.ensure(conn, Newcomer(asked.address, hashed, asked.name, asked.language), now)
+    person = subscribers.ensure(conn, Newcomer(wanted.address, hashed, wanted.name, wanted.language), now)
     stands = consent.standing(conn, person.id)
-    topics = [t for t in asked.topics if stands.get(t, (None,))[0] is not SubscriptionState.CONFIRMED]
+    topics = [t for t in wanted.topics if stands.get(t, (None,))[0] is not SubscriptionState.CONFIRMED]
     if not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
         return None
-    return _open(conn, keyring, person.id, topics, asked, now)
+    return _open(conn, keyring, person.id, topics, wanted, now)
 
 
 def find(conn: Connection, token: str, now: datetime) -> Opened:
@@ -98,23 +107,19 @@ def confirm(conn: Connection, token: str, evidence: Evidence, now: datetime) -> 
     return opened
 
 
-def letter_fields(conn: Connection, request_id: int, keyring: Keyring, public_url: str) -> dict[str, str]:
-    """Give what the confirmation mail says beyond the usual: the link, when it was asked for, and for what."""
+def asked(conn: Connection, request_id: int, keyring: Keyring, public_url: str) -> Asked:
+    """Give what the confirmation mail says beyond the usual."""
     c = opt_in_request.c
     row = conn.execute(select(c.nonce, c.token_sha256, c.topics, c.requested_at).where(c.id == request_id)).one()
     for key in keyring.keys:  # the request may be older than the key that signs today
         token = tokens.opt_in_token(key, bytes(row.nonce))
         if tokens.token_sha256(token) == bytes(row.token_sha256):
-            return {
-                "confirm_url": f"{public_url}/c/{token}",
-                "requested_at": f"{row.requested_at:%Y-%m-%d %H:%M} UTC",
-                "requested_topics": " ".join(row.topics),
-            }
+            return Asked(f"{public_url}/c/{token}", f"{row.requested_at:%Y-%m-%d %H:%M} UTC", tuple(row.topics))
     raise TokenInvalid("the key of this request is gone", "put it back into DISPATCHER_SECRET_KEYS")
 
 
 def _open(
-    conn: Connection, keyring: Keyring, subscriber_id: int, topics: list[Topic], asked: Request, now: datetime
+    conn: Connection, keyring: Keyring, subscriber_id: int, topics: list[Topic], wanted: Request, now: datetime
 ) -> int:
     nonce = secrets.token_bytes(16)
     row = {
@@ -122,16 +127,16 @@ def _open(
         "nonce": nonce,
         "token_sha256": tokens.token_sha256(tokens.opt_in_token(keyring.signing, nonce)),
         "topics": list(topics),
-        "language": asked.language,
-        "declaration_id": asked.evidence.declaration_id,
-        "source": asked.evidence.source,
+        "language": wanted.language,
+        "declaration_id": wanted.evidence.declaration_id,
+        "source": wanted.evidence.source,
         "requested_at": now,
         "expires_at": now + VALID,
     }
     request_id = int(conn.execute(insert(opt_in_request).returning(opt_in_request.c.id), row).scalar_one())
-    evidence = consent.with_request(asked.evidence, request_id)
+    evidence = consent.with_request(wanted.evidence, request_id)
     consent.append(conn, [Event(subscriber_id, t, ConsentKind.REQUESTED, evidence) for t in topics], now)
-    return campaigns.create_confirmation(conn, request_id, asked.language, now)
+    return campaigns.create_confirmation(conn, request_id, wanted.language, now)
 
 
 def _mails_today(conn: Connection, subscriber_id: int, now: datetime) -> int:

@@ -36,7 +36,7 @@ class CampaignPress:
         self._of = of
         self._stationery = stationery
         self._presses = {language: Press(Edition.from_json(text)) for language, text in editions.items()}
-        self.extra: dict[str, str] = {}
+        self.asked: opt_in.Asked | None = None  # a confirmation: of which request
         self._second = datetime.min.replace(tzinfo=UTC)
         self._date = ""
 
@@ -82,7 +82,9 @@ class CampaignPress:
             preferences_url=f"{s.public_url}/p/{tokens.sign(s.keyring, Purpose.PREFERENCES, link)}",
             view_url=f"{s.public_url}/v/{tokens.sign(s.keyring, Purpose.VIEW, link)}",
             consented_on=to.consented_on,
-            **self.extra,
+            confirm_url=self.asked.confirm_url if self.asked else "",
+            requested_at=self.asked.requested_at if self.asked else "",
+            requested_topics=" ".join(self.asked.topics) if self.asked else "",
         )
 
     def _stamp(self, now: datetime) -> str:
@@ -96,7 +98,7 @@ def load(conn: Connection, of: Campaign, stationery: Stationery) -> CampaignPres
     """Compile a released campaign's editions."""
     press = CampaignPress(of, campaigns.editions(conn, of.id), stationery)
     if of.request_id is not None:
-        press.extra = opt_in.letter_fields(conn, of.request_id, stationery.keyring, stationery.public_url)
+        press.asked = opt_in.asked(conn, of.request_id, stationery.keyring, stationery.public_url)
     return press
 
 

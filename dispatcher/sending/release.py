@@ -8,7 +8,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from dispatcher.compose.content import parse_content
-from dispatcher.compose.edition import Edition, freeze, freeze_service
+from dispatcher.compose.edition import Edition, Kind, freeze, freeze_service
 from dispatcher.compose.house import House
 from dispatcher.db.terms import CampaignState, Language
 from dispatcher.domain import campaigns
@@ -50,7 +50,7 @@ def editions(conn: Connection, of: Campaign, house: House) -> dict[Language, Edi
 def freeze_confirmation(conn: Connection, of: Campaign, house: House) -> None:
     """Freeze the letter that asks for a confirmation, in the language of the request."""
     language = of.default_language
-    _store(conn, of.id, {language: freeze_service("confirm", language=language, house=house)})
+    _store(conn, of.id, {language: freeze_service(Kind.CONFIRM, language=language, house=house)})
 
 
 def trial_recipient(language: Language, name: str = "Maria Muster") -> Recipient:

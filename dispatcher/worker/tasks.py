@@ -44,7 +44,10 @@ def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
     stationery = house.stationery(bench.settings)
     orders = Orders(kinds, house.relays(bench.settings), stationery, steady() + budget, bench.stopping)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(drain(bench.engine, orders))
+        report = runner.run(drain(bench.engine, orders))
+    if report.letters:
+        sweep.finish(bench.engine)
+    return report
 
 
 def call_workers(bench: Bench, work: sweep.Work) -> None:
@@ -69,15 +72,18 @@ def make_worker_app(settings: Settings) -> Celery:
 
     @app.task(name=broker.DRAIN_BULK)
     def drain_bulk() -> None:
+        """Send newsletters."""
         run_drain(bench[0], [CampaignKind.NEWSLETTER], BUDGET)
         call_workers(bench[0], sweep.waiting(bench[0].engine))
 
     @app.task(name=broker.DRAIN_WAITED)
     def drain_waited() -> None:
+        """Send mail that a person waits for."""
         run_drain(bench[0], [CampaignKind.CONFIRMATION], BUDGET)
 
     @app.task(name=broker.LAUNCH)
     def launch(campaign_id: int) -> None:
+        """Freeze a due campaign's audience and begin."""
         sweep.begin(bench[0].engine, campaign_id, bench[0].house)
         call_workers(bench[0], sweep.waiting(bench[0].engine))
 

@@ -37,8 +37,8 @@ def run_worker(settings: Settings, concurrency: int | None = None) -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     programs = [
-        _celery(settings, "waited", [broker.CONTROL, broker.WAITED], 1),
-        _celery(settings, "bulk", [broker.BULK], concurrency or os.cpu_count() or 1),
+        _celery("waited", [broker.CONTROL, broker.WAITED], 1),
+        _celery("bulk", [broker.BULK], concurrency or os.cpu_count() or 1),
     ]
     for program in programs:
         program.start()
@@ -58,9 +58,9 @@ def run_celery(settings: Settings, name: str, queues: list[str], concurrency: in
     app.worker_main(arguments)
 
 
-def _celery(settings: Settings, name: str, queues: list[str], concurrency: int) -> Program:
+def _celery(name: str, queues: list[str], concurrency: int) -> Program:
     argv = ourselves("worker", "--celery", name, "--queues", ",".join(queues), "--concurrency", str(concurrency))
-    return Program(f"worker {name}", argv, environment(settings))
+    return Program(f"worker {name}", argv, environment())
 
 
 def _watch(bench: Bench, programs: list[Program], stop: threading.Event) -> None:
@@ -74,6 +74,8 @@ def _watch(bench: Bench, programs: list[Program], stop: threading.Event) -> None
         try:
             work = sweep.tick(bench.engine, bench.house)
             call_workers(bench, work)
+            if work.next_due_s is not None:
+                next_tick = min(next_tick, steady() + max(work.next_due_s, 0.0))
             if not (work.confirmations or work.newsletters):
                 unheard_since = None
             elif unheard_since is None:

@@ -1,0 +1,255 @@
+"""`dispatcher campaigns`: from content files to the list of who is missing and why."""
+
+import asyncio
+import csv
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from dispatcher import broker
+from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
+from dispatcher.cli.figures import show_status, watch_status
+from dispatcher.compose.content import parse_content
+from dispatcher.db import clock
+from dispatcher.db.engine import reading
+from dispatcher.db.terms import CampaignState, Language, Topic
+from dispatcher.domain import accounts
+from dispatcher.domain import campaigns as life
+from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.campaigns import Draft
+from dispatcher.errors import ContentInvalid, InputRefused
+from dispatcher.sending import house as houses
+from dispatcher.sending import proof, release
+from dispatcher.smtp.verdict import Sent
+
+
+@click.group()
+def campaigns() -> None:
+    """Newsletters: create, schedule, start, watch, account for."""
+
+
+@campaigns.command()
+@click.option("--topic", required=True, help=f"One of: {', '.join(Topic)}.")
+@click.option("--subject", required=True, help="The subject; a content file may bring its own for its language.")
+@click.option("--content", "file", required=True, type=click.Path(path_type=Path), help="A Markdown file.")
+@click.option("--name", help="Your name for it; default: the subject.")
+@click.option("--json", "as_json", is_flag=True)
+@pass_context
+def create(
+    context: Context, topic: str, subject: str, file: Path, name: str | None, as_json: bool
+) -> None:
+    """Enter a draft. Of news.de.md, a news.en.md beside it is taken as the English letter.
+
+    \b
+    dispatcher campaigns create --topic finance-news --subject "Gold in KW 48" --content news.de.md
+    """
+    if topic not in list(Topic):
+        raise InputRefused(f"there is no topic {topic!r}", f"use one of: {', '.join(Topic)}")
+    default, contents = read_contents(file)
+    draft = Draft(Topic(topic), name or subject, subject, default, contents)
+    with context.engine.begin() as conn:
+        campaign_id = life.create(conn, draft, clock.now(conn))
+        release.editions(conn, life.get(conn, campaign_id), context.house)  # what cannot be composed is not entered
+    if as_json:
+        print_json({"id": campaign_id})
+    else:
+        out.print(f"campaign {campaign_id}, a draft in {' and '.join(contents)}")
+        out.print(f"next: dispatcher campaigns preview {campaign_id} --for ADDRESS")
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
+@click.option("--at", required=True, help="Wall-clock time, 2026-12-01T09:00.")
+@click.option("--zone", default="Europe/Berlin", show_default=True, help="IANA time zone of that time.")
+@pass_context
+def schedule(context: Context, campaign_id: int, at: str, zone: str) -> None:
+    """Release a campaign for a moment.
+
+    \b
+    dispatcher campaigns schedule 7 --at 2026-12-01T09:00 --zone Europe/Berlin
+    """
+    with context.engine.begin() as conn:
+        moment = life.moment(at, zone, clock.now(conn))
+        release.schedule(conn, campaign_id, moment, zone, context.stationery, context.house)
+    out.print(f"campaign {campaign_id} goes out at {at} {zone} ({moment:%Y-%m-%d %H:%M} UTC)")
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
+@pass_context
+def start(context: Context, campaign_id: int) -> None:
+    """Release a campaign and begin at once."""
+    with context.engine.begin() as conn:
+        release.schedule(conn, campaign_id, clock.now(conn), "UTC", context.stationery, context.house)
+    heard = broker.nudge_launch(context.settings, campaign_id)
+    out.print(f"campaign {campaign_id} starts" + ("" if heard else " at the next tick (the broker does not answer)"))
+    out.print(f"next: dispatcher campaigns status {campaign_id} --watch")
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
+@pass_context
+def pause(context: Context, campaign_id: int) -> None:
+    """Hold a running campaign: no further letter passes the gate."""
+    _move(context, campaign_id, CampaignState.PAUSED)
+    out.print(f"campaign {campaign_id} is paused; `campaigns resume {campaign_id}` goes on where it stopped")
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
+@pass_context
+def resume(context: Context, campaign_id: int) -> None:
+    """Go on with a paused campaign, where it stopped."""
+    with context.engine.begin() as conn:
+        source = CampaignState.PAUSED
+        life.require_move(conn, campaign_id, CampaignState.SENDING, only_from=source, problem=None)
+    broker.nudge_drains(context.settings, 0, 16, 16)
+    out.print(f"campaign {campaign_id} goes on")
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
+@pass_context
+def cancel(context: Context, campaign_id: int) -> None:
+    """End a campaign for good: what has not passed the gate never will."""
+    _move(context, campaign_id, CampaignState.CANCELLED)
+    out.print(f"campaign {campaign_id} is cancelled; `campaigns missing {campaign_id}` names who did not get it")
+
+
+@campaigns.command("list")
+@click.option("--json", "as_json", is_flag=True)
+@pass_context
+def list_(context: Context, as_json: bool) -> None:
+    """Show the newest 50 campaigns."""
+    with reading(context.engine).connect() as conn:
+        found = life.newest(conn)
+    if as_json:
+        print_json({"campaigns": [asdict(of) for of in found]})
+        return
+    table = make_table("id", "state", "topic", "audience", "send at (UTC)", "name", right=("id", "audience"))
+    for of in found:
+        at = f"{of.send_at:%Y-%m-%d %H:%M}" if of.send_at else ""
+        table.add_row(
+            str(of.id), of.state, of.topic, f"{of.audience:,}" if of.audience is not None else "", at, of.name
+        )
+    out.print(table if found else "no campaigns yet; `dispatcher campaigns create --help` shows how to begin")
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
+@click.option("--watch", is_flag=True, help="Follow it until it ends.")
+@click.option("--json", "as_json", is_flag=True)
+@pass_context
+def status(context: Context, campaign_id: int, watch: bool, as_json: bool) -> None:
+    """Count a campaign: audience = sent + deferred + failed + unknown + withheld + remaining."""
+    if watch and not as_json:
+        watch_status(context.engine, campaign_id)
+    with reading(context.engine).connect() as conn:
+        of = life.get(conn, campaign_id)
+        counted = accounts.status(conn, of, clock.now(conn))
+    if as_json:
+        print_json(asdict(counted))
+    else:
+        show_status(of, counted)
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
+@click.option("--csv", "as_csv", is_flag=True, help="As CSV, safe to open in a spreadsheet.")
+@pass_context
+def missing(context: Context, campaign_id: int, as_csv: bool) -> None:
+    """Name who did not get it, and why."""
+    with reading(context.engine).connect() as conn:
+        people = accounts.missing(conn, life.get(conn, campaign_id))
+        if as_csv:
+            writer = csv.writer(sys.stdout)
+            writer.writerow(["email", "outcome", "reason"])
+            writer.writerows([_guard(p.address), p.outcome, _guard(p.reason)] for p in people)
+            return
+        table = make_table("address", "outcome", "reason")
+        for p in people:
+            table.add_row(p.address, p.outcome, p.reason.replace("[", r"\["))
+    out.print(table if table.row_count else "nobody is missing")
+
+
+@campaigns.command("test-send")
+@click.argument("campaign_id", metavar="ID", type=int)
+@click.option("--to", "address", required=True, help="A colleague's address.")
+@pass_context
+def test_send(context: Context, campaign_id: int, address: str) -> None:
+    """Send one copy, with a made-up name, to a colleague. It is not counted, and its links lead to nobody."""
+    with reading(context.engine).connect() as conn:
+        of = life.get(conn, campaign_id)
+        parcel = proof.test_parcel(conn, of, parse_address(address), context.stationery, context.house, clock.now(conn))
+    relay, verdict = asyncio.run(proof.send_test(houses.relays(context.settings), parcel))
+    if not isinstance(verdict, Sent):
+        raise InputRefused(f"{relay.name} did not take it: {verdict}", "see `dispatcher doctor`")
+    out.print(f"{relay.name} took it: {verdict.reply}", markup=False)
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
+@click.option("--for", "address", required=True, help="The subscriber through whose eyes to look.")
+@click.option("--text", "form", flag_value="text", help="The plain text part.")
+@click.option("--html", "form", flag_value="html", help="The HTML part.")
+@click.option("--raw", "form", flag_value="raw", default=True, help="The whole message as it goes out.")
+@pass_context
+def preview(context: Context, campaign_id: int, address: str, form: str) -> None:
+    """Print the letter as one recipient will get it.
+
+    \b
+    dispatcher campaigns preview 7 --for maria@example.de --html > letter.html
+    """
+    with reading(context.engine).connect() as conn:
+        of = life.get(conn, campaign_id)
+        now = clock.now(conn)
+        press = proof.press_for(conn, of, context.stationery, context.house)
+        to = proof.recipient_for(conn, of, address, context.stationery)
+    match form:
+        case "text":
+            sys.stdout.write(press.plain(to, now))
+        case "html":
+            sys.stdout.write(press.page(to, now))
+        case _:
+            sys.stdout.buffer.write(press.letter(to, now).body)
+            sys.stdout.buffer.flush()
+
+
+def read_contents(file: Path) -> tuple[Language, dict[Language, tuple[str, str]]]:
+    """Read a content file and its siblings in other languages; give the first one's language and all by language."""
+    first = _read(file)
+    default = Language(parse_content(first, file=file.name).language)
+    contents = {default: (file.name, first)}
+    stem = file.name.removesuffix(".md").removesuffix(f".{default}")
+    for language in Language:
+        sibling = file.with_name(f"{stem}.{language}.md")
+        if language is not default and sibling.is_file():
+            source = _read(sibling)
+            stated = parse_content(source, file=sibling.name).language
+            if stated != language:
+                raise ContentInvalid(sibling.name, 1, f"says language: {stated}", f"write language: {language}")
+            contents[language] = (sibling.name, source)
+    return default, contents
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputRefused(f"{file} cannot be read: {error.strerror}", "check the path") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ContentInvalid(file.name, line, "has bytes that are not UTF-8", "save it as UTF-8") from None
+
+
+def _move(context: Context, campaign_id: int, to: CampaignState) -> None:
+    with context.engine.begin() as conn:
+        finished = clock.now(conn) if to is CampaignState.CANCELLED else None
+        life.require_move(conn, campaign_id, to, finished_at=finished)
+
+
+def _guard(cell: str) -> str:
+    """A spreadsheet runs what begins like a formula."""
+    return f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell

@@ -1,0 +1,38 @@
+"""`dispatcher consent`: what an operator does on a person's word."""
+
+import click
+
+from dispatcher.cli.context import Context, out, pass_context
+from dispatcher.cli.subscribers import find
+from dispatcher.db import clock
+from dispatcher.db.terms import Topic
+from dispatcher.domain import consent as ledger
+from dispatcher.domain.consent import Evidence
+
+
+@click.group()
+def consent() -> None:
+    """The ledger of who agreed to what."""
+
+
+@consent.command()
+@click.argument("address")
+@click.option("--topic", type=click.Choice(list(Topic)), help="Only this one; without it, every topic.")
+@pass_context
+def withdraw(context: Context, address: str, topic: str | None) -> None:
+    """End a person's consent, at once.
+
+    \b
+    dispatcher consent withdraw maria@example.de
+    dispatcher consent withdraw maria@example.de --topic finance-news
+    """
+    with context.engine.begin() as conn:
+        person = find(conn, context.keyring, address)
+        topics = [Topic(topic)] if topic else list(ledger.standing(conn, person.id))
+        ended = ledger.withdraw(conn, person.id, topics, Evidence(source="operator, command line"), clock.now(conn))
+    if ended:
+        out.print(
+            f"withdrawn: {', '.join(ended)}. Nothing more on this goes to this person, running campaigns included."
+        )
+    else:
+        out.print("nothing to do: there was no consent to end")

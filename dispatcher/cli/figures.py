@@ -1,0 +1,77 @@
+"""A campaign in figures, on a terminal: a bar of its parts, and a bar that moves while it sends."""
+
+import threading
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+from sqlalchemy import Engine
+
+from dispatcher.cli.context import make_table, out
+from dispatcher.db import clock
+from dispatcher.db.engine import reading
+from dispatcher.db.terms import CampaignState
+from dispatcher.domain import accounts, campaigns
+from dispatcher.domain.accounts import Status
+from dispatcher.domain.campaigns import Campaign
+
+_WIDTH = 50
+_PARTS = (
+    ("sent", "green", "█"), ("deferred", "yellow", "▓"), ("failed", "red", "▒"), ("unknown", "magenta", "?"),
+    ("withheld", "blue", "▒"), ("remaining", "bright_black", "░"),
+)  # fmt: skip
+_ENDS = {CampaignState.SENT, CampaignState.CANCELLED, CampaignState.DRAFT}
+
+
+def show_status(of: Campaign, counted: Status) -> None:
+    """Print a campaign's state, a bar that adds up to the audience, and the figures."""
+    out.print(f"[bold]{of.name}[/]  ·  {counted.state}")
+    if counted.audience:
+        out.print(_bar(counted))
+    table = make_table("", "people", "share", right=("people", "share"))
+    for name, colour, mark in _PARTS:
+        count = getattr(counted, name)
+        share = f"{100 * count / counted.audience:.1f} %" if counted.audience else ""
+        table.add_row(f"[{colour}]{mark}[/] {name}", f"{count:,}", share)
+    table.add_row("[bold]audience[/]", f"[bold]{counted.audience:,}[/]", "")
+    out.print(table)
+    if counted.rate_per_s:
+        out.print(f"{counted.rate_per_s:,.0f} letters a second" + _eta(counted.eta_s))
+    if counted.problem:
+        out.print(f"[yellow]problem:[/] {counted.problem}")
+
+
+def watch_status(engine: Engine, campaign_id: int) -> None:
+    """Show a moving bar until the campaign ends (or Ctrl-C)."""
+    pause = threading.Event()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(*columns, console=out, transient=True) as bar:
+        work = bar.add_task(f"campaign {campaign_id}", total=None, rate="")
+        while True:
+            with reading(engine).connect() as conn:
+                of = campaigns.get(conn, campaign_id)
+                counted = accounts.status(conn, of, clock.now(conn))
+            rate = f"{counted.rate_per_s:,.0f}/s{_eta(counted.eta_s)}"
+            total = counted.audience or None
+            bar.update(work, total=total, completed=counted.audience - counted.remaining, rate=rate)
+            if counted.state in _ENDS:
+                return
+            pause.wait(0.5)
+
+
+def _bar(counted: Status) -> Text:
+    bar, filled = Text(), 0
+    reached = 0
+    for name, colour, mark in _PARTS:
+        reached += getattr(counted, name)
+        upto = round(_WIDTH * reached / counted.audience)
+        bar.append(mark * (upto - filled), style=colour)
+        filled = upto
+    return bar
+
+
+def _eta(seconds: int | None) -> str:
+    if not seconds:
+        return ""
+    if seconds < 90:
+        return f", {seconds} s to go"
+    return f", {seconds / 60:.0f} min to go" if seconds < 5400 else f", {seconds / 3600:.1f} h to go"

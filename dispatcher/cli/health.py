@@ -1,0 +1,96 @@
+"""What `dispatcher doctor` looks at, part by part."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from dispatcher import broker
+from dispatcher.cli.context import Context
+from dispatcher.db import engine, migrate
+from dispatcher.db.engine import reading
+from dispatcher.errors import DispatcherError, PartUnavailable
+from dispatcher.sending import house, sweep
+from dispatcher.smtp.lane import Lane
+from dispatcher.smtp.relays import Relay
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part: is it well, what does it say, what to do."""
+
+    part: str
+    is_well: bool
+    says: str
+    cure: str = ""
+
+
+def examine(*, quick: bool) -> list[Finding]:
+    """Look at every part; `quick` leaves out keys, relays and work. A part that is not well hides no other."""
+    context = Context()
+    settings = _look("settings", lambda: _settings(context))
+    if not settings.is_well:
+        return [settings]
+    parts = [settings, _look("database", lambda: _database(context)), _look("broker", lambda: _broker(context))]
+    if not quick:
+        parts += [_look("keys", lambda: _keys(context)), *_relays(context), _look("work", lambda: _work(context))]
+    return parts
+
+
+def _look(part: str, says: Callable[[], str]) -> Finding:
+    try:
+        return Finding(part, True, says())
+    except DispatcherError as error:
+        return Finding(part, False, error.what, error.cure)
+
+
+def _settings(context: Context) -> str:
+    s = context.settings
+    embedded = f"embedded: {', '.join(sorted(s.embedded))}" if s.embedded else "everything set"
+    return f"{embedded}; pages at {s.public_url}, sender {s.sender_address}"
+
+
+def _database(context: Context) -> str:
+    made = engine.make_engine(context.settings.database_url)
+    engine.check(made)
+    migrate.require_current(made)
+    return f"{made.dialect.name} answers, schema is current"
+
+
+def _broker(context: Context) -> str:
+    wrong = broker.answers(context.settings)
+    if wrong is not None:
+        cure = "start it, or mend DISPATCHER_BROKER_URL; without it campaigns start late, but complete"
+        if "broker" in context.settings.embedded:
+            cure = "the embedded one runs while `dispatcher up` runs"
+        raise PartUnavailable(f"does not answer: {wrong}", cure)
+    return "answers"
+
+
+def _keys(context: Context) -> str:
+    context.check()
+    ring = context.keyring
+    return f"{len(ring.keys)} known to the database; {ring.signing.id} signs"
+
+
+def _relays(context: Context) -> Iterator[Finding]:
+    try:
+        relays = house.relays(context.settings)
+    except DispatcherError as error:
+        yield Finding("relays", False, error.what, error.cure)
+        return
+    for relay in relays:
+        yield _look(f"relay {relay.name}", lambda relay=relay: asyncio.run(_greet(relay)))  # type: ignore[misc]
+
+
+async def _greet(relay: Relay) -> str:
+    lane = Lane(relay)
+    await lane.open()
+    await lane.close()
+    return f"takes us ({relay.tls}, {relay.lanes} lanes)"
+
+
+def _work(context: Context) -> str:
+    with reading(context.engine).connect():
+        work = sweep.waiting(context.engine)
+    due = f", next campaign due in {work.next_due_s:,.0f} s" if work.next_due_s is not None else ""
+    return f"{work.newsletters} newsletter batches and {work.confirmations} confirmations wait{due}"

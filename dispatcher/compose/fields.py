@@ -1,0 +1,28 @@
+"""What a letter must be told about its one recipient."""
+
+import datetime
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """One recipient. `address` is local@domain with the domain as A-label; `name` may be "".
+
+    `message_id` comes without angle brackets, `unsubscribe_mailto` without a scheme, `date` as in RFC 5322. The
+    links and `consented_on` belong to newsletters; `confirm_url`, `requested_at` (in words) and `requested_topics`
+    (topic codes with blanks between) to letters around consent. `consented_on` None: no one to send to, a preview.
+    """
+
+    address: str
+    message_id: str
+    envelope_sender: str
+    date: str
+    name: str = ""
+    unsubscribe_url: str = ""
+    unsubscribe_mailto: str = ""
+    preferences_url: str = ""
+    view_url: str = ""
+    consented_on: datetime.date | None = None
+    confirm_url: str = ""
+    requested_at: str = ""
+    requested_topics: str = ""

@@ -1,0 +1,131 @@
+"""Stage two: an edition and one recipient's fields, pressed into the bytes that go over the line.
+
+This runs once per recipient and must be fast: the constant text is already encoded, so here Jinja2 joins a few
+dozen strings, and only the values are escaped and encoded. What must stay true: a value cannot leave its place.
+In a header, CR, LF and NUL are refused; in the HTML part, values are escaped; in both parts they are
+quoted-printable, so that none can make a line, a boundary or Jinja2 source.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from jinja2 import StrictUndefined, Template
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import escape
+
+from dispatcher.compose import headers, wire
+from dispatcher.compose.edition import Edition, Kind
+from dispatcher.compose.fields import Fields
+from dispatcher.compose.quoted_printable import filled
+from dispatcher.compose.words import listed, long_date, topic_title
+from dispatcher.errors import InputRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What goes over one line to one person. `body` is headers and MIME with CRLF, without the closing dot; no
+    line of it begins with a dot, so none must be stuffed."""
+
+    message_id: str
+    sender: str
+    recipient: str
+    body: bytes
+    needs_smtputf8: bool
+
+
+class Press:
+    """One edition, compiled. Share it among all letters of a process; it keeps nothing of any recipient."""
+
+    def __init__(self, edition: Edition) -> None:
+        self.edition = edition
+        self._wire = _ON_THE_WIRE.from_string(edition.wire)
+
+    def letter(self, fields: Fields) -> Letter:
+        """Compose one letter; InputRefused if a value cannot be written, which concerns this recipient only."""
+        is_newsletter = self.edition.kind is Kind.NEWSLETTER
+        if is_newsletter and fields.consented_on is None:
+            raise InputRefused("a newsletter without the date of consent", "Every newsletter says why it comes.")
+        context = self._values(fields)
+        context["date"] = headers.guard("Date", fields.date)
+        # A letter around consent echoes no typed name: it may have been typed by someone else, as an insult.
+        context["to"] = headers.mailbox("To", fields.name if is_newsletter else "", fields.address)
+        context["message_id"] = headers.message_id(fields.message_id)
+        if is_newsletter:
+            context["list_unsubscribe"] = headers.list_unsubscribe(fields.unsubscribe_url, fields.unsubscribe_mailto)
+        return self._pressed(fields, context)
+
+    def page(self, fields: Fields) -> str:
+        """Give the HTML for "view in browser" and for previews."""
+        return self._page.render(self._values(fields))
+
+    def plain(self, fields: Fields) -> str:
+        """Give the text part as people read it."""
+        return self._plain.render(self._values(fields))
+
+    def subject(self, fields: Fields) -> str:
+        """Give the subject as people read it."""
+        return self._subject.render(self._values(fields))
+
+    @cached_property
+    def _page(self) -> Template:
+        return _FOR_THE_EYE.from_string(self.edition.html)
+
+    @cached_property
+    def _plain(self) -> Template:
+        return _FOR_THE_EYE.from_string(self.edition.text)
+
+    @cached_property
+    def _subject(self) -> Template:
+        return _FOR_THE_EYE.from_string(self.edition.subject)
+
+    def _pressed(self, fields: Fields, context: dict[str, str]) -> Letter:
+        try:
+            body = self._wire.render(context).encode()
+        except UnicodeEncodeError:
+            raise InputRefused("a value holds half a character", "Give well-formed Unicode.") from None
+        sender = headers.check_address("the envelope sender", fields.envelope_sender)
+        return Letter(fields.message_id, sender, fields.address, body, not fields.address.isascii())
+
+    def _values(self, fields: Fields) -> dict[str, str]:
+        language = self.edition.language
+        topics = [topic_title(topic, language) for topic in fields.requested_topics.split()]
+        return {
+            "name": fields.name if self.edition.kind is Kind.NEWSLETTER else "",
+            "address": fields.address,
+            "unsubscribe_url": fields.unsubscribe_url,
+            "preferences_url": fields.preferences_url,
+            "view_url": fields.view_url,
+            "consented_on": long_date(fields.consented_on, language) if fields.consented_on else "–",
+            "confirm_url": fields.confirm_url,
+            "requested_at": fields.requested_at,
+            "topics": listed(topics, language),
+        }
+
+
+def _escaped(value: object) -> str:
+    return str(escape(value))
+
+
+def _environment(**filters: Callable[..., str]) -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+        newline_sequence="\r\n" if "subject" in filters else "\n",
+    )
+    environment.filters.update(filters)
+    return environment
+
+
+def _html_on_the_wire(value: object) -> str:
+    return filled(str(escape(value)))
+
+
+_ON_THE_WIRE = _environment(**{
+    wire.PART_HTML: _html_on_the_wire,
+    wire.PART_TEXT: lambda value: filled(str(value)),
+    wire.PART_SUBJECT: str,
+    "subject": headers.subject,
+})  # fmt: skip
+_FOR_THE_EYE = _environment(**{wire.PART_HTML: _escaped, wire.PART_TEXT: str, wire.PART_SUBJECT: str})

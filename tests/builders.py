@@ -1,0 +1,61 @@
+"""Made-up people and campaigns, in as few words as a test needs."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from dispatcher.db.terms import ConsentKind, Language, SuppressionReason, Topic
+from dispatcher.domain import campaigns, consent, subscribers, suppression
+from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.campaigns import Draft
+from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.subscribers import Newcomer
+from dispatcher.domain.tokens import Keyring
+
+CONTENT = """---
+language: de
+title: Gold hält sich
+preheader: Was die Woche brachte
+as_of: 2026-11-20 17:30
+---
+{{ greeting }},
+
+der Goldpreis hat sich in dieser Woche kaum bewegt. [Mehr dazu](https://www.example.de/gold).
+"""
+
+
+def add_people(
+    conn: Connection, keyring: Keyring, addresses: list[str], now: datetime, *, name: str = "Maria Muster"
+) -> dict[str, int]:
+    """Add people without any consent; give their ids by address."""
+    newcomers = []
+    for address in addresses:
+        parsed = parse_address(address)
+        newcomers.append(Newcomer(parsed, suppression.address_hash(keyring, parsed), name, Language.DE))
+    subscribers.add(conn, newcomers, now)
+    ids = {}
+    for start in range(0, len(newcomers), 1000):
+        found = subscribers.by_hashes(conn, [n.address_hash for n in newcomers[start : start + 1000]])
+        ids |= {n.address.mail: found[n.address_hash] for n in newcomers[start : start + 1000]}
+    return ids
+
+
+def agree(
+    conn: Connection, ids: list[int], topic: Topic, now: datetime, kind: ConsentKind = ConsentKind.IMPORTED
+) -> None:
+    """Give people a consent event for a topic: by default one that makes it current."""
+    for start in range(0, len(ids), 1000):
+        events = [Event(i, topic, kind, Evidence(source="a test")) for i in ids[start : start + 1000]]
+        consent.append(conn, events, now)
+
+
+def suppress(conn: Connection, keyring: Keyring, addresses: list[str], now: datetime) -> None:
+    """Put addresses on the never-mail list."""
+    hashes = [suppression.address_hash(keyring, parse_address(a)) for a in addresses]
+    suppression.suppress(conn, hashes, None, SuppressionReason.COMPLAINT, "a test", now)
+
+
+def create_campaign(conn: Connection, now: datetime, topic: Topic = Topic.FINANCE_NEWS, content: str = CONTENT) -> int:
+    """Enter a German draft; give its id."""
+    draft = Draft(topic, "Edelmetalle der Woche", "Gold hält sich", Language.DE, {Language.DE: ("news.de.md", content)})
+    return campaigns.create(conn, draft, now)

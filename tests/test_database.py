@@ -1,0 +1,85 @@
+"""The database: both kinds behave alike, and migrations and tables.py say the same."""
+
+from datetime import UTC, datetime
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from dispatcher.db import clock, migrate
+from dispatcher.db.columns import Id, rows_param, rows_value
+from dispatcher.db.engine import check, make_engine, reading
+from dispatcher.db.tables import delivery, metadata, signup_attempt
+from dispatcher.errors import PartUnavailable, SettingInvalid
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def test_migrations_and_tables_describe_the_same_schema(engine: Engine) -> None:
+    with engine.connect() as conn:
+        context = MigrationContext.configure(conn, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_to_migrate_again_changes_nothing(engine: Engine) -> None:
+    before, after = migrate.upgrade(engine)
+    assert before == after
+
+
+def test_an_old_database_is_refused_with_the_cure(tmp_path) -> None:
+    engine = make_engine(f"sqlite:///{tmp_path}/empty.db")
+    with pytest.raises(PartUnavailable) as caught:
+        migrate.require_current(engine)
+    assert caught.value.cure == "run: dispatcher db upgrade"
+    engine.dispose()
+
+
+def test_an_unsupported_database_is_named() -> None:
+    with pytest.raises(SettingInvalid, match="DISPATCHER_DATABASE_URL: mysql"):
+        make_engine("mysql://localhost/x")
+
+
+def test_a_database_that_is_away_is_named_without_its_password() -> None:
+    engine = make_engine("postgresql://me:geheim@127.0.0.1:1/x")
+    with pytest.raises(PartUnavailable) as caught:
+        check(engine)
+    assert "127.0.0.1:1" in caught.value.what
+    assert "geheim" not in caught.value.what
+
+
+def test_times_come_back_aware_and_in_utc(engine: Engine) -> None:
+    with engine.begin() as conn:
+        conn.execute(insert(signup_attempt).values(at=NOW, bucket="ip", bucket_hash=b"x"))
+        assert conn.execute(select(signup_attempt.c.at)).scalar_one() == NOW
+
+
+def test_a_naive_time_is_refused(engine: Engine) -> None:
+    with engine.begin() as conn, pytest.raises(Exception, match="without a time zone"):
+        conn.execute(insert(signup_attempt).values(at=NOW.replace(tzinfo=None), bucket="ip", bucket_hash=b"x"))
+
+
+def test_the_databases_clock_is_about_ours(engine: Engine) -> None:
+    with reading(engine).connect() as conn:
+        assert abs((clock.now(conn) - datetime.now(UTC)).total_seconds()) < 5
+
+
+def test_rows_can_be_handed_in_as_one_parameter(engine: Engine) -> None:
+    with engine.connect() as conn:
+        rows = rows_param(conn.dialect.name, "people", {"id": Id})
+        got = conn.execute(select(rows.c.id), {"people": rows_value(["id"], [(3,), (1 << 40,)])}).scalars().all()
+    assert sorted(got) == [3, 1 << 40]
+
+
+def test_a_letter_cannot_be_recorded_twice(engine: Engine) -> None:
+    row = {"campaign_id": 1, "subscriber_id": 1, "outcome": "failed", "at": NOW}
+    with engine.begin() as conn:
+        conn.execute(insert(delivery).values(row))
+    with pytest.raises(IntegrityError), engine.begin() as conn:
+        conn.execute(insert(delivery).values(row))
+
+
+def test_a_sent_letter_must_name_its_consent(engine: Engine) -> None:
+    with pytest.raises(IntegrityError, match="sent_names_consent"), engine.begin() as conn:
+        conn.execute(insert(delivery).values(campaign_id=1, subscriber_id=1, outcome="sent", at=NOW))
