@@ -96,4 +96,4 @@ class Settings:
     cut_after: int | None = None
 
 
-Script = Callable[[Ask], Act | None] | Mapping[str | tuple[str, str], Act | list[Act]]
+Script = Callable[[Ask], Act | None] | Mapping[Any, Act | list[Act]]

@@ -132,7 +132,9 @@ class _Author:
             snippets=self.snippets,
         )
         if not (content.body or content.articles or content.products or content.offers):
-            raise head.refuse("title", "the letter has a title and nothing else", "Write a text below the front matter.")
+            raise head.refuse(
+                "title", "the letter has a title and nothing else", "Write a text below the front matter."
+            )
         return content
 
     def _language(self) -> Language:

@@ -77,14 +77,18 @@ def freeze(content: Content, *, topic: str, subject: str, house: House, campaign
     bulk = [
         "List-Unsubscribe: {{ list_unsubscribe }}\r\n",
         headers.field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
-        wire.literal(headers.field("List-Id", headers.list_id(title, topic.removesuffix("-news"), house.list_id_domain))),
+        wire.literal(
+            headers.field("List-Id", headers.list_id(title, topic.removesuffix("-news"), house.list_id_domain))
+        ),
         wire.literal(headers.field("Feedback-ID", _feedback_id(campaign_id, topic, house))),
         headers.field("Precedence", "bulk"),
     ]
     edition = _pressed(Kind.NEWSLETTER, ready, sheet, house, bulk)
     if edition.html_size >= LARGEST_HTML:
         what = f"the letter's HTML has {edition.html_size:,} bytes: Gmail's clip cuts letters above about 102 kB"
-        raise ContentInvalid(content.file, 0, what, f"Shorten it below {LARGEST_HTML:,} bytes; the Impressum stands last.")
+        raise ContentInvalid(
+            content.file, 0, what, f"Shorten it below {LARGEST_HTML:,} bytes; the Impressum stands last."
+        )
     return edition
 
 

@@ -8,7 +8,7 @@ Each function gives the value of one field, or refuses. What must stay true:
 3. RFC 2047 words hold whole characters and are at most 75 long (RFC 2047 sections 2 and 5).
 """
 
-import base64
+import binascii
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -18,13 +18,14 @@ from dispatcher.errors import InputRefused
 WIDTH = 76
 HARD_LIMIT = 998  # RFC 5322 2.1.1
 FOLD = "\r\n "
-_UNBROKEN_LONGEST = 900  # leaves room for the field's name in a line of 998
 
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _FOLDABLE = re.compile(r"[!-~]+(?: [!-~]+)*")
 _Q_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")  # RFC 2047 5 (3)
-_NOT_IN_ADDRESS = re.compile(r"[\x00-\x20\x7f<>]")
+_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>]{1,640}@[!-;=?-~]{1,255}")
+_URL = re.compile(r"https?://[!-;=?-~]{1,900}")  # leaves room for the field's name in a line of 998
 _WORD_OPEN, _WORD_CLOSE, _WORD_LONGEST = "=?utf-8?", "?=", 75
+_OVERHEAD = len(_WORD_OPEN + "q?" + _WORD_CLOSE)
 
 
 def guard(field: str, value: str) -> str:
@@ -62,8 +63,7 @@ def mailbox(header: str, name: str, address: str) -> str:
 
 def check_address(header: str, address: str) -> str:
     """Give `address` back if it is local@domain with the domain in ASCII (A-labels)."""
-    local, _, domain = address.rpartition("@")
-    if _cannot_stand_unbroken(address) or not (local and domain and domain.isascii()):
+    if not _ADDRESS.fullmatch(address):
         raise InputRefused(
             f"{header} is not an address that can be written", "Give local@domain, the domain as A-label."
         )
@@ -72,7 +72,7 @@ def check_address(header: str, address: str) -> str:
 
 def list_unsubscribe(url: str, address: str) -> str:
     """Give the value of List-Unsubscribe (RFC 2369, 8058): the web link first, for some programs read only one."""
-    if not url.startswith(("https://", "http://")) or not url.isascii() or _cannot_stand_unbroken(url):
+    if not _URL.fullmatch(url):
         raise InputRefused("the unsubscribe link cannot stand in a header", "Give a whole https URL, percent-encoded.")
     mailto = f"mailto:{check_address('the unsubscribe address', address)}"
     if not mailto.isascii():
@@ -93,10 +93,6 @@ def list_id(title: str, label: str, domain: str) -> str:
 def message_id(value: str) -> str:
     """Give `<value>` if it is left@right (RFC 5322 3.6.4)."""
     return f"<{check_address('Message-ID', value)}>"
-
-
-def _cannot_stand_unbroken(value: str) -> bool:
-    return len(value) > _UNBROKEN_LONGEST or _NOT_IN_ADDRESS.search(value) is not None
 
 
 def _gap(header: str, phrase: str, width: int) -> str:
@@ -137,36 +133,41 @@ def _phrase(text: str, *, used: int) -> str:
 
 def _words(text: str, used: int) -> str:
     """RFC 2047 words on a line each; Q where it is shorter and so readable, B else."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise InputRefused("a header value holds half a character", "Give well-formed Unicode.")
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        raise InputRefused("a header value holds half a character", "Give well-formed Unicode.") from None
     quoted = [_q(character) for character in text]
-    raw = text.encode()
     if sum(map(len, quoted)) <= (len(raw) + 2) // 3 * 4:
         return FOLD.join(_q_words(quoted, used))
+    if len(raw) <= (WIDTH - used - _OVERHEAD) // 4 * 3:  # most names
+        return _b_word(raw)
     return FOLD.join(_b_words(text, used))
 
 
 def _q_words(units: Iterable[str], used: int) -> Iterator[str]:
-    overhead = len(_WORD_OPEN + "q?" + _WORD_CLOSE)
-    word, room = "", WIDTH - used - overhead
+    word, room = "", WIDTH - used - _OVERHEAD
     for unit in units:
         if word and len(word) + len(unit) > room:
             yield f"{_WORD_OPEN}q?{word}{_WORD_CLOSE}"
-            word, room = "", _WORD_LONGEST - overhead
+            word, room = "", _WORD_LONGEST - _OVERHEAD
         word += unit
     yield f"{_WORD_OPEN}q?{word}{_WORD_CLOSE}"
 
 
 def _b_words(text: str, used: int) -> Iterator[str]:
-    overhead = len(_WORD_OPEN + "b?" + _WORD_CLOSE)
-    chunk, room = b"", (WIDTH - used - overhead) // 4 * 3
+    chunk, room = b"", (WIDTH - used - _OVERHEAD) // 4 * 3
     for character in text:
         raw = character.encode()
         if chunk and len(chunk) + len(raw) > room:
-            yield f"{_WORD_OPEN}b?{base64.b64encode(chunk).decode()}{_WORD_CLOSE}"
-            chunk, room = b"", (_WORD_LONGEST - overhead) // 4 * 3
+            yield _b_word(chunk)
+            chunk, room = b"", (_WORD_LONGEST - _OVERHEAD) // 4 * 3
         chunk += raw
-    yield f"{_WORD_OPEN}b?{base64.b64encode(chunk).decode()}{_WORD_CLOSE}"
+    yield _b_word(chunk)
+
+
+def _b_word(raw: bytes) -> str:
+    return f"{_WORD_OPEN}b?{binascii.b2a_base64(raw, newline=False).decode('ascii')}{_WORD_CLOSE}"
 
 
 @lru_cache(maxsize=1024)  # single characters: no one's data

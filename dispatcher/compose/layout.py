@@ -80,7 +80,7 @@ def of_newsletter(content: Content, house: House, *, topic_title: str, subject: 
         "dateline": " · ".join(filter(None, (as_of, topic_title))),
         "button": {"text": content.button.text, "link": content.button.link} if content.button else None,
     }
-    parts = [
+    html, text = (
         {
             **shared,
             **_house(house, speak),
@@ -90,8 +90,8 @@ def of_newsletter(content: Content, house: House, *, topic_title: str, subject: 
             "offers": [_offer(offer, language, speak) for offer in content.offers],
         }
         for speak in (_as_html, _as_text)
-    ]
-    return Ready(language, *parts, sayings={"house": house.name, "topic": topic_title})
+    )
+    return Ready(language, html, text, sayings={"house": house.name, "topic": topic_title})
 
 
 def of_service(house: House, language: Language) -> Ready:
@@ -108,7 +108,9 @@ def _as_text(prose: Prose | None) -> str:
 
 
 def _house(house: House, speak: _Speak) -> dict[str, object]:
-    impressum = Prose(Text(house.impressum, Place("the Impressum", tuple(range(1, house.impressum.count("\n") + 2)))), ())
+    impressum = Prose(
+        Text(house.impressum, Place("the Impressum", tuple(range(1, house.impressum.count("\n") + 2)))), ()
+    )
     return {
         "house": {
             "name": house.name,

@@ -6,9 +6,10 @@ In a header, CR, LF and NUL are refused; in the HTML part, values are escaped; i
 quoted-printable, so that none can make a line, a boundary or Jinja2 source.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from jinja2 import StrictUndefined, Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -17,7 +18,7 @@ from markupsafe import escape
 from dispatcher.compose import headers, wire
 from dispatcher.compose.edition import Edition, Kind
 from dispatcher.compose.fields import Fields
-from dispatcher.compose.quoted_printable import filled
+from dispatcher.compose.quoted_printable import SOFT, filled, is_clean
 from dispatcher.compose.words import listed, long_date, topic_title
 from dispatcher.errors import InputRefused
 
@@ -107,25 +108,36 @@ def _escaped(value: object) -> str:
     return str(escape(value))
 
 
-def _environment(**filters: Callable[..., str]) -> ImmutableSandboxedEnvironment:
+def _environment(
+    filters: Mapping[str, Callable[..., str]], newline: Literal["\n", "\r\n"]
+) -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined,
-        autoescape=False,
+        autoescape=False,  # each value passes the filter of its part, which escapes
         keep_trailing_newline=True,
-        newline_sequence="\r\n" if "subject" in filters else "\n",
+        newline_sequence=newline,
     )
+    environment.globals.clear()
     environment.filters.update(filters)
     return environment
 
 
 def _html_on_the_wire(value: object) -> str:
-    return filled(str(escape(value)))
+    text = str(value)
+    return text + SOFT if is_clean(text) else filled(str(escape(text)))
 
 
-_ON_THE_WIRE = _environment(**{
-    wire.PART_HTML: _html_on_the_wire,
-    wire.PART_TEXT: lambda value: filled(str(value)),
-    wire.PART_SUBJECT: str,
-    "subject": headers.subject,
-})  # fmt: skip
-_FOR_THE_EYE = _environment(**{wire.PART_HTML: _escaped, wire.PART_TEXT: str, wire.PART_SUBJECT: str})
+def _text_on_the_wire(value: object) -> str:
+    return filled(str(value))
+
+
+_ON_THE_WIRE = _environment(
+    {
+        wire.PART_HTML: _html_on_the_wire,
+        wire.PART_TEXT: _text_on_the_wire,
+        wire.PART_SUBJECT: str,
+        "subject": headers.subject,
+    },
+    "\r\n",
+)
+_FOR_THE_EYE = _environment({wire.PART_HTML: _escaped, wire.PART_TEXT: str, wire.PART_SUBJECT: str}, "\n")

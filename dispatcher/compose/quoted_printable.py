@@ -15,7 +15,7 @@ from functools import lru_cache
 
 SOFT = "=\r\n"
 _COLUMNS = 75  # one more for the "=" of a soft break
-_AS_IT_IS = re.compile(r"[!-<>-~](?:[ -<>-~]*)")
+_CLEAN = re.compile(r"(?![. ]|From )[ !#-%(-;?-~]{1,75}")  # without = for one, & < > " ' for the other
 
 
 def constant(text: str, *, soft: bool) -> str:
@@ -30,14 +30,19 @@ def constant(text: str, *, soft: bool) -> str:
 
 def filled(value: str) -> str:
     """Encode one recipient's value as lines of its own. Most are plain or nearly so: those never leave C code."""
+    if is_clean(value):
+        return value + SOFT
     if not value:
         return ""
-    short = value
-    if not (len(value) <= _COLUMNS and _AS_IT_IS.fullmatch(value)):
-        short = binascii.b2a_qp(value.encode(), istext=False).decode("ascii")
+    short = binascii.b2a_qp(value.encode(), istext=False).decode("ascii")
     if len(short) > _COLUMNS or short.startswith((".", "From ")) or "\n" in short:
         return _line(value, hard=False) + SOFT
     return short + SOFT
+
+
+def is_clean(value: str) -> bool:
+    """True where neither quoted-printable nor HTML would alter a value, and it fits into a line."""
+    return _CLEAN.fullmatch(value) is not None
 
 
 def _line(text: str, *, hard: bool) -> str:

@@ -158,14 +158,19 @@ class _Reader:
                 self._snippet(Kind.OUTPUT, self._inner(), line)
             case "block_end":
                 self._block(self._inner(), line)
-            case _ if self.inside is not None:
+            case "comment_begin" | "comment" | "comment_end" | "raw_begin" | "raw_end":
+                pass
+            case _:
+                assert self.inside is not None
                 # A line break between words is a blank; within a string it is spelled out, and then refused.
                 self.inside.append(" " if kind == "whitespace" else value.replace("\n", "\\n"))
 
     def end(self) -> Marked:
         lone = unbalanced_among([snippet for snippet in self.snippets if snippet.is_control])
         if lone is not None:
-            raise ContentInvalid(self.file, lone.line, f"`{lone.kind}` has no partner", "Close each if with {% endif %}.")
+            raise ContentInvalid(
+                self.file, lone.line, f"`{lone.kind}` has no partner", "Close each if with {% endif %}."
+            )
         return Marked("".join(self.text), tuple(self.snippets), tuple(self.lines) or (1,))
 
     def _data(self, line: int, value: str) -> None:
@@ -224,7 +229,9 @@ class _Reader:
             what = _REFUSED_WORDS.get(type(node), f"uses {type(node).__name__.lower()}")
             raise ContentInvalid(self.file, line, f"a field {what}", f"Use the fields as they are: {self._known()}.")
         if isinstance(node, nodes.Name) and node.name not in self.fields:
-            raise ContentInvalid(self.file, line, f"`{node.name}` is no field of the recipient", f"Use {self._known()}.")
+            raise ContentInvalid(
+                self.file, line, f"`{node.name}` is no field of the recipient", f"Use {self._known()}."
+            )
         if isinstance(node, nodes.Filter) and node.name not in FILTERS:
             raise ContentInvalid(self.file, line, f"unknown filter `{node.name}`", f"Use {', '.join(sorted(FILTERS))}.")
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, case, func, literal, select
 
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import SubscriptionState, Topic
-from dispatcher.domain.consent import permits_newsletter
+from dispatcher.domain.consent import is_permitted, permits_newsletter
 from dispatcher.domain.suppression import covers
 
 NEVER_CONFIRMED = "never confirmed the subscription"
@@ -26,12 +26,10 @@ def permitted(topic: Topic) -> Select[tuple[int]]:
 
 def withheld(topic: Topic) -> Select[tuple[int, str]]:
     """Give the SELECT (subscriber_id, reason) of everyone else who ever asked for the topic."""
-    allowed = permits_newsletter(topic).subquery("allowed")
     return (
         select(subscription.c.subscriber_id, why_not(topic).label("reason"))
         .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
-        .outerjoin(allowed, allowed.c.subscriber_id == subscription.c.subscriber_id)
-        .where(subscription.c.topic == topic, allowed.c.subscriber_id.is_(None))
+        .where(subscription.c.topic == topic, ~is_permitted(topic))
     )
 
 

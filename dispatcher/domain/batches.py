@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from dispatcher.db.columns import Id, collect, rows_param, rows_value
+from dispatcher.db.columns import Id, among, collect, rows_param, rows_value
 from dispatcher.db.tables import batch, campaign, deferral, delivery, lane
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
 from dispatcher.domain import audiences
@@ -57,7 +57,7 @@ class Claim:
 def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> int:
     """Freeze the audience of a newsletter: withheld people into the ledger, the others into batches. Give its size."""
     reasons = audiences.withheld(topic).subquery("reasons")
-    kept_back = conn.execute(
+    conn.execute(
         insert(delivery).from_select(
             ["campaign_id", "subscriber_id", "outcome", "at", "reply"],
             select(
@@ -68,7 +68,7 @@ def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> i
                 reasons.c.reason,
             ),
         )
-    ).rowcount
+    )
     people = audiences.permitted(topic).subquery("people")
     place = func.row_number().over(order_by=people.c.subscriber_id) - 1
     paged = select(people.c.subscriber_id, (place // PAGE).label("page")).subquery("paged")
@@ -87,7 +87,8 @@ def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> i
     reached = select(func.coalesce(func.sum(length(batch.c.subscriber_ids)), 0)).where(
         batch.c.campaign_id == campaign_id
     )
-    return int(kept_back + conn.execute(reached).scalar_one())
+    kept_back = select(func.count()).where(delivery.c.campaign_id == campaign_id)
+    return int(conn.execute(reached).scalar_one() + conn.execute(kept_back).scalar_one())
 
 
 def freeze_one(conn: Connection, campaign_id: int, subscriber_id: int) -> None:
@@ -174,13 +175,10 @@ def settle(conn: Connection, mine: Claim) -> BatchState | None:
 
     None: the batch was not ours any more, nothing was changed.
     """
-    ids = rows_param(conn.dialect.name, "ids", {"id": Id})
-    handed = {"ids": rows_value(["id"], [(i,) for i in mine.subscriber_ids])}
     served = conn.execute(
-        select(func.count())
-        .select_from(ids)
-        .join(delivery, (delivery.c.campaign_id == mine.campaign_id) & (delivery.c.subscriber_id == ids.c.id)),
-        handed,
+        select(func.count()).where(
+            delivery.c.campaign_id == mine.campaign_id, among(conn, delivery.c.subscriber_id, mine.subscriber_ids)
+        )
     ).scalar_one()
     waiting, first = conn.execute(
         select(func.count(), func.min(deferral.c.retry_at)).where(

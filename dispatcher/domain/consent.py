@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select
 
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import consent_event, declaration, opt_in_request, subscriber, subscription, suppression
@@ -115,12 +115,16 @@ def permits_newsletter(topic: Topic) -> Select[tuple[int, int]]:
     return (
         select(subscription.c.subscriber_id, subscription.c.event_id)
         .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
-        .where(
-            subscription.c.topic == topic,
-            subscription.c.state == SubscriptionState.CONFIRMED,
-            subscriber.c.address.is_not(None),
-            ~select(suppression.c.scope).where(covers(topic)).exists(),
-        )
+        .where(subscription.c.topic == topic, is_permitted(topic))
+    )
+
+
+def is_permitted(topic: Topic) -> ColumnElement[bool]:
+    """Give the condition (subscription joined with subscriber) that a newsletter on this topic may go to a person."""
+    return and_(
+        subscription.c.state == SubscriptionState.CONFIRMED,
+        subscriber.c.address.is_not(None),
+        ~select(suppression.c.scope).where(covers(topic)).exists(),
     )
 
 

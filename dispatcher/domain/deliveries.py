@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, Select, Text, and_, delete, literal, or_, select, true
 from sqlalchemy.types import TypeEngine
 
-from dispatcher.db.columns import Id, insert_or, rows_param, rows_value
+from dispatcher.db.columns import Id, among, insert_or, rows_param, rows_value
 from dispatcher.db.tables import deferral, delivery, lane, opt_in_request, subscriber, subscription
 from dispatcher.db.terms import CampaignState, ConsentKind, Language, Outcome, Topic
 from dispatcher.domain import audiences, batches, consent
@@ -116,22 +116,19 @@ def recipients(conn: Connection, mine: Claim, of: Campaign, now: datetime) -> li
     """
     ids = rows_param(conn.dialect.name, "ids", {"id": Id})
     s, d = subscriber.c, deferral.c
-    allowed = _permits(of).subquery("allowed")
-    since = subscription.c.since
-    mine_only = and_(d.campaign_id == mine.campaign_id, d.subscriber_id == ids.c.id)
     rows = conn.execute(
-        select(s.id, s.public_id, s.address, s.name, s.language, since, d.attempt, allowed.c.event_id.label("event_id"))
+        select(s.id, s.public_id, s.address, s.name, s.language, subscription.c.since, d.attempt)
         .select_from(ids)
         .join(subscriber, s.id == ids.c.id)
-        .outerjoin(allowed, allowed.c.subscriber_id == s.id)
         .outerjoin(subscription, and_(subscription.c.subscriber_id == s.id, subscription.c.topic == of.topic))
         .outerjoin(delivery, and_(delivery.c.campaign_id == mine.campaign_id, delivery.c.subscriber_id == s.id))
-        .outerjoin(deferral, mine_only)
+        .outerjoin(deferral, and_(d.campaign_id == mine.campaign_id, d.subscriber_id == s.id))
         .where(delivery.c.subscriber_id.is_(None), or_(d.retry_at.is_(None), d.retry_at <= now))
         .order_by(s.id),
         {"ids": rows_value(["id"], [(i,) for i in mine.subscriber_ids])},
     ).all()
-    _withhold(conn, of, [row.id for row in rows if row.event_id is None], now)
+    permitted = _permitted_among(conn, of, [row.id for row in rows])
+    _withhold(conn, of, [row.id for row in rows if row.id not in permitted], now)
     return [
         Recipient(
             subscriber_id=row.id,
@@ -143,7 +140,7 @@ def recipients(conn: Connection, mine: Claim, of: Campaign, now: datetime) -> li
             attempt=(row.attempt or 0) + 1,
         )
         for row in rows
-        if row.event_id is not None
+        if row.id in permitted
     ]
 
 
@@ -222,10 +219,9 @@ def _permits(of: Campaign) -> Select[tuple[int, int]]:
 def _permitted_among(conn: Connection, of: Campaign, ids: list[int]) -> dict[int, int]:
     if not ids:
         return {}
-    asked = rows_param(conn.dialect.name, "asked", {"id": Id})
     allowed = _permits(of)
     who = allowed.selected_columns[0]
-    rows = conn.execute(allowed.where(who.in_(select(asked.c.id))), {"asked": rows_value(["id"], [(i,) for i in ids])})
+    rows = conn.execute(allowed.where(among(conn, who, ids)))
     return {row.subscriber_id: row.event_id for row in rows}
 
 
@@ -238,7 +234,7 @@ def _withhold(conn: Connection, of: Campaign, ids: list[int], now: datetime) -> 
         rows = conn.execute(
             select(subscription.c.subscriber_id, audiences.why_not(of.topic))
             .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
-            .where(subscription.c.topic == of.topic, subscription.c.subscriber_id.in_(ids))
+            .where(subscription.c.topic == of.topic, among(conn, subscription.c.subscriber_id, ids))
         )
         reasons |= {row[0]: row[1] for row in rows}
     record(

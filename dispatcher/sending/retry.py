@@ -14,7 +14,7 @@ def next_attempt(attempt: int, now: datetime, expires: datetime, jitter: float) 
     5, 15, 30, 60 minutes, then doubled up to 4 hours; `jitter` (0 to 1) adds up to a quarter, so that those who were
     deferred together do not come back together.
     """
-    later: timedelta = min(_STEPS[-1] * 2 ** max(attempt - len(_STEPS), 0), _LONGEST)
+    later = min(_STEPS[-1] * 2 ** max(attempt - len(_STEPS), 0), _LONGEST)
     wait = _STEPS[attempt - 1] if attempt <= len(_STEPS) else later
     at = now + wait * (1 + 0.25 * jitter)
     return at if at < expires else None
@@ -22,4 +22,5 @@ def next_attempt(attempt: int, now: datetime, expires: datetime, jitter: float) 
 
 def relay_break(attempts: int) -> timedelta:
     """Say how long to leave a relay alone that could not be used `attempts` times running: 5 s to 10 min."""
-    return min(_FIRST_BREAK * 2 ** min(max(attempts - 1, 0), 10), _LONGEST_BREAK)
+    doubled: timedelta = _FIRST_BREAK * 2 ** min(max(attempts - 1, 0), 10)
+    return min(doubled, _LONGEST_BREAK)

@@ -1,0 +1,68 @@
+"""Pages: templates, wording and style sheet put together. What must stay true: every value is escaped."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache, partial
+from urllib.parse import urlsplit
+
+import nh3
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from dispatcher.assets import PACKAGE, templates
+from dispatcher.db.terms import Language
+from dispatcher.settings import Settings
+from dispatcher.web.language import say, topic_title
+
+STATIC = PACKAGE / "web" / "static"
+
+
+class Pages:
+    """Renders templates/web/public. `root` is the path under which the pages lie, without a slash at its end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.root = urlsplit(settings.public_url).path
+        self._environment = Environment(
+            loader=FileSystemLoader(templates() / "web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(
+            house=settings.sender_name,
+            root=self.root,
+            style=f"{self.root}/static/site.css?v={_version('site.css')}",
+            icon=f"{self.root}/static/favicon.svg?v={_version('favicon.svg')}",
+        )
+
+    def html(self, name: str, language: Language, **values: object) -> str:
+        """Render public/<name>.html."""
+        return self._environment.get_template(f"public/{name}.html").render(
+            lang=language,
+            say=partial(say, language),
+            topic_title=partial(topic_title, language=language),
+            **values,
+        )
+
+    def answer(
+        self, name: str, language: Language, *, status: int = 200, headers: Mapping[str, str] | None = None,
+        **values: object,
+    ) -> HTMLResponse:  # fmt: skip
+        """Render public/<name>.html as an answer."""
+        return HTMLResponse(self.html(name, language, **values), status, headers)
+
+
+@cache
+def markdown(text: str) -> Markup:
+    """Give our own Markdown (declaration, notices) as clean HTML; line ends are kept, as addresses need them."""
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
+    return Markup(nh3.clean(parser.render(text), link_rel=None))  # noqa: S704  (cleaned by ammonia)
+
+
+@cache
+def _version(file: str) -> str:
+    """Give a name for a file's content, so that browsers may keep it for ever."""
+    return hashlib.sha256((STATIC / file).read_bytes()).hexdigest()[:12]

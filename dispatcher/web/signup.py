@@ -1,0 +1,193 @@
+"""Sign-up and confirmation: the two steps of the double opt-in.
+
+What must stay true: whoever sends the form gets the same answer, byte for byte, whether we know the address or not, and
+whether we take them for a program or not; only the button on the confirmation page makes consent current.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import Connection
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
+
+from dispatcher.db import clock
+from dispatcher.db.engine import reading
+from dispatcher.db.terms import Language, SubscriptionState, Topic
+from dispatcher.domain import consent, subscribers, tokens
+from dispatcher.domain.addresses import Address, masked, parse_address
+from dispatcher.domain.tokens import Link, Purpose
+from dispatcher.errors import InputRefused
+from dispatcher.sending import opt_in
+from dispatcher.sending.opt_in import Opened
+from dispatcher.web import declarations, stamp
+from dispatcher.web.forms import Form
+from dispatcher.web.language import choose, listed, span
+from dispatcher.web.limits import Admitted, Refused, Silenced, admit
+from dispatcher.web.pages import markdown
+from dispatcher.web.site import Site
+from dispatcher.web.stamp import Stamp
+
+FORM_VERSION = "2026-01"  # stands in the proof; another form is another version
+TRAP = "website"  # a field that people do not see
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """The form as it was filled in, and what is wrong with it, by field."""
+
+    address: str = ""
+    name: str = ""
+    topics: tuple[str, ...] = ()
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The form as it can be taken."""
+
+    address: Address
+    name: str
+    topics: tuple[Topic, ...]
+
+
+class SignUp:
+    """`/`"""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def form(self, request: Request) -> Response:
+        """Show the empty form."""
+        return self._form(choose(request), Typed())
+
+    def answer(self, request: Request, form: Form) -> Response:
+        """Take a filled-in form."""
+        language = choose(request)
+        with reading(self._site.engine).connect() as conn:
+            now = clock.now(conn)
+        given = stamp.read(self._site.keyring, form.first("stamp"))
+        if given is None or given.language is not language or given.age(now) < stamp.SHORTEST or form.first(TRAP):
+            log.info("signup.by_program")
+            return self._thanks(language)
+        wish = _read(form)
+        if isinstance(wish, Typed):
+            return self._form(language, wish, form.first("stamp"))
+        if given.age(now) > stamp.LONGEST:
+            return self._form(language, Typed(str(wish.address), wish.name, wish.topics, {"form": "signup.too_old"}))
+        return self._enter(request, given, wish)
+
+    def _enter(self, request: Request, given: Stamp, wish: Wish) -> Response:
+        site, language = self._site, given.language
+        source = f"{site.settings.public_url}/ form {FORM_VERSION}"
+        evidence = site.evidence(request, source, language, given.declaration_id)
+        asked = opt_in.Request(wish.address, wish.name, language, wish.topics, evidence)
+        with site.engine.begin() as conn:
+            now = clock.now(conn)
+            match admit(conn, site.keyring, site.client(request), wish.address, now):
+                case Refused(retry_after):
+                    return self._too_many(language, retry_after)
+                case Silenced():
+                    log.info("signup.silenced")
+                    campaign_id = None
+                case Admitted():
+                    campaign_id = opt_in.request(conn, site.keyring, asked, now)
+        return self._thanks(language, campaign_id)
+
+    def _thanks(self, language: Language, campaign_id: int | None = None) -> Response:
+        page = self._site.pages.answer("signup_done", language)
+        if campaign_id is not None:  # after the answer has gone, so that its time tells nothing either
+            page.background = BackgroundTask(self._site.nudge, campaign_id)
+        return page
+
+    def _form(self, language: Language, typed: Typed, stamped: str = "") -> Response:
+        with reading(self._site.engine).connect() as conn:
+            now = clock.now(conn)
+            declaration = declarations.shown(conn, language)
+        return self._site.pages.answer(
+            "signup",
+            language,
+            status=422 if typed.errors else 200,
+            typed=typed,
+            topics=declaration.topics,
+            declaration=markdown(declaration.text),
+            stamp=stamped or stamp.seal(self._site.keyring, Stamp(now, language, declaration.id)),
+            trap=TRAP,
+        )
+
+    def _too_many(self, language: Language, retry_after: timedelta) -> Response:
+        headers = {"Retry-After": str(int(retry_after.total_seconds()) + 1)}
+        wait = span(retry_after, language)
+        return self._site.pages.answer("too_many", language, status=429, headers=headers, wait=wait)
+
+
+class Confirmation:
+    """`/c/{token}`"""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def question(self, request: Request) -> Response:
+        """Show what will be confirmed; nothing is, for scanners open links too. Raises TokenInvalid."""
+        with reading(self._site.engine).connect() as conn:
+            opened = opt_in.find(conn, request.path_params["token"], clock.now(conn))
+            if opened.is_used:
+                return self._used(conn, request, opened)
+        return self._page(request, "confirm", opened)
+
+    def answer(self, request: Request, _form: Form) -> Response:
+        """Confirm: the button was pressed. Raises TokenInvalid."""
+        token, site = request.path_params["token"], self._site
+        with site.engine.begin() as conn:
+            now = clock.now(conn)
+            asked = opt_in.find(conn, token, now)
+            source = f"{site.settings.public_url}/c/ confirmation page {FORM_VERSION}"
+            evidence = site.evidence(request, source, choose(request, asked.language), asked.declaration_id)
+            opened = opt_in.confirm(conn, token, consent.with_request(evidence, asked.id), now)
+            if opened.is_used:
+                return self._used(conn, request, opened)
+            person = subscribers.by_id(conn, opened.subscriber_id)
+        assert person is not None
+        preferences = tokens.sign(site.keyring, Purpose.PREFERENCES, Link(person.public_id, None))
+        return self._page(request, "confirmed", opened, preferences=preferences)
+
+    def _used(self, conn: Connection, request: Request, opened: Opened) -> Response:
+        """The button was pressed before. Whoever has left since then must not read that they are signed up."""
+        stands = consent.standing(conn, opened.subscriber_id)
+        is_current = all(stands[topic][0] is SubscriptionState.CONFIRMED for topic in opened.topics)
+        return self._page(request, "confirmed_before" if is_current else "confirm_used", opened)
+
+    def _page(self, request: Request, name: str, opened: Opened, **values: str) -> Response:
+        language = choose(request, opened.language)
+        return self._site.pages.answer(
+            name,
+            language,
+            address=masked(opened.address),
+            topics=opened.topics,
+            listed=listed(opened.topics, language),
+            **values,
+        )
+
+
+def _read(form: Form) -> Wish | Typed:
+    """Read the form; what cannot be taken comes back as it was typed, with a word for each field."""
+    errors = {}
+    address, name = None, ""
+    try:
+        address = parse_address(form.first("address")[:400])
+    except InputRefused:
+        errors["address"] = "signup.address_wrong" if form.first("address").strip() else "signup.address_missing"
+    try:
+        name = subscribers.clean_name(form.first("name"))
+    except InputRefused:
+        errors["name"] = "signup.name_wrong"
+    topics = tuple(topic for topic in Topic if topic in form.all("topic"))
+    if not topics:
+        errors["topic"] = "signup.topic_missing"
+    if errors or address is None:
+        return Typed(form.first("address")[:400], form.first("name")[:400], topics, errors)
+    return Wish(address, name, topics)

@@ -1,0 +1,81 @@
+"""Unsubscribing: the page behind the link in every letter, and the one-click POST of mail programs (RFC 8058).
+
+What must stay true: GET and HEAD change nothing, for scanners open every link; a POST with a valid token always ends a
+consent, whatever its body, headers or origin; it needs no cookie, no redirect, no second step; to repeat it is harmless.
+"""
+
+from enum import StrEnum
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from dispatcher.db import clock
+from dispatcher.db.engine import reading
+from dispatcher.db.terms import Topic
+from dispatcher.domain import consent, tokens
+from dispatcher.domain.addresses import masked
+from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.tokens import Link, Purpose
+from dispatcher.web.forms import Form
+from dispatcher.web.language import choose, say, topic_title
+from dispatcher.web.people import of_link
+from dispatcher.web.site import Site
+
+PAGE = "unsubscribe page"
+ONE_CLICK = "one-click (RFC 8058)"
+# Web mailers may send the POST from the reader's browser, that is, from another origin.
+_CORS = {"Access-Control-Allow-Origin": "*"}
+
+
+class Scope(StrEnum):
+    """What the buttons of our own page say."""
+
+    TOPIC = "topic"
+    ALL = "all"
+
+
+class Unsubscribe:
+    """`/u/{token}`"""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def question(self, request: Request) -> Response:
+        """Ask once; nothing is changed. Raises TokenInvalid."""
+        with reading(self._site.engine).connect() as conn:
+            link, person = of_link(conn, self._site.keyring, Purpose.UNSUBSCRIBE, request)
+        return self._page(request, "unsubscribe", person, link.topic)
+
+    def answer(self, request: Request, form: Form) -> Response:
+        """Unsubscribe. A form that is not ours counts as one-click: in doubt the person leaves. Raises TokenInvalid."""
+        scope = form.first("scope")
+        is_page = scope in list(Scope)
+        site = self._site
+        with site.engine.begin() as conn:
+            link, person = of_link(conn, site.keyring, Purpose.UNSUBSCRIBE, request)
+            topic = None if scope == Scope.ALL else link.topic
+            language = choose(request, person.language)
+            evidence = site.evidence(request, PAGE if is_page else ONE_CLICK, language)
+            consent.withdraw(conn, person.id, [topic] if topic else list(Topic), evidence, clock.now(conn))
+        if not is_page:
+            return PlainTextResponse(say(language, "unsubscribe.one_click") + "\n", headers=_CORS)
+        preferences = tokens.sign(site.keyring, Purpose.PREFERENCES, Link(person.public_id, None))
+        return self._page(request, "unsubscribed", person, topic, preferences=preferences)
+
+    def options(self, _request: Request) -> Response:
+        """Answer a browser that asks first whether it may POST (CORS preflight)."""
+        allowed = {"Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS", "Access-Control-Allow-Headers": "*"}
+        return Response(status_code=204, headers={**_CORS, **allowed})
+
+    def _page(
+        self, request: Request, name: str, person: Subscriber, topic: Topic | None, **values: str
+    ) -> Response:
+        language = choose(request, person.language)
+        return self._site.pages.answer(
+            name,
+            language,
+            headers=_CORS,
+            address=masked(person.address) if person.address else "",
+            topic=topic_title(topic, language) if topic else "",
+            **values,
+        )
