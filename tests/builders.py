@@ -1,9 +1,10 @@
 """Made-up people and campaigns, in as few words as a test needs."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from dispatcher.db import clock
 from dispatcher.db.terms import ConsentKind, Language, SuppressionReason, Topic
 from dispatcher.domain import campaigns, consent, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
@@ -59,3 +60,14 @@ def create_campaign(conn: Connection, now: datetime, topic: Topic = Topic.FINANC
     """Enter a German draft; give its id."""
     draft = Draft(topic, "Edelmetalle der Woche", "Gold hält sich", Language.DE, {Language.DE: ("news.de.md", content)})
     return campaigns.create(conn, draft, now)
+
+
+def withdraw(conn: Connection, ids: list[int], topic: Topic, now: datetime) -> None:
+    """End people's consent for a topic."""
+    for subscriber_id in ids:
+        consent.withdraw(conn, subscriber_id, [topic], Evidence(source="a test"), now)
+
+
+def long_ago(conn: Connection) -> datetime:
+    """Give a moment that is certainly past."""
+    return clock.now(conn) - timedelta(days=1)

@@ -6,6 +6,7 @@ In a header, CR, LF and NUL are refused; in the HTML part, values are escaped; i
 quoted-printable, so that none can make a line, a boundary or Jinja2 source.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from dispatcher.compose import headers, wire
 from dispatcher.compose.edition import Edition, Kind
 from dispatcher.compose.fields import Fields
 from dispatcher.compose.quoted_printable import SOFT, filled, is_clean
-from dispatcher.compose.words import listed, long_date, topic_title
+from dispatcher.compose.words import Language, listed, long_date, topic_title
 from dispatcher.errors import InputRefused
 
 
@@ -33,6 +34,9 @@ class Letter:
     recipient: str
     body: bytes
     needs_smtputf8: bool
+
+
+_MARKUP = re.compile("[&<>\"']")
 
 
 class Press:
@@ -90,7 +94,6 @@ class Press:
 
     def _values(self, fields: Fields) -> dict[str, str]:
         language = self.edition.language
-        topics = [topic_title(topic, language) for topic in fields.requested_topics.split()]
         return {
             "name": fields.name if self.edition.kind is Kind.NEWSLETTER else "",
             "address": fields.address,
@@ -100,8 +103,12 @@ class Press:
             "consented_on": long_date(fields.consented_on, language) if fields.consented_on else "–",
             "confirm_url": fields.confirm_url,
             "requested_at": fields.requested_at,
-            "topics": listed(topics, language),
+            "topics": _titles(fields.requested_topics, language) if fields.requested_topics else "",
         }
+
+
+def _titles(topics: str, language: Language) -> str:
+    return listed([topic_title(topic, language) for topic in topics.split()], language)
 
 
 def _escaped(value: object) -> str:
@@ -124,7 +131,9 @@ def _environment(
 
 def _html_on_the_wire(value: object) -> str:
     text = str(value)
-    return text + SOFT if is_clean(text) else filled(str(escape(text)))
+    if is_clean(text):
+        return text + SOFT
+    return filled(str(escape(text)) if _MARKUP.search(text) else text)
 
 
 def _text_on_the_wire(value: object) -> str:

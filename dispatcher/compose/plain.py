@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from markdown_it.tree import SyntaxTreeNode
 
 from dispatcher.compose.markdown import CONTROL, Prose
-from dispatcher.compose.snippets import MARKERS, VALUE_MARKERS
+from dispatcher.compose.snippets import CONTROL_MARKERS, MARKERS, VALUE_MARKERS
 
 WIDTH = 72
-_FIELD_WIDTH = 16  # a guess at what a field will hold
+_FIELD_WIDTH = 20  # a guess at what a field will hold
 _NUMERIC = "text-align:right"
 
 
@@ -36,7 +36,7 @@ def underlined(text: str, line: str = "-") -> str:
 def tidy(text: str) -> str:
     """Take away blanks at line ends and all but one empty line between blocks, also across lone conditions."""
     text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
-    text = re.sub(rf"(\n\n|\A)\n*((?:{MARKERS.pattern})+)\n+", r"\1\2", text)
+    text = re.sub(rf"(\n\n|\A)\n*({CONTROL_MARKERS.pattern}+)\n+", r"\1\2", text)
     return re.sub(r"\n{3,}", "\n\n", text)
 
 

@@ -29,6 +29,7 @@ MOST_SNIPPETS = 500
 _OUTPUT, _CONTROL = 0xF0000, 0x100000
 MARKERS = re.compile("[\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
 VALUE_MARKERS = re.compile("[\U000f0000-\U000ffffd]")
+CONTROL_MARKERS = re.compile("[\U00100000-\U0010fffd]")
 
 
 class Kind(StrEnum):

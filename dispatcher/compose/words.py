@@ -57,10 +57,10 @@ def long_date(day: date, language: Language) -> str:
 
 
 def moment(at: datetime | date, language: Language) -> str:
-    """Give the day, with its time where it has one: "2. März 2026, 10:30 Uhr"."""
+    """Give the day, with its time where it has one: "2. März 2026, 9:30 Uhr"."""
     if not isinstance(at, datetime):
         return long_date(at, language)
-    clock = format_time(at, "HH:mm", locale=_LOCALES[language])
+    clock = format_time(at, "H:mm", locale=_LOCALES[language])
     return say(language, "moment", day=long_date(at.date(), language), time=clock)
 
 

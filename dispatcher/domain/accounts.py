@@ -50,7 +50,7 @@ def status(conn: Connection, of: Campaign, now: datetime) -> Status:
     """Count a campaign. Before its launch everything is 0."""
     d = delivery.c
     counted = conn.execute(select(d.outcome, func.count()).where(d.campaign_id == of.id).group_by(d.outcome))
-    counts: dict[str, int] = dict(counted.tuples().all())
+    counts: dict[str, int] = dict(counted.all())
     deferred = conn.execute(
         select(func.count()).select_from(deferral).where(deferral.c.campaign_id == of.id)
     ).scalar_one()

@@ -31,7 +31,7 @@ def remember_keys(conn: Connection, ring: Keyring, now: datetime) -> None:
 
     Without it links in letters that were sent would die, and without the oldest the never-mail list would be blind.
     """
-    known = dict(conn.execute(select(secret_key.c.id, secret_key.c.fingerprint).limit(1000)).tuples().all())
+    known = dict(conn.execute(select(secret_key.c.id, secret_key.c.fingerprint).limit(1000)).all())
     ours = {key.id: key.fingerprint() for key in ring.keys}
     for key_id, fingerprint in known.items():
         if ours.get(key_id) != bytes(fingerprint):

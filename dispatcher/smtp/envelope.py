@@ -40,11 +40,12 @@ class Parcel:
     envelope_id: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.recipient or _FORBIDDEN.search(self.recipient) or _FORBIDDEN.search(self.sender):
+        both = self.recipient + self.sender
+        if not self.recipient or _FORBIDDEN.search(both):
             raise InputRefused("an envelope address is empty or holds a control character, a space, < or >")
-        if not self.needs_smtputf8 and not (self.recipient.isascii() and self.sender.isascii()):
+        if not self.needs_smtputf8 and not both.isascii():
             raise InputRefused("an envelope address with letters beyond ASCII needs SMTPUTF8 (RFC 6531)")
-        if len(self.recipient.encode()) > _LONGEST_PATH or len(self.sender.encode()) > _LONGEST_PATH:
+        if max(len(self.recipient.encode()), len(self.sender.encode())) > _LONGEST_PATH:
             raise InputRefused(f"an envelope address is longer than {_LONGEST_PATH} octets (RFC 5321 4.5.3.1.3)")
         if not self.body.endswith(b"\r\n") or self.body.startswith(b"."):
             raise InputRefused("a letter's body must end in CRLF and must not begin with a bare dot")

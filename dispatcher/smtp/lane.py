@@ -9,9 +9,11 @@ What must stay true
 - No wait is without a limit, and each limit is that of RFC 5321 4.5.3.2.
 """
 
+from collections.abc import Iterable
+
 from dispatcher.smtp.connect import connect
 from dispatcher.smtp.envelope import Parcel, unfit
-from dispatcher.smtp.protocol import Answered, Declined, Dialogue, Ended, Event, Invited
+from dispatcher.smtp.protocol import Answered, Declined, Dialogue, Event, Invited
 from dispatcher.smtp.relays import Relay
 from dispatcher.smtp.verdict import NotSent, Verdict
 from dispatcher.smtp.wire import Wire
@@ -73,7 +75,9 @@ class Lane:
                 return refusal
             self._talk.offer(parcel)
             self._flush()
-        answer = await self._envelope_answer()
+        while self._envelope is None:
+            await self._news(self._limits.command)
+        answer, self._envelope = self._envelope, None
         return await self._send(parcel.body) if isinstance(answer, Invited) else answer
 
     async def release(self, following: Parcel | None = None) -> Verdict:
@@ -118,25 +122,11 @@ class Lane:
             return False
         return unfit(following, self._talk.offers, self._relay.name) is None
 
-    async def _envelope_answer(self) -> Invited | Verdict:
-        while self._envelope is None:
-            await self._news(self._limits.command)
-        answer, self._envelope = self._envelope, None
-        return answer
-
     async def _send(self, body: bytes) -> NotSent | None:
-        if len(body) <= _BLOCK:
-            return await self._write_block(body)
-        view = memoryview(body)
-        for start in range(0, len(body), _BLOCK):
-            ended = await self._write_block(view[start : start + _BLOCK])
-            if ended is not None:
-                return ended
-        return None
-
-    async def _write_block(self, block: bytes | memoryview) -> NotSent | None:
         assert self._wire is not None
-        if self._end_seen() is None:
+        for block in _blocks(body):
+            if self._end_seen() is not None:
+                break
             self._wire.write(block)
             while self._wire.is_choked and self._ended is None:
                 await self._news(self._limits.data_block)
@@ -178,14 +168,20 @@ class Lane:
 
     def _note(self, events: list[Event]) -> None:
         for event in events:
-            match event:
-                case Answered(verdict):
-                    self._answer = verdict
-                case Declined(verdict):
-                    self._envelope = verdict
-                case Invited():
-                    self._envelope = event
-                case Ended(verdict):
-                    self._ended = verdict
-                    if self._wire is not None:
-                        self._wire.abort()
+            if isinstance(event, Answered):
+                self._answer = event.verdict
+            elif isinstance(event, Invited):
+                self._envelope = event
+            elif isinstance(event, Declined):
+                self._envelope = event.verdict
+            else:
+                self._ended = event.verdict
+                if self._wire is not None:
+                    self._wire.abort()
+
+
+def _blocks(body: bytes) -> Iterable[bytes | memoryview]:
+    if len(body) <= _BLOCK:
+        return (body,)
+    view = memoryview(body)
+    return (view[start : start + _BLOCK] for start in range(0, len(body), _BLOCK))

@@ -55,6 +55,8 @@ class Ended:
 Event = Invited | Declined | Answered | Ended
 
 _INVITED = Invited()
+_MAIL, _RCPT, _DATA, _DOT = Step.MAIL, Step.RCPT, Step.DATA, Step.DOT
+_ENVELOPE = (_MAIL, _RCPT, _DATA)
 
 
 class _Stage(Enum):
@@ -71,7 +73,7 @@ class Dialogue:
         self._reader = ReplyReader()
         self._due: deque[Step] = deque()
         self._later: deque[tuple[Step, bytes]] = deque()  # commands held back for want of PIPELINING
-        self._out: list[bytes] = []
+        self._out = b""
         self._stage = _Stage.IDLE
         self._refusal: Verdict | None = None
         self._recipient_refused = False
@@ -101,7 +103,7 @@ class Dialogue:
             return
         if self._reset_due:
             self._later.append((Step.RESET, RESET))
-        self._later.extend(((Step.MAIL, mail), (Step.RCPT, rcpt), (Step.DATA, DATA)))
+        self._later.extend(zip(_ENVELOPE, (mail, rcpt, DATA), strict=True))
         self._reset_due = False
         self._send_next()
 
@@ -110,32 +112,27 @@ class Dialogue:
         assert self._stage is _Stage.CONTENT
         assert self._ended is None
         self._stage = _Stage.IDLE
-        self._due.append(Step.DOT)
-        self._out.append(DOT)
+        self._due.append(_DOT)
+        self._out += DOT
         if following is not None:
             assert self.offers.pipelining
             self.offer(following)
 
     def take(self) -> bytes:
         """Give the bytes that are to be written now."""
-        if not self._out:
-            return b""
-        out = b"".join(self._out)
-        self._out.clear()
+        out, self._out = self._out, b""
         return out
 
     def receive(self, data: bytes) -> list[Event]:
         """Take what arrived; give what it means, in order."""
         events: list[Event] = []
-        self._reader.feed(data)
-        while self._ended is None:
-            try:
-                reply = self._reader.next()
-                if reply is None:
-                    break
+        reader = self._reader
+        reader.feed(data)
+        try:
+            while self._ended is None and (reply := reader.next()) is not None:
                 self._hear(reply, events)
-            except ProtocolError as error:
-                events += self.lose(str(error))
+        except ProtocolError as error:
+            events += self.lose(str(error))
         return events
 
     def lose(self, why: str, *, about_us: bool = False) -> list[Event]:
@@ -143,7 +140,7 @@ class Dialogue:
         if self._ended is not None:
             return []
         events: list[Event] = []
-        if self._due and self._due[0] is Step.DOT:
+        if self._due and self._due[0] is _DOT:
             events.append(Answered(lost(why, dot_written=True)))
         self._ended = NotSent(why, about_us)
         if self._stage is _Stage.ENVELOPE:
@@ -152,22 +149,22 @@ class Dialogue:
         events.append(Ended(self._ended))
         self._due.clear()
         self._later.clear()
-        self._out.clear()
+        self._out = b""
         return events
 
     def _send_together(self, envelope: bytes) -> None:
         if self._reset_due:
             self._due.append(Step.RESET)
-            self._out.append(RESET)
+            self._out += RESET
             self._reset_due = False
-        self._due += (Step.MAIL, Step.RCPT, Step.DATA)
-        self._out.append(envelope)
+        self._due += _ENVELOPE
+        self._out += envelope
 
     def _send_next(self) -> None:
         if self._later:
             step, command = self._later.popleft()
             self._due.append(step)
-            self._out.append(command)
+            self._out += command
 
     def _hear(self, reply: Reply, events: list[Event]) -> None:
         if not self._due:
@@ -176,21 +173,22 @@ class Dialogue:
         step = self._due[0]
         verdict = judge(step, reply)  # may raise: then the step is still due, and lost
         self._due.popleft()
-        if step is Step.DOT:
+        if step is _DOT:
             assert verdict is not None
             events.append(Answered(verdict))
         if reply.code == CLOSING:
             events += self.lose(f"{step}: {reply}", about_us=True)
-        elif step is Step.DATA:
+        elif step is _DATA:
             self._conclude(verdict, events)
-        elif step is Step.MAIL or step is Step.RCPT:
-            self._go_on(step, verdict, events)
+        elif step is _MAIL or step is _RCPT:
+            if verdict is not None or not self.offers.pipelining:
+                self._go_on(step, verdict, events)
         elif step is Step.RESET:
             self._after_reset(reply, verdict)
 
     def _go_on(self, step: Step, verdict: Verdict | None, events: list[Event]) -> None:
         self._refusal = self._refusal or verdict
-        self._recipient_refused = step is Step.RCPT and verdict is not None
+        self._recipient_refused = step is _RCPT
         if self.offers.pipelining:
             return  # the rest of the group is answered as well
         if verdict is None:
@@ -207,7 +205,7 @@ class Dialogue:
             self._decline(refusal, events)
         elif self._recipient_refused:
             # 354 although nobody is left to get it: an empty message, which the relay refuses (RFC 2920 3.1).
-            self._out.append(DOT)
+            self._out += DOT
             self._due.append(Step.LONE_DOT)
             self._decline(refusal, events)
         else:

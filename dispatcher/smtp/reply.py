@@ -16,7 +16,11 @@ _LINE_LIMIT = 4096
 _LINES_LIMIT = 200
 _REPLY_LIMIT = 64 * 1024
 
-_ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?=\s|$)")
+_LINE = re.compile(
+    rb"([2-5][0-9][0-9])"  # the code, then nothing, or a space or hyphen and text,
+    rb"(?:[ -]\s*(?:([245])\.[0-9]{1,3}\.[0-9]{1,3}(?=\s|\Z))?(.*)|\r?)\Z",  # which may begin with an enhanced code
+    re.DOTALL,
+)
 
 
 class ProtocolError(Exception):
@@ -60,8 +64,7 @@ class ReplyReader:
         while (end := self._buffer.find(b"\n", self._at)) >= 0:
             line = self._buffer[self._at : end]
             self._at = end + 1
-            reply = self._take(line)
-            if reply is not None:
+            if (reply := self._take(line)) is not None:
                 return reply
         if len(self._buffer) - self._at > _LINE_LIMIT:
             self._fail("a reply line without an end")
@@ -75,8 +78,12 @@ class ReplyReader:
     def _take(self, line: bytes) -> Reply | None:
         if len(line) > _LINE_LIMIT:
             self._fail("a reply line without an end")
-        reply = self._read(line)
-        if not self._lines and line[3:4] != b"-":
+        try:
+            reply = _read_line(line)
+        except ProtocolError as error:
+            self._fail(str(error))
+        goes_on = line[3:4] == b"-"
+        if not goes_on and not self._lines:
             return reply
         self._lines.append(reply)
         self._size += len(line) + 1
@@ -84,13 +91,7 @@ class ReplyReader:
             self._fail("a reply without an end")
         if reply.code != self._lines[0].code:
             self._fail("a reply whose lines bear different codes")
-        return None if line[3:4] == b"-" else self._join()
-
-    def _read(self, line: bytes) -> Reply:
-        try:
-            return _read_line(line)
-        except ProtocolError as error:
-            self._fail(str(error))
+        return None if goes_on else self._join()
 
     def _join(self) -> Reply:
         lines, self._lines, self._size = self._lines, [], 0
@@ -103,19 +104,19 @@ class ReplyReader:
         raise ProtocolError(why)
 
 
-# Servers repeat themselves: three of four replies to a letter are the same bytes each time.
+# Servers repeat themselves: three of the four replies to a letter are the same bytes each time.
 @lru_cache(maxsize=256)
 def _read_line(line: bytes) -> Reply:
-    digits, mark = line[:3], line[3:4]
-    if not (digits.isdigit() and len(digits) == 3 and b"200" <= digits < b"600" and mark in (b"", b" ", b"-", b"\r")):
-        shown = _readable(line[:40])
-        raise ProtocolError(f"not an SMTP reply: {shown!r}")
-    text = _readable(line[4:])
+    found = _LINE.match(line)
+    if found is None:
+        raise ProtocolError(f"not an SMTP reply: {_readable(line[:40])!r}")
+    code, kind, text = found.groups()
+    if kind is None:
+        return Reply(int(code), None, _readable(text or b""))
     # The class of the enhanced code must be that of the code (RFC 2034 section 4); otherwise it stays text.
-    found = _ENHANCED.match(text)
-    if found is None or found[1] != chr(digits[0]):
-        return Reply(int(digits), None, text)
-    return Reply(int(digits), found[0], text[found.end() :].lstrip())
+    if kind[0] != code[0]:
+        return Reply(int(code), None, _readable(line[4:]))
+    return Reply(int(code), line[found.start(2) : found.start(3)].decode(), _readable(text))
 
 
 def _readable(raw: bytes) -> str:

@@ -56,17 +56,13 @@ class Wire(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(data)
 
-    async def news(self, seconds: float) -> bool:
-        """Wait until `ring` is called; False when nobody did within `seconds`."""
-        assert self._waiter is None
+    def news(self, seconds: float) -> asyncio.Future[bool]:
+        """Wait until `ring` is called; False when nobody did within `seconds`. One task at a time."""
         self._deadline = self._loop.time() + seconds
         if self._timer is None or self._timer.when() > self._deadline:
             self._set_timer()
         self._waiter = self._loop.create_future()
-        try:
-            return await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def ring(self) -> None:
         """Wake the waiting task, if one waits."""

@@ -6,7 +6,6 @@ stood on the page; the page shows nobody a whole address, for letters are forwar
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from sqlalchemy import Connection
 from starlette.background import BackgroundTask
@@ -31,33 +30,24 @@ from dispatcher.web.signup import FORM_VERSION
 from dispatcher.web.site import Site
 from dispatcher.web.stamp import Stamp
 
+PAGE = "preferences page"
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What saving the page does."""
+    """What saving the page means. `language` is None if it stays."""
 
-    leaving: tuple[Topic, ...] = ()
-    joining: tuple[Topic, ...] = ()
-    language: Language | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What saving the page did. `campaign_id` is that of the confirmation mail for what is `asked`."""
-
-    left: Sequence[Topic] = ()
-    asked: Sequence[Topic] = ()
-    not_asked: Sequence[Topic] = ()  # no mail is due: there was one today, or the address may not be written to
-    language: Language | None = None
-    campaign_id: int | None = None
+    leaving: tuple[Topic, ...]
+    joining: tuple[Topic, ...]
+    language: Language | None
 
 
-def decide(ticked: Sequence[Topic], confirmed: Sequence[Topic], chosen: Language | None, now: Language) -> Change:
-    """Compare what was ticked with what stands."""
+def decide(ticked: Sequence[Topic], confirmed: Sequence[Topic], chosen: str, current: Language) -> Change:
+    """Compare what was ticked and chosen with what stands."""
     return Change(
         leaving=tuple(topic for topic in confirmed if topic not in ticked),
         joining=tuple(topic for topic in ticked if topic not in confirmed),
-        language=chosen if chosen is not now else None,
+        language=Language(chosen) if chosen in list(Language) and chosen != current else None,
     )
 
 
@@ -71,37 +61,70 @@ class Preferences:
         """Show where the person stands. Raises TokenInvalid."""
         with reading(self._site.engine).connect() as conn:
             person = self._person(conn, request)
-            return self._page(conn, request, person)
+            return self._page(conn, person, choose(request, person.language))
 
     def answer(self, request: Request, form: Form) -> Response:
         """Save. Raises TokenInvalid."""
         ticked = [topic for topic in Topic if topic in form.all("topic")]
-        chosen = form.first("language")
         with self._site.engine.begin() as conn:
-            now = clock.now(conn)
             person = self._person(conn, request)
-            language = Language(chosen) if chosen in list(Language) else None
-            change = decide(ticked, _in_state(conn, person, SubscriptionState.CONFIRMED), language, person.language)
-            done = self._save(conn, request, person, change, stamp.read(self._site.keyring, form.first("stamp")))
+            confirmed = _topics(conn, person, SubscriptionState.CONFIRMED)
+            change = decide(ticked, confirmed, form.first("language"), person.language)
+            language = change.language or choose(request, person.language)
+            if change.language:
+                subscribers.set_language(conn, person.id, change.language)
+            self._leave(conn, request, person, change)
+            campaign_id = self._join(conn, request, person, change, form)
             changed = replace(person, language=change.language or person.language)
-            page = self._page(conn, request, changed, done)
-        if done.campaign_id is not None:
-            page.background = BackgroundTask(self._site.nudge, done.campaign_id)
+            page = self._page(conn, changed, language, change, is_asked=campaign_id is not None)
+        if campaign_id is not None:
+            page.background = BackgroundTask(self._site.nudge, campaign_id)
         return page
 
-    def _save(
-        self, conn: Connection, request: Request, person: Subscriber, change: Change, given: Stamp | None
-    ) -> Done:
+    def _leave(self, conn: Connection, request: Request, person: Subscriber, change: Change) -> None:
+        evidence = self._site.evidence(request, PAGE, choose(request, person.language))
+        consent.withdraw(conn, person.id, change.leaving, evidence, clock.now(conn))
+
+    def _join(self, conn: Connection, request: Request, person: Subscriber, change: Change, form: Form) -> int | None:
+        """Begin a double opt-in; give its mail. None: nothing to join, a page from yesterday, or no mail is due."""
         now = clock.now(conn)
-        evidence = self._site.evidence(request, _SOURCE, choose(request, person.language))
-        left = consent.withdraw(conn, person.id, change.leaving, evidence, now)
-        if change.language:
-            subscribers.set_language(conn, person.id, change.language)
-        if not change.joining:
-            return Done(left, language=change.language)
-        if given is None or given.age(now) > stamp.LONGEST:
-            return Done(left, not_asked=change.joining, language=change.language)
-        campaign_id = self._ask(conn, request, person, change, given, now)
-        if campaign_id is None:
-            return Done(left, not_asked=change.joining, language=change.language)
-        return Done(left, change.joining, language=change.language, campaign_id=campaign_id)
+        given = stamp.read(self._site.keyring, form.first("stamp"))
+        if not change.joining or given is None or given.age(now) > stamp.LONGEST or person.address is None:
+            return None
+        source = f"{self._site.settings.public_url}/p/ {PAGE} {FORM_VERSION}"
+        evidence = self._site.evidence(request, source, given.language, given.declaration_id)
+        language = change.language or person.language
+        asked = opt_in.Request(parse_address(person.address), person.name, language, change.joining, evidence)
+        return opt_in.request(conn, self._site.keyring, asked, now)
+
+    def _person(self, conn: Connection, request: Request) -> Subscriber:
+        _, person = of_link(conn, self._site.keyring, Purpose.PREFERENCES, request)
+        if person.address is None:
+            raise TokenInvalid("this link is not valid any more")
+        return person
+
+    def _page(
+        self, conn: Connection, person: Subscriber, language: Language, done: Change | None = None, *,
+        is_asked: bool = False,
+    ) -> Response:  # fmt: skip
+        declaration = declarations.shown(conn, language)
+        return self._site.pages.answer(
+            "preferences",
+            language,
+            address=masked(person.address or ""),
+            spoken=person.language,
+            topics=declaration.topics,
+            confirmed=_topics(conn, person, SubscriptionState.CONFIRMED),
+            pending=_topics(conn, person, SubscriptionState.PENDING),
+            declaration=markdown(declaration.text),
+            stamp=stamp.seal(self._site.keyring, Stamp(clock.now(conn), language, declaration.id)),
+            done=done,
+            left=listed(done.leaving, language) if done else "",
+            joined=listed(done.joining, language) if done else "",
+            is_asked=is_asked,
+        )
+
+
+def _topics(conn: Connection, person: Subscriber, state: SubscriptionState) -> list[Topic]:
+    stands = consent.standing(conn, person.id)
+    return [topic for topic in Topic if topic in stands and stands[topic][0] is state]

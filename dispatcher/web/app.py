@@ -1,0 +1,48 @@
+"""The composition root of the pages: settings and engine become an application. Nothing here is global."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from dispatcher.db import clock
+from dispatcher.errors import TokenInvalid
+from dispatcher.sending.house import keyring
+from dispatcher.settings import Settings
+from dispatcher.web import declarations
+from dispatcher.web.pages import Pages
+from dispatcher.web.problems import Border, Problems
+from dispatcher.web.public import routes
+from dispatcher.web.security import SecurityHeaders
+from dispatcher.web.site import Site
+
+
+def create_app(settings: Settings, engine: Engine, nudge: Callable[[int], None]) -> Starlette:
+    """Make the application; enter the current declarations. The database must answer and be up to date.
+
+    `nudge(campaign_id)` is called after commit for each confirmation mail that waits to be sent.
+    """
+    site = Site(settings, engine, keyring(settings), Pages(settings), nudge)
+    _enter_declarations(site)
+    problems = Problems(site)
+    app = Starlette(
+        routes=routes(site),
+        middleware=[
+            Middleware(SecurityHeaders, https=settings.public_url.startswith("https:")),
+            Middleware(Border, problems=problems),
+        ],
+        exception_handlers={HTTPException: problems.http, TokenInvalid: problems.bad_link},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _enter_declarations(site: Site) -> None:
+    try:
+        with site.engine.begin() as conn:
+            declarations.enter(conn, site.settings, clock.now(conn))
+    except IntegrityError:  # another process that starts at the same time has entered them
+        return

@@ -1,0 +1,49 @@
+"""The web server. What must stay true: no request line is logged, for paths hold tokens; the client's address is left
+to web/security.py, which knows the trusted proxies.
+"""
+
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from dispatcher.errors import PartUnavailable
+
+_LONGEST_HEADERS = 32 * 1024
+
+
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """Make a server; it listens on the sockets handed to its `run`."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            ws="none",
+            http="h11",
+            h11_max_incomplete_event_size=_LONGEST_HEADERS,
+            limit_concurrency=500,
+            timeout_graceful_shutdown=10,
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the port (0: a free one). Raises PartUnavailable, with the cure."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise PartUnavailable(
+            f"port {port} on {host} cannot be opened: {error.strerror}",
+            "end the program that holds it, or choose another with --port",
+        ) from error
+
+
+def serve(app: ASGIApp, host: str, port: int) -> None:
+    """Serve until SIGINT or SIGTERM; requests under way are answered first. Raises PartUnavailable."""
+    with listen(host, port) as opened:
+        make_server(app).run(sockets=[opened])

@@ -1,0 +1,68 @@
+"""View in browser: a letter as a page, from the frozen edition that was sent.
+
+What must stay true: nothing but a released campaign is shown; the page names neither the person nor the whole address,
+for this link is the one that people pass on.
+"""
+
+from sqlalchemy import Connection
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from dispatcher.db import clock
+from dispatcher.db.engine import reading
+from dispatcher.db.terms import CampaignKind, SubscriptionState
+from dispatcher.domain import campaigns, consent
+from dispatcher.domain.addresses import masked
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.deliveries import Recipient
+from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.tokens import Purpose
+from dispatcher.errors import NotFound, TokenInvalid
+from dispatcher.sending import press
+from dispatcher.sending.house import stationery
+from dispatcher.web.people import of_link
+from dispatcher.web.security import LETTER_POLICY
+from dispatcher.web.site import Site
+
+
+class View:
+    """`/v/{token}`"""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._stationery = stationery(site.settings)
+
+    def letter(self, request: Request) -> Response:
+        """Show the letter. Raises TokenInvalid, also for a campaign that has not begun."""
+        with reading(self._site.engine).connect() as conn:
+            link, person = of_link(conn, self._site.keyring, Purpose.VIEW, request)
+            of = _campaign(conn, link.campaign_id)
+            to = _recipient(conn, person, of)
+            page = press.load(conn, of, self._stationery).page(to, clock.now(conn))
+        return HTMLResponse(page, headers={"Content-Security-Policy": LETTER_POLICY, "X-Robots-Tag": "noindex"})
+
+
+def _campaign(conn: Connection, campaign_id: int) -> Campaign:
+    try:
+        of = campaigns.get(conn, campaign_id)
+    except NotFound:
+        raise TokenInvalid("this link is not valid") from None
+    if of.kind is not CampaignKind.NEWSLETTER or of.launched_at is None:
+        raise TokenInvalid("this link is not valid")
+    return of
+
+
+def _recipient(conn: Connection, person: Subscriber, of: Campaign) -> Recipient:
+    if person.address is None or of.topic is None:
+        raise TokenInvalid("this link is not valid any more")
+    state, since = consent.standing(conn, person.id).get(of.topic, (None, None))
+    return Recipient(
+        subscriber_id=person.id,
+        public_id=person.public_id,
+        address=masked(person.address),
+        name="",
+        language=person.language,
+        consented_on=since.date() if since and state is SubscriptionState.CONFIRMED else None,
+        attempt=1,
+    )
+

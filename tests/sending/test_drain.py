@@ -1,0 +1,291 @@
+"""The heart: every answer of a relay leads to the right line of the ledger, and nothing else does."""
+
+import threading
+import time
+from collections import Counter, defaultdict
+
+import pytest
+from sqlalchemy import Engine, select
+
+from dispatcher.db import clock
+from dispatcher.db.tables import batch, deferral, delivery, lane
+from dispatcher.db.terms import CampaignState, Topic
+from dispatcher.domain.tokens import Keyring
+from dispatcher.sending.press import Stationery
+from tests import builders
+from tests.relay import PLAIN_EXTENSIONS, Act, Ask, ScriptedRelay, accept_then_drop, drop, say
+from tests.stage import Stage
+
+
+@pytest.fixture
+def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house) -> Stage:
+    return Stage(engine, keyring, stationery, house)
+
+
+def test_everyone_with_consent_gets_one_letter_and_the_ledger_names_the_consent(stage: Stage) -> None:
+    people = stage.add(40)
+    campaign = stage.campaign()
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay(lanes=4))
+    assert sorted(a.recipient for a in relay.accepted) == sorted(people)
+    assert stage.status(campaign).state is CampaignState.SENT
+    with stage.engine.begin() as conn:
+        rows = conn.execute(select(delivery)).all()
+    assert len(rows) == 40
+    assert all(row.consent_event_id and row.code == 250 and row.outcome == "sent" for row in rows)
+
+
+def test_a_relay_without_pipelining_serves_as_well(stage: Stage) -> None:
+    stage.add(10)
+    campaign = stage.campaign()
+    with ScriptedRelay(extensions=PLAIN_EXTENSIONS) as relay:
+        stage.drain(relay.relay(lanes=2))
+    assert stage.status(campaign).sent == len(relay.accepted) == 10
+
+
+def test_those_without_consent_are_withheld_with_the_reason_and_never_offered(stage: Stage) -> None:
+    stage.add(3)
+    with stage.engine.begin() as conn:
+        now = clock.now(conn)
+        pending = builders.add_people(conn, stage.keyring, ["pending@example.de"], now)
+        builders.agree(conn, list(pending.values()), Topic.FINANCE_NEWS, now, builders.ConsentKind.REQUESTED)
+        builders.suppress(conn, stage.keyring, ["p1@example.de"], now)
+    stage.withdraw("p2@example.de")
+    campaign = stage.campaign()
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    assert [a.recipient for a in relay.accepted] == ["p0@example.de"]
+    assert not any("p1@" in line or "p2@" in line or "pending@" in line for line in relay.lines)
+    reasons = {address: m.reason for address, m in stage.missing(campaign).items()}
+    assert reasons == {
+        "p1@example.de": "suppressed: complaint",
+        "p2@example.de": "withdrew the consent",
+        "pending@example.de": "never confirmed the subscription",
+    }
+
+
+@pytest.mark.parametrize(
+    ("verb", "act", "outcome"),
+    [
+        ("RCPT", say("550 5.1.1 no such user"), "failed"),
+        ("RCPT", say("450 4.2.1 try later"), "deferred"),
+        ("DOT", say("554 5.6.0 not this"), "failed"),
+        ("DOT", say("451 4.3.0 busy"), "deferred"),
+        ("DOT", drop(), "unknown"),
+        ("DOT", accept_then_drop(), "unknown"),
+        ("DOT", say("421 4.3.2 going down", close=True), "deferred"),
+    ],
+)
+def test_one_persons_answer_is_theirs_alone(stage: Stage, verb: str, act: Act, outcome: str) -> None:
+    people = stage.add(12)
+    campaign = stage.campaign()
+    with ScriptedRelay(script={(verb, people[5]): act}) as relay:
+        stage.drain(relay.relay(lanes=2))
+    assert stage.missing(campaign)[people[5]].outcome == outcome
+    assert len(stage.missing(campaign)) == 1
+    assert Counter(a.recipient for a in relay.accepted if a.recipient != people[5]) == Counter(people[:5] + people[6:])
+    status = stage.status(campaign)
+    assert status.audience == status.sent + status.deferred + status.failed + status.unknown == 12
+
+
+def test_a_letter_that_loses_its_connection_before_the_dot_is_sent_by_the_next(stage: Stage) -> None:
+    people = stage.add(6)
+    campaign = stage.campaign()
+    with ScriptedRelay(script={("BODY", people[2]): [drop()]}) as relay:
+        stage.drain(relay.relay(lanes=1))
+    assert stage.status(campaign).sent == 6
+    assert sorted(a.recipient for a in relay.accepted) == sorted(people)
+
+
+def test_a_letter_that_always_loses_its_connection_waits_and_holds_nobody_up(stage: Stage) -> None:
+    people = stage.add(6)
+    campaign = stage.campaign()
+    with ScriptedRelay(script={("BODY", people[2]): drop()}) as relay:
+        stage.drain(relay.relay(lanes=2))
+    assert stage.status(campaign).sent == 5
+    assert stage.missing(campaign)[people[2]].outcome == "deferred"
+
+
+def test_a_deferred_letter_is_tried_again_when_it_is_due_and_then_done(stage: Stage) -> None:
+    people = stage.add(5)
+    campaign = stage.campaign()
+    with ScriptedRelay(script={("RCPT", people[0]): [say("450 4.7.1 greylisted")]}) as relay:
+        stage.drain(relay.relay())
+        assert stage.status(campaign).deferred == 1
+        assert stage.drain(relay.relay()).letters == 0  # not yet due
+        with stage.engine.begin() as conn:
+            long_ago = builders.long_ago(conn)
+            conn.execute(deferral.update().values(retry_at=long_ago))
+            conn.execute(batch.update().values(not_before=long_ago))
+        stage.drain(relay.relay())
+    assert stage.status(campaign).state is CampaignState.SENT
+    assert [a.recipient for a in relay.accepted].count(people[0]) == 1
+
+
+def test_a_relay_that_refuses_us_costs_nobody_an_attempt(stage: Stage) -> None:
+    stage.add(5)
+    campaign = stage.campaign()
+    with ScriptedRelay(script={"BANNER": say("554 5.7.1 we do not know you", close=True)}) as relay:
+        report = stage.drain(relay.relay(lanes=3))
+    status = stage.status(campaign)
+    assert (status.remaining, status.failed, status.deferred) == (5, 0, 0)
+    assert "554" in (report.problem or "")
+    assert "554" in (status.problem or "")
+    assert status.state is CampaignState.SENDING
+
+
+def test_a_relay_that_is_away_hands_over_to_the_next(stage: Stage) -> None:
+    stage.add(5)
+    campaign = stage.campaign()
+    with ScriptedRelay() as gone, ScriptedRelay() as second:
+        away = gone.relay(lanes=2)
+        gone.script = {"BANNER": say("421 4.3.2 closed", close=True)}
+        stage.drain(away, second.relay(lanes=2))
+    assert stage.status(campaign).sent == len(second.accepted) == 5
+
+
+def test_a_withdrawal_while_the_letter_waits_at_the_gate_keeps_it_back(stage: Stage) -> None:
+    people = stage.add(4)
+    campaign = stage.campaign()
+
+    def withdraw_during_body(ask: Ask) -> Act | None:
+        if ask.verb == "DATA" and ask.recipient == people[2]:
+            stage.withdraw(people[2])
+        return None
+
+    with ScriptedRelay(script=withdraw_during_body) as relay:
+        stage.drain(relay.relay(lanes=1))
+    assert people[2] not in [a.recipient for a in relay.accepted]
+    assert stage.missing(campaign)[people[2]].reason == "withdrew the consent"
+    assert stage.status(campaign).sent == 3
+
+
+def test_withdrawals_while_it_runs_hold_within_one_letter_per_lane(stage: Stage) -> None:
+    people = stage.add(600)
+    campaign = stage.campaign()
+    begun, done = threading.Event(), threading.Event()
+    committed: dict[str, float] = {}
+
+    def withdraw_many() -> None:
+        begun.wait(10)
+        for address in people[::3]:
+            if done.is_set():
+                return
+            committed[address] = stage.withdraw(address)
+
+    def watch(ask: Ask) -> Act | None:
+        begun.set()
+        return None
+
+    thread = threading.Thread(target=withdraw_many)
+    thread.start()
+    with ScriptedRelay(script=watch) as relay:
+        stage.drain(relay.relay(lanes=8))
+        done.set()
+        thread.join(10)
+    per_connection = defaultdict(list)
+    for accepted in relay.accepted:
+        per_connection[accepted.connection].append(accepted)
+    late = [a for a in relay.accepted if a.accepted_at > committed.get(a.recipient, float("inf"))]
+    for a in late:
+        since = [b for b in per_connection[a.connection] if committed[a.recipient] < b.accepted_at <= a.accepted_at]
+        assert len(since) <= 1
+    assert committed
+    assert stage.status(campaign).sent == len(relay.accepted)
+
+
+def test_pause_stops_within_one_letter_per_lane_and_resume_goes_on_where_it_stopped(stage: Stage) -> None:
+    people = stage.add(300)
+    campaign = stage.campaign()
+    paused_at: list[float] = []
+
+    def pause_at_the_hundredth(ask: Ask) -> Act | None:
+        if ask.verb == "DOT" and len(relay.accepted) == 100 and not paused_at:
+            stage.move(campaign, CampaignState.PAUSED)
+            paused_at.append(time.monotonic())
+        return None
+
+    with ScriptedRelay(script=pause_at_the_hundredth) as relay:
+        stage.drain(relay.relay(lanes=4))
+        after = [a for a in relay.accepted if a.accepted_at > paused_at[0]]
+        assert len(after) <= 4
+        status = stage.status(campaign)
+        assert status.state is CampaignState.PAUSED
+        assert status.sent == len(relay.accepted)
+        with stage.engine.begin() as conn:
+            assert conn.execute(select(batch.c.state).distinct()).scalars().all() == ["ready"]
+        stage.move(campaign, CampaignState.SENDING)
+        stage.drain(relay.relay(lanes=4))
+    assert sorted(a.recipient for a in relay.accepted) == sorted(people)
+    assert stage.status(campaign).state is CampaignState.SENT
+
+
+def test_a_cancelled_campaign_names_those_who_did_not_get_it(stage: Stage) -> None:
+    stage.add(50)
+    campaign = stage.campaign()
+
+    def cancel(ask: Ask) -> Act | None:
+        if ask.verb == "DOT" and len(relay.accepted) == 10:
+            stage.move(campaign, CampaignState.CANCELLED)
+        return None
+
+    with ScriptedRelay(script=cancel) as relay:
+        stage.drain(relay.relay(lanes=2))
+    status = stage.status(campaign)
+    assert status.state is CampaignState.CANCELLED
+    assert status.sent == len(relay.accepted) <= 13
+    reasons = Counter(m.reason for m in stage.missing(campaign).values())
+    assert reasons == {"the campaign was cancelled first": 50 - status.sent}
+
+
+def test_a_drain_that_is_told_to_stop_gives_everything_back(stage: Stage) -> None:
+    stage.add(200)
+    campaign = stage.campaign()
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay(lanes=4), stop=lambda: len(relay.accepted) > 20)
+        assert 20 < len(relay.accepted) < 40
+        with stage.engine.begin() as conn:
+            assert conn.execute(select(batch.c.state)).scalars().all() == ["ready"]
+            assert conn.execute(select(lane.c.slot)).all() == []
+        stage.drain(relay.relay(lanes=4))
+    assert stage.status(campaign).sent == len(relay.accepted) == 200
+
+
+def test_every_attempt_carries_the_same_message_id(stage: Stage) -> None:
+    people = stage.add(1)
+    stage.campaign()
+    seen: list[str] = []
+    with ScriptedRelay(script={("DOT", people[0]): [say("451 4.3.0 busy")]}, keep_raw=True) as relay:
+        stage.drain(relay.relay())
+        with stage.engine.begin() as conn:
+            long_ago = builders.long_ago(conn)
+            conn.execute(deferral.update().values(retry_at=long_ago))
+            conn.execute(batch.update().values(not_before=long_ago))
+        stage.drain(relay.relay())
+        seen = [a.message_id for a in relay.accepted]
+    assert len(seen) == 1
+    assert seen[0].endswith("@news.example.de>")
+
+
+def test_ten_thousand_people_and_a_thousand_who_may_not_be_written_to(stage: Stage) -> None:
+    people = stage.add(10_000)
+    with stage.engine.begin() as conn:
+        now = clock.now(conn)
+        unconfirmed = builders.add_people(conn, stage.keyring, [f"u{i}@example.de" for i in range(300)], now)
+        builders.agree(conn, list(unconfirmed.values()), Topic.FINANCE_NEWS, now, builders.ConsentKind.LISTED)
+        builders.suppress(conn, stage.keyring, people[:350], now)
+        builders.withdraw(conn, [stage.ids[a] for a in people[350:700]], Topic.FINANCE_NEWS, now)
+    campaign = stage.campaign()
+    with ScriptedRelay(keep_raw=False, keep_lines=False) as relay:
+        stage.drain(relay.relay(lanes=32))
+    forbidden = set(people[:700]) | set(unconfirmed)
+    assert len(forbidden) == 1000
+    taken = Counter(a.recipient for a in relay.accepted)
+    assert not forbidden & set(taken)
+    assert set(taken.values()) == {1}
+    ledger = stage.outcomes(campaign)
+    assert {address for address, outcome in ledger.items() if outcome == "sent"} == set(taken)
+    assert {address for address, outcome in ledger.items() if outcome == "withheld"} == forbidden
+    status = stage.status(campaign)
+    assert (status.audience, status.sent, status.withheld) == (10_300, 9_300, 1_000)
+    assert status.state is CampaignState.SENT

@@ -1,0 +1,105 @@
+"""A stage for the engine: people, a released campaign, and a drain over a scripted relay, in this process."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Engine, select
+
+from dispatcher.compose.house import House
+from dispatcher.db import clock
+from dispatcher.db.clock import steady
+from dispatcher.db.tables import delivery, subscriber
+from dispatcher.db.terms import CampaignKind, CampaignState, Topic
+from dispatcher.domain import accounts, campaigns, consent
+from dispatcher.domain.accounts import Missing, Status
+from dispatcher.domain.consent import Evidence
+from dispatcher.domain.tokens import Keyring
+from dispatcher.sending import release, sweep
+from dispatcher.sending.drain import Orders, Report, drain
+from dispatcher.sending.press import Stationery
+from dispatcher.smtp.relays import Relay
+from tests import builders
+
+
+@dataclass
+class Stage:
+    """Everything a test of the engine needs, on one database."""
+
+    engine: Engine
+    keyring: Keyring
+    stationery: Stationery
+    house: House
+    ids: dict[str, int] = field(default_factory=dict)
+
+    def now(self) -> datetime:
+        with self.engine.begin() as conn:
+            return clock.now(conn)
+
+    def add(
+        self, count: int, *, agreed: bool = True, topic: Topic = Topic.FINANCE_NEWS, prefix: str = "p"
+    ) -> list[str]:
+        """Add people, by default with current consent; give their addresses."""
+        addresses = [f"{prefix}{number}@example.de" for number in range(count)]
+        with self.engine.begin() as conn:
+            now = clock.now(conn)
+            added = builders.add_people(conn, self.keyring, addresses, now)
+            if agreed:
+                builders.agree(conn, list(added.values()), topic, now)
+        self.ids |= added
+        return addresses
+
+    def campaign(self, topic: Topic = Topic.FINANCE_NEWS) -> int:
+        """Release a campaign and freeze its audience."""
+        with self.engine.begin() as conn:
+            now = clock.now(conn)
+            campaign_id = builders.create_campaign(conn, now, topic)
+            release.schedule(conn, campaign_id, now, "UTC", self.stationery, self.house)
+        assert sweep.begin(self.engine, campaign_id, self.house)
+        return campaign_id
+
+    def drain(self, *relays: Relay, seconds: float = 60.0, stop: Callable[[], bool] = lambda: False) -> Report:
+        """Drain everything that is claimable, then see which campaigns are finished."""
+        return self.drain_kinds(list(CampaignKind), relays, seconds, stop)
+
+    def drain_kinds(
+        self, kinds: list[CampaignKind], relays: Sequence[Relay], seconds: float, stop: Callable[[], bool]
+    ) -> Report:
+        orders = Orders(kinds, relays, self.stationery, steady() + seconds, stop)
+        report = asyncio.run(drain(self.engine, orders))
+        sweep.finish(self.engine)
+        return report
+
+    def status(self, campaign_id: int) -> Status:
+        with self.engine.begin() as conn:
+            return accounts.status(conn, campaigns.get(conn, campaign_id), clock.now(conn))
+
+    def missing(self, campaign_id: int) -> dict[str, Missing]:
+        with self.engine.begin() as conn:
+            return {m.address: m for m in accounts.missing(conn, campaigns.get(conn, campaign_id))}
+
+    def move(self, campaign_id: int, to: CampaignState) -> None:
+        with self.engine.begin() as conn:
+            campaigns.require_move(conn, campaign_id, to)
+
+    def withdraw(self, address: str, topic: Topic = Topic.FINANCE_NEWS) -> float:
+        """Withdraw; give the moment just after the commit, on the clock that the relay records by."""
+        with self.engine.begin() as conn:
+            consent.withdraw(conn, self.ids[address], [topic], Evidence(source="a test"), clock.now(conn))
+        return time.monotonic()
+
+    def outcomes(self, campaign_id: int) -> dict[str, str]:
+        """Give the ledger: outcome by address."""
+        with self.engine.begin() as conn:
+            rows = conn.execute(
+                select(subscriber.c.address, delivery.c.outcome)
+                .join(subscriber, subscriber.c.id == delivery.c.subscriber_id)
+                .where(delivery.c.campaign_id == campaign_id)
+            )
+            return {row.address: row.outcome for row in rows}
+
+    def counted(self, campaign_id: int) -> Counter[str]:
+        return Counter(self.outcomes(campaign_id).values())
