@@ -80,7 +80,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         var=var,
         database_url=given.get("DATABASE_URL", f"sqlite:///{var / 'dispatcher.db'}"),
         broker_url=given.get("BROKER_URL", f"redis+socket://{_socket(var) if 'broker' in embedded else ''}"),
-        smtp_urls=tuple(given.get("SMTP_URL", "smtp://127.0.0.1:8025?tls=none&lanes=8").split()),
+        smtp_urls=tuple(given.get("SMTP_URL", "smtp://127.0.0.1:8025?tls=none&lanes=16").split()),
         public_url=_public_url(given.get("PUBLIC_URL", "http://127.0.0.1:8080")),
         secret_keys=_keys(given["SECRET_KEYS"] if "SECRET_KEYS" in given else _own_keys(var)),
         sender_name=sender_name,

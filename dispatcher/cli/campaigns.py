@@ -37,9 +37,7 @@ def campaigns() -> None:
 @click.option("--name", help="Your name for it; default: the subject.")
 @click.option("--json", "as_json", is_flag=True)
 @pass_context
-def create(
-    context: Context, topic: str, subject: str, file: Path, name: str | None, as_json: bool
-) -> None:
+def create(context: Context, topic: str, subject: str, file: Path, name: str | None, as_json: bool) -> None:
     """Enter a draft. Of news.de.md, a news.en.md beside it is taken as the English letter.
 
     \b

@@ -16,7 +16,8 @@ from dispatcher.observe import logs
 from dispatcher.web.app import create_app
 from dispatcher.web.server import serve
 from dispatcher.worker import watch
-from dispatcher.worker.supervisor import House, require_free_ports, until_signalled
+from dispatcher.worker.stop import Stop
+from dispatcher.worker.supervisor import House, require_free_ports
 
 _PORTS = Ports()
 
@@ -39,7 +40,7 @@ def up(context: Context, port: int, mail_port: int) -> None:
     context.check()
     catcher_ports = (_PORTS.smtp, mail_port) if "smtp" in settings.embedded else None
     require_free_ports(["127.0.0.1"], [port, *(catcher_ports or ())])
-    stop = until_signalled()
+    stop = Stop().listen()
     house = House(settings, port, catcher_ports)
     try:
         house.start()
@@ -66,7 +67,7 @@ def web(context: Context, host: str, port: int) -> None:
 
 
 @click.command()
-@click.option("--concurrency", type=int, help="Processes that send campaigns; default: one a core.")
+@click.option("--concurrency", type=int, help="Processes that send campaigns; default: one a core, with SQLite one.")
 @click.option("--celery", "name", hidden=True, help="Run one Celery worker (used by `worker` itself).")
 @click.option("--queues", default="", hidden=True)
 @pass_context

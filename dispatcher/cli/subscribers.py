@@ -113,9 +113,7 @@ def find(conn: Connection, keyring: Keyring, address: str) -> Subscriber:
     return person
 
 
-def _import(
-    context: Context, stream: BinaryIO, size: int, origin: str, *, dry_run: bool, confirm: bool
-) -> Tally:
+def _import(context: Context, stream: BinaryIO, size: int, origin: str, *, dry_run: bool, confirm: bool) -> Tally:
     tally, seen = Tally(), set[bytes]()
     engine = context.engine
     bar = Progress(

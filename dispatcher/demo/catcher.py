@@ -9,6 +9,7 @@ import email
 import email.policy
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from pathlib import Path
 
 import uvicorn
@@ -23,6 +24,7 @@ from starlette.templating import Jinja2Templates
 from dispatcher.assets import templates
 
 _PAGE = 100
+_HEADERS = BytesHeaderParser(policy=email.policy.default)
 _ENVELOPE = ("X-Envelope-From", "X-Envelope-To")
 
 
@@ -50,7 +52,7 @@ class Mailbox:
         """Keep a mail; the file is written before it is said to be taken."""
         content = envelope.content
         assert isinstance(content, bytes)
-        message = email.message_from_bytes(content, policy=email.policy.default)
+        message = _HEADERS.parsebytes(content.partition(b"\r\n\r\n")[0])
         no = len(self.lines) + 1
         head = "".join(
             f"{name}: {value}\r\n"

@@ -31,7 +31,8 @@ from dispatcher.domain.imports import Rejected, Tally
 from dispatcher.errors import PartUnavailable
 from dispatcher.sending import house, release
 from dispatcher.settings import Settings
-from dispatcher.worker.supervisor import House, require_free_ports, until_signalled
+from dispatcher.worker.stop import Stop
+from dispatcher.worker.supervisor import House, require_free_ports
 
 _FILES = PACKAGE / "demo"
 _SUBJECTS = {
@@ -64,7 +65,7 @@ class _Stage:
 def run_demo(ports: Ports, var: Path, out: Console, *, once: bool) -> int:
     """Run the demo; give the exit code: 0 if every letter is accounted for."""
     require_free_ports(["127.0.0.1"], [ports.web, ports.mail, ports.smtp])
-    stop = until_signalled()
+    stop = Stop().listen()
     stage = _set_up(ports, var, out)
     try:
         stage.house.start()
@@ -74,11 +75,13 @@ def run_demo(ports: Ports, var: Path, out: Console, *, once: bool) -> int:
         counted = _show(stage, sent)
         verdict = _last_line(stage, counted)
         if not once:
+            out.print(verdict, soft_wrap=True)
             _stay(stage, stop)
-        out.print(verdict, soft_wrap=True)
     finally:
         stage.house.end()
         stage.engine.dispose()
+    if once:
+        out.print(verdict, soft_wrap=True)
     return 0 if verdict.endswith(" 0 unknown, 0 lost") else 1
 
 
@@ -89,7 +92,7 @@ def _set_up(ports: Ports, var: Path, out: Console) -> _Stage:
     config = home / "dispatcher.toml"
     config.write_text(
         f'var = "{home}"\npublic_url = "http://127.0.0.1:{ports.web}"\n'
-        f'smtp_url = "smtp://127.0.0.1:{ports.smtp}?tls=none&lanes=8"\n',
+        f'smtp_url = "smtp://127.0.0.1:{ports.smtp}?tls=none&lanes=16"\n',
         encoding="utf-8",
     )
     settings = settings_module.load({"DISPATCHER_CONFIG": str(config)}, home)
@@ -135,7 +138,7 @@ def _campaign(stage: _Stage, topic: Topic) -> int:
         language: (f"sample.{language}.md", (folder / f"sample.{language}.md").read_text(encoding="utf-8"))
         for language in Language
     }
-    draft = Draft(topic, f"{topic}, demo", _SUBJECTS[topic], Language.DE, contents)
+    draft = Draft(topic, topic.value, _SUBJECTS[topic], Language.DE, contents)
     settings = stage.settings
     with stage.engine.begin() as conn:
         now = clock.now(conn)
@@ -146,7 +149,7 @@ def _campaign(stage: _Stage, topic: Topic) -> int:
     return campaign_id
 
 
-def _follow(stage: _Stage, ids: list[int], stop: threading.Event) -> None:
+def _follow(stage: _Stage, ids: list[int], stop: Stop) -> None:
     """Show bars until every campaign is sent. Raises PartUnavailable when one hangs."""
     until = steady() + _LIMIT
     with _progress(stage.out) as bar:
@@ -160,7 +163,8 @@ def _follow(stage: _Stage, ids: list[int], stop: threading.Event) -> None:
             if all(now.state is CampaignState.SENT for now in counted.values()):
                 return
             if steady() > until:
-                raise PartUnavailable("the campaigns did not end in time", "look at the lines above")
+                log = stage.settings.var / "programs.log"
+                raise PartUnavailable("the campaigns did not end in time", f"look into {log}")
     raise PartUnavailable("ended before the campaigns did", "let it run")
 
 
@@ -169,11 +173,11 @@ def _show(stage: _Stage, ids: list[int]) -> list[Status]:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("campaign")
     figures = ("audience", "sent", "withheld", "failed", "deferred", "unknown", "remaining")
-    for figure in (*figures, "letters/s"):
-        table.add_column(figure, justify="right")
+    for figure in figures:
+        table.add_column(figure, justify="right", no_wrap=True)
     for campaign_id, one in zip(ids, counted, strict=True):
         cells = [f"{getattr(one, figure):,}" for figure in figures]
-        table.add_row(_name(stage, campaign_id), *cells, f"{one.rate_per_s:,.0f}")
+        table.add_row(_name(stage, campaign_id), *cells)
     stage.out.print(table)
     return counted
 
@@ -189,7 +193,7 @@ def _last_line(stage: _Stage, counted: list[Status]) -> str:
     )
 
 
-def _stay(stage: _Stage, stop: threading.Event) -> None:
+def _stay(stage: _Stage, stop: Stop) -> None:
     """Stay up until Ctrl-C; Enter sends one more campaign, so that one can see whom it passes by."""
     out, ports = stage.out, stage.ports
     out.print(f"\nread the mails    http://127.0.0.1:{ports.mail}/")

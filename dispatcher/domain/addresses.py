@@ -31,7 +31,8 @@ class Address:
 def parse_address(text: str) -> Address:
     """Read an address as a person types it. Raises AddressInvalid with what is wrong with it."""
     try:
-        valid = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=True)
+        # strict: a local part has at most 64 octets (RFC 5321, 4.5.3.1.1)
+        valid = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=True, strict=True)
     except EmailNotValidError as error:
         raise AddressInvalid(str(error), "check the spelling; it should look like name@example.de") from None
     local = unicodedata.normalize("NFC", valid.local_part)

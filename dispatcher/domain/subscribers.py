@@ -1,5 +1,6 @@
 """A person: found by address or by public id, added once, and their story told."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from dispatcher.db.terms import Language, Topic
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.tokens import new_public_id
 from dispatcher.errors import InputRefused
+
+_BREAKS = {"Cc", "Zl", "Zp", "Cs"}  # Unicode's control characters, line and paragraph separators, half characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Newcomer:
 def clean_name(text: str) -> str:
     """Give a name fit for a header line. Raises InputRefused for control characters (CR LF would add a header)."""
     name = text.strip()
-    if any(ord(ch) < 32 or ord(ch) == 127 or ch in "\u2028\u2029" for ch in name):
+    if any(unicodedata.category(ch) in _BREAKS for ch in name):
         raise InputRefused("the name contains a line break or another control character", "take it out")
     if len(name) > 200:
         raise InputRefused("the name is longer than 200 characters", "shorten it")

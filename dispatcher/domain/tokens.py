@@ -101,7 +101,7 @@ def read_return_path(keyring: Keyring, local_part: str) -> Link:
     sealed = local_part.upper().removeprefix("B+")
     try:
         return _unseal(keyring, Purpose.BOUNCE, base64.b32decode(sealed + "=" * (-len(sealed) % 8)))
-    except binascii.Error:
+    except ValueError:  # not base32, or not even ASCII
         raise TokenInvalid("this return-path is not ours") from None
 
 

@@ -166,32 +166,33 @@ class _Lane:
                 assert_never(other)
 
     async def _settle(self, errand: Errand, verdict: Verdict, consent_event_id: int | None) -> bool:
-        """Tell the gate what the verdict means for this person. False: the relay refuses us, not them."""
+        """Put the errand back or tell the gate its end. False: the relay refuses us, not them; this lane is over."""
+        if isinstance(verdict, NotSent):
+            if verdict.about_us:
+                self._report.problem = f"{self._relay.name}: {verdict.why}"
+            if verdict.about_us or errand.losses + 1 < MAX_LOSSES:
+                await self._feed.put_back(errand, lost=not verdict.about_us)
+                return not verdict.about_us
+        self._tell(errand, verdict, consent_event_id)
+        await self._feed.finish(errand)
+        return True
+
+    def _tell(self, errand: Errand, verdict: Verdict, consent_event_id: int | None) -> None:
+        """Tell the gate what the verdict means for this person."""
         match verdict:
-            case NotSent(why=why, about_us=True):
-                self._report.problem = f"{self._relay.name}: {why}"
-                await self._feed.put_back(errand, lost=False)
-                return False
-            case NotSent(why=why):
-                if errand.losses + 1 < MAX_LOSSES:
-                    await self._feed.put_back(errand, lost=True)
-                    return True
-                self._defer(errand, None, why)
-            case Deferred(reply=reply):
-                self._defer(errand, reply.code, str(reply))
             case Sent(reply=reply):
                 self._final(errand, Outcome.SENT, consent_event_id, reply.code, str(reply))
                 self._prove(errand, str(reply))
             case Refused(reply=reply):
                 self._final(errand, Outcome.FAILED, consent_event_id, reply.code, str(reply))
-            case Unknown(why=why) if errand.of.unknown_policy is UnknownPolicy.RESEND:
-                self._defer(errand, None, why)
-            case Unknown(why=why):
+            case Deferred(reply=reply):
+                self._defer(errand, reply.code, str(reply))
+            case Unknown(why=why) if errand.of.unknown_policy is UnknownPolicy.HOLD:
                 self._final(errand, Outcome.UNKNOWN, consent_event_id, None, why)
+            case Unknown(why=why) | NotSent(why=why):
+                self._defer(errand, None, why)
             case other:
                 assert_never(other)
-        await self._feed.finish(errand)
-        return True
 
     def _final(self, errand: Errand, outcome: Outcome, event: int | None, code: int | None, reply: str) -> None:
         self._gate.tell(

@@ -15,7 +15,7 @@ from dispatcher.errors import RelayDown
 from dispatcher.smtp.envelope import Offers
 from dispatcher.smtp.opening import Opening, Say, Upgrade, greet
 from dispatcher.smtp.relays import Relay, Tls
-from dispatcher.smtp.reply import ProtocolError, Reply, ReplyReader
+from dispatcher.smtp.reply import Reply, ReplyReader
 from dispatcher.smtp.wire import Wire
 
 
@@ -96,12 +96,8 @@ class _Doorstep:
         return reply
 
     def _hear(self, data: bytes) -> None:
-        self._reader.feed(data)
-        try:
-            while (reply := self._reader.next()) is not None:
-                self._replies.append(reply)
-        except ProtocolError as error:
-            self._fault = self._fault or str(error)
+        self._replies += self._reader.read(data)
+        self._fault = self._fault or self._reader.fault
         if self._replies or self._fault:
             self.wire.ring()
 

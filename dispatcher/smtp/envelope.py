@@ -45,10 +45,13 @@ class Parcel:
             raise InputRefused("an envelope address is empty or holds a control character, a space, < or >")
         if not self.needs_smtputf8 and not both.isascii():
             raise InputRefused("an envelope address with letters beyond ASCII needs SMTPUTF8 (RFC 6531)")
-        if max(len(self.recipient.encode()), len(self.sender.encode())) > _LONGEST_PATH:
+        if len(both) > _LONGEST_PATH // 4 and self._longest_path() > _LONGEST_PATH:
             raise InputRefused(f"an envelope address is longer than {_LONGEST_PATH} octets (RFC 5321 4.5.3.1.3)")
         if not self.body.endswith(b"\r\n") or self.body.startswith(b"."):
             raise InputRefused("a letter's body must end in CRLF and must not begin with a bare dot")
+
+    def _longest_path(self) -> int:
+        return max(len(self.recipient.encode()), len(self.sender.encode()))
 
 
 @dataclass(frozen=True, slots=True)

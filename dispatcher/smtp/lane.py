@@ -12,7 +12,7 @@ What must stay true
 from collections.abc import Iterable
 
 from dispatcher.smtp.connect import connect
-from dispatcher.smtp.envelope import Parcel, unfit
+from dispatcher.smtp.envelope import Offers, Parcel, unfit
 from dispatcher.smtp.protocol import Answered, Declined, Dialogue, Event, Invited
 from dispatcher.smtp.relays import Relay
 from dispatcher.smtp.verdict import NotSent, Verdict
@@ -32,7 +32,7 @@ class Lane:
         self._relay = relay
         self._limits = relay.timeouts
         self._wire: Wire | None = None
-        self._dialogue: Dialogue | None = None
+        self._dialogue = Dialogue(Offers())  # of no use before `open`
         self._under_way: Parcel | None = None  # its envelope went out together with the dot before
         self._envelope: Invited | Verdict | None = None
         self._answer: Verdict | None = None
@@ -70,15 +70,20 @@ class Lane:
             self._lose("another letter's envelope was under way")
             under_way = self._envelope = None
         if under_way is None:
-            refusal = self._ended or unfit(parcel, self._talk.offers, self._relay.name)
+            refusal = self._ended or unfit(parcel, self._dialogue.offers, self._relay.name)
             if refusal is not None:
                 return refusal
-            self._talk.offer(parcel)
+            self._dialogue.offer(parcel)
             self._flush()
         while self._envelope is None:
             await self._news(self._limits.command)
         answer, self._envelope = self._envelope, None
-        return await self._send(parcel.body) if isinstance(answer, Invited) else answer
+        if not isinstance(answer, Invited):
+            return answer
+        for block in _blocks(parcel.body):
+            if self._end_seen() is None and self._write(block):
+                await self._drain()
+        return self._ended
 
     async def release(self, following: Parcel | None = None) -> Verdict:
         """Write the dot, and with it the envelope of `following` where the relay pipelines; give what became of it.
@@ -89,7 +94,7 @@ class Lane:
             return ended
         self._letters += 1
         self._under_way = following if self._may_follow(following) else None
-        self._talk.release(self._under_way)
+        self._dialogue.release(self._under_way)
         self._flush()
         while self._answer is None:
             await self._news(self._limits.dot)
@@ -106,31 +111,16 @@ class Lane:
 
     async def close(self) -> None:
         """Say QUIT where it would be understood as a command, wait briefly, close."""
-        if self._ended is None and self._wire is not None and self._talk.is_idle:
+        if self._ended is None and self._wire is not None and self._dialogue.is_idle:
             self._ended = NotSent("the lane was closed", about_us=False)
             self._wire.write(_QUIT)
             await self._wire.news(_QUIT_SECONDS)  # the reply or the end, whichever it is
         await self.abandon()
 
-    @property
-    def _talk(self) -> Dialogue:
-        assert self._dialogue is not None
-        return self._dialogue
-
     def _may_follow(self, following: Parcel | None) -> bool:
-        if following is None or self.is_spent or not self._talk.offers.pipelining:
+        if following is None or self.is_spent or not self._dialogue.offers.pipelining:
             return False
-        return unfit(following, self._talk.offers, self._relay.name) is None
-
-    async def _send(self, body: bytes) -> NotSent | None:
-        assert self._wire is not None
-        for block in _blocks(body):
-            if self._end_seen() is not None:
-                break
-            self._wire.write(block)
-            while self._wire.is_choked and self._ended is None:
-                await self._news(self._limits.data_block)
-        return self._end_seen()
+        return unfit(following, self._dialogue.offers, self._relay.name) is None
 
     def _end_seen(self) -> NotSent | None:
         # Asked before each write: a dot handed to a broken line would be Unknown for nothing.
@@ -138,28 +128,37 @@ class Lane:
             self._lose("the connection broke")
         return self._ended
 
+    def _write(self, data: bytes | memoryview) -> bool:
+        """Write; True: the relay has to read before more is written."""
+        assert self._wire is not None
+        self._wire.write(data)
+        return self._wire.is_choked
+
+    async def _drain(self) -> None:
+        assert self._wire is not None
+        while self._wire.is_choked and self._ended is None:
+            await self._news(self._limits.data_block)
+
     async def _news(self, seconds: float) -> None:
         assert self._wire is not None
         if not await self._wire.news(seconds):
-            step = "the relay to read the letter" if self._wire.is_choked else f"a reply to {self._talk.awaited}"
+            step = "the relay to read the letter" if self._wire.is_choked else f"a reply to {self._dialogue.awaited}"
             self._lose(f"waited {seconds:g} s for {step}")
 
     def _flush(self) -> None:
-        out = self._talk.take()
-        if out and self._wire is not None:
-            self._wire.write(out)
+        if out := self._dialogue.take():
+            self._write(out)
 
     def _hear(self, data: bytes) -> None:
         assert self._wire is not None
-        events = self._talk.receive(data)
+        events = self._dialogue.receive(data)
         self._flush()
         self._note(events)
         if events or self._ended is not None:
             self._wire.ring()
 
     def _end(self, why: str) -> None:
-        if self._dialogue is not None:
-            self._note(self._dialogue.lose(why))
+        self._note(self._dialogue.lose(why))
 
     def _lose(self, why: str) -> None:
         self._end(why)

@@ -56,6 +56,7 @@ Event = Invited | Declined | Answered | Ended
 
 _INVITED = Invited()
 _MAIL, _RCPT, _DATA, _DOT = Step.MAIL, Step.RCPT, Step.DATA, Step.DOT
+_OK = 250
 _ENVELOPE = (_MAIL, _RCPT, _DATA)
 
 
@@ -126,13 +127,15 @@ class Dialogue:
     def receive(self, data: bytes) -> list[Event]:
         """Take what arrived; give what it means, in order."""
         events: list[Event] = []
-        reader = self._reader
-        reader.feed(data)
         try:
-            while self._ended is None and (reply := reader.next()) is not None:
+            for reply in self._reader.read(data):
+                if self._ended is not None:
+                    return events
                 self._hear(reply, events)
         except ProtocolError as error:
             events += self.lose(str(error))
+        if self._reader.fault:
+            events += self.lose(self._reader.fault)
         return events
 
     def lose(self, why: str, *, about_us: bool = False) -> list[Event]:
@@ -171,6 +174,9 @@ class Dialogue:
             events += self.lose(f"the relay said unasked: {reply}", about_us=reply.code == CLOSING)
             return
         step = self._due[0]
+        if reply.code == _OK and self.offers.pipelining and (step is _MAIL or step is _RCPT):
+            self._due.popleft()  # what most replies are; judge would say the same
+            return
         verdict = judge(step, reply)  # may raise: then the step is still due, and lost
         self._due.popleft()
         if step is _DOT:
@@ -181,14 +187,13 @@ class Dialogue:
         elif step is _DATA:
             self._conclude(verdict, events)
         elif step is _MAIL or step is _RCPT:
-            if verdict is not None or not self.offers.pipelining:
-                self._go_on(step, verdict, events)
+            self._go_on(step, verdict, events)
         elif step is Step.RESET:
             self._after_reset(reply, verdict)
 
     def _go_on(self, step: Step, verdict: Verdict | None, events: list[Event]) -> None:
         self._refusal = self._refusal or verdict
-        self._recipient_refused = step is _RCPT
+        self._recipient_refused = step is _RCPT and verdict is not None
         if self.offers.pipelining:
             return  # the rest of the group is answered as well
         if verdict is None:

@@ -15,6 +15,7 @@ from typing import NoReturn
 _LINE_LIMIT = 4096
 _LINES_LIMIT = 200
 _REPLY_LIMIT = 64 * 1024
+_GOES_ON = ord("-")
 
 _LINE = re.compile(
     rb"([2-5][0-9][0-9])"  # the code, then nothing, or a space or hyphen and text,
@@ -41,67 +42,62 @@ class Reply:
 
 
 class ReplyReader:
-    """Bytes in with `feed`, replies out with `next`. After a fault every further call names the same fault."""
+    """Bytes in, replies out. After a fault, which `fault` names, nothing more is read."""
 
-    __slots__ = ("_at", "_buffer", "_fault", "_lines", "_size")
+    __slots__ = ("_lines", "_rest", "_size", "fault")
 
     def __init__(self) -> None:
-        self._buffer = b""
-        self._at = 0
+        self.fault = ""
+        self._rest = b""
         self._lines: list[Reply] = []
         self._size = 0
-        self._fault = ""
 
-    def feed(self, data: bytes) -> None:
-        """Take what arrived."""
-        self._buffer = self._buffer[self._at :] + data
-        self._at = 0
-
-    def next(self) -> Reply | None:
-        """Give the next complete reply; None when more bytes are needed. Raises ProtocolError for nonsense."""
-        if self._fault:
-            raise ProtocolError(self._fault)
-        while (end := self._buffer.find(b"\n", self._at)) >= 0:
-            line = self._buffer[self._at : end]
-            self._at = end + 1
-            if (reply := self._take(line)) is not None:
-                return reply
-        if len(self._buffer) - self._at > _LINE_LIMIT:
-            self._fail("a reply line without an end")
-        return None
+    def read(self, data: bytes) -> list[Reply]:
+        """Take what arrived; give the replies which that completes."""
+        replies: list[Reply] = []
+        if self.fault:
+            return replies
+        buffer, start = self._rest + data, 0
+        try:
+            while (end := buffer.find(b"\n", start)) >= 0:
+                reply = _read_line(buffer[start:end]) if end - start <= _LINE_LIMIT else _endless_line()
+                if buffer[start + 3] == _GOES_ON or self._lines:
+                    self._collect(reply, buffer[start:end], replies)
+                else:
+                    replies.append(reply)
+                start = end + 1
+            if len(buffer) - start > _LINE_LIMIT:
+                _endless_line()
+        except ProtocolError as error:
+            self.fault = str(error)
+        self._rest = buffer[start:]
+        return replies
 
     @property
     def has_rest(self) -> bool:
         """Claim that bytes lie here which belong to no reply given out so far."""
-        return self._at < len(self._buffer) or bool(self._lines)
+        return bool(self._rest or self._lines)
 
-    def _take(self, line: bytes) -> Reply | None:
-        if len(line) > _LINE_LIMIT:
-            self._fail("a reply line without an end")
-        try:
-            reply = _read_line(line)
-        except ProtocolError as error:
-            self._fail(str(error))
-        goes_on = line[3:4] == b"-"
-        if not goes_on and not self._lines:
-            return reply
+    def _collect(self, reply: Reply, line: bytes, replies: list[Reply]) -> None:
         self._lines.append(reply)
         self._size += len(line) + 1
         if len(self._lines) > _LINES_LIMIT or self._size > _REPLY_LIMIT:
-            self._fail("a reply without an end")
+            raise ProtocolError("a reply without an end")
         if reply.code != self._lines[0].code:
-            self._fail("a reply whose lines bear different codes")
-        return None if goes_on else self._join()
+            raise ProtocolError("a reply whose lines bear different codes")
+        if line[3:4] != b"-":
+            replies.append(_join(self._lines))
+            self._lines, self._size = [], 0
 
-    def _join(self) -> Reply:
-        lines, self._lines, self._size = self._lines, [], 0
-        texts = tuple(line.text for line in lines)
-        enhanced = next((line.enhanced for line in lines if line.enhanced), None)
-        return Reply(lines[0].code, enhanced, " ".join(filter(None, texts)), texts)
 
-    def _fail(self, why: str) -> NoReturn:
-        self._fault = why
-        raise ProtocolError(why)
+def _join(lines: list[Reply]) -> Reply:
+    texts = tuple(line.text for line in lines)
+    enhanced = next((line.enhanced for line in lines if line.enhanced), None)
+    return Reply(lines[0].code, enhanced, " ".join(filter(None, texts)), texts)
+
+
+def _endless_line() -> NoReturn:
+    raise ProtocolError("a reply line without an end")
 
 
 # Servers repeat themselves: three of the four replies to a letter are the same bytes each time.

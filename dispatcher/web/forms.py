@@ -1,7 +1,7 @@
 """What a POST brings: read up to a limit of bytes and of time, and parsed. Endpoints get a Form and run in a thread.
 
-Two ways to read. `posted` refuses what is too large, too slow or no form. `posted_anyhow` refuses nothing: it hands over
-what could be read, for one-click unsubscribing, where every doubt is decided in favour of the person who wants to leave.
+Two ways to read. `posted` refuses what is too large, too slow or no form. `posted_anyhow` refuses nothing: it hands
+over what could be read, for one-click unsubscribing, where in every doubt the person leaves.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Limits of the sign-up form, so that it cannot be used to flood somebody with confirmation mails.
 
-Counted in `signup_attempt`, in keyed hashes; only what was let through counts, so that the table cannot grow faster than
-the limits allow. Two requests at the same instant may both pass on PostgreSQL: a limit is a dam, not an account book.
+Counted in `signup_attempt`, in keyed hashes; only what was let through counts, so that the table cannot grow faster
+than the limits allow. Two requests at the same instant may both pass on PostgreSQL: a limit is a dam, no account book.
 """
 
 import hmac

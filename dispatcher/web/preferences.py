@@ -1,7 +1,7 @@
 """Preferences: leave and join each topic, choose the language.
 
-What must stay true: to leave works at once; to join starts a double opt-in, as at the sign-up form, under the words that
-stood on the page; the page shows nobody a whole address, for letters are forwarded.
+What must stay true: to leave works at once; to join starts a double opt-in, as at the sign-up form, under the words
+that stood on the page; the page shows nobody a whole address, for letters are forwarded.
 """
 
 from collections.abc import Sequence

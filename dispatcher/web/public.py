@@ -33,11 +33,12 @@ Show = Callable[[Request], Response]
 def routes(site: Site) -> list[BaseRoute]:
     """Give every route, below the path of the public URL."""
     root = site.pages.root
+    confirmation, preferences = Confirmation(site), Preferences(site)
     return [
         *_front_page(site, root),
-        *_with_token(f"{root}/c", Confirmation(site).question, posted(Confirmation(site).answer)),
+        *_with_token(f"{root}/c", confirmation.question, posted(confirmation.answer)),
         *_unsubscribe(site, root),
-        *_with_token(f"{root}/p", Preferences(site).form, posted(Preferences(site).answer)),
+        *_with_token(f"{root}/p", preferences.form, posted(preferences.answer)),
         *_with_token(f"{root}/v", View(site).letter),
         *_standing(Legal(site), root),
         Mount(f"{root}/static", _KeptFiles(directory=STATIC)),

@@ -25,7 +25,7 @@ from dispatcher.sending.opt_in import Opened
 from dispatcher.web import declarations, stamp
 from dispatcher.web.forms import Form
 from dispatcher.web.language import choose, listed, span
-from dispatcher.web.limits import Admitted, Refused, Silenced, admit
+from dispatcher.web.limits import Refused, Silenced, admit
 from dispatcher.web.pages import markdown
 from dispatcher.web.site import Site
 from dispatcher.web.stamp import Stamp
@@ -88,14 +88,13 @@ class SignUp:
         asked = opt_in.Request(wish.address, wish.name, language, wish.topics, evidence)
         with site.engine.begin() as conn:
             now = clock.now(conn)
-            match admit(conn, site.keyring, site.client(request), wish.address, now):
-                case Refused(retry_after):
-                    return self._too_many(language, retry_after)
-                case Silenced():
-                    log.info("signup.silenced")
-                    campaign_id = None
-                case Admitted():
-                    campaign_id = opt_in.request(conn, site.keyring, asked, now)
+            admission = admit(conn, site.keyring, site.client(request), wish.address, now)
+            if isinstance(admission, Refused):
+                return self._too_many(language, admission.retry_after)
+            if isinstance(admission, Silenced):
+                log.info("signup.silenced")
+                return self._thanks(language)
+            campaign_id = opt_in.request(conn, site.keyring, asked, now)
         return self._thanks(language, campaign_id)
 
     def _thanks(self, language: Language, campaign_id: int | None = None) -> Response:
@@ -153,7 +152,7 @@ class Confirmation:
             person = subscribers.by_id(conn, opened.subscriber_id)
         assert person is not None
         preferences = tokens.sign(site.keyring, Purpose.PREFERENCES, Link(person.public_id, None))
-        return self._page(request, "confirmed", opened, preferences=preferences)
+        return self._page(request, "confirmed", opened, preferences)
 
     def _used(self, conn: Connection, request: Request, opened: Opened) -> Response:
         """The button was pressed before. Whoever has left since then must not read that they are signed up."""
@@ -161,7 +160,7 @@ class Confirmation:
         is_current = all(stands[topic][0] is SubscriptionState.CONFIRMED for topic in opened.topics)
         return self._page(request, "confirmed_before" if is_current else "confirm_used", opened)
 
-    def _page(self, request: Request, name: str, opened: Opened, **values: str) -> Response:
+    def _page(self, request: Request, name: str, opened: Opened, preferences: str = "") -> Response:
         language = choose(request, opened.language)
         return self._site.pages.answer(
             name,
@@ -169,7 +168,7 @@ class Confirmation:
             address=masked(opened.address),
             topics=opened.topics,
             listed=listed(opened.topics, language),
-            **values,
+            preferences=preferences,
         )
 
 

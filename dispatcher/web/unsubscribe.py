@@ -1,7 +1,8 @@
 """Unsubscribing: the page behind the link in every letter, and the one-click POST of mail programs (RFC 8058).
 
-What must stay true: GET and HEAD change nothing, for scanners open every link; a POST with a valid token always ends a
-consent, whatever its body, headers or origin; it needs no cookie, no redirect, no second step; to repeat it is harmless.
+What must stay true: GET and HEAD change nothing, for scanners open every link; a POST with a valid token always ends
+a consent, whatever its body, headers or origin; it needs no cookie, no redirect, no second step; to repeat it is
+harmless.
 """
 
 from enum import StrEnum
@@ -60,7 +61,7 @@ class Unsubscribe:
         if not is_page:
             return PlainTextResponse(say(language, "unsubscribe.one_click") + "\n", headers=_CORS)
         preferences = tokens.sign(site.keyring, Purpose.PREFERENCES, Link(person.public_id, None))
-        return self._page(request, "unsubscribed", person, topic, preferences=preferences)
+        return self._page(request, "unsubscribed", person, topic, preferences)
 
     def options(self, _request: Request) -> Response:
         """Answer a browser that asks first whether it may POST (CORS preflight)."""
@@ -68,7 +69,7 @@ class Unsubscribe:
         return Response(status_code=204, headers={**_CORS, **allowed})
 
     def _page(
-        self, request: Request, name: str, person: Subscriber, topic: Topic | None, **values: str
+        self, request: Request, name: str, person: Subscriber, topic: Topic | None, preferences: str = ""
     ) -> Response:
         language = choose(request, person.language)
         return self._site.pages.answer(
@@ -77,5 +78,5 @@ class Unsubscribe:
             headers=_CORS,
             address=masked(person.address) if person.address else "",
             topic=topic_title(topic, language) if topic else "",
-            **values,
+            preferences=preferences,
         )

@@ -65,4 +65,3 @@ def _recipient(conn: Connection, person: Subscriber, of: Campaign) -> Recipient:
         consented_on=since.date() if since and state is SubscriptionState.CONFIRMED else None,
         attempt=1,
     )
-

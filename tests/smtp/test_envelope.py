@@ -51,7 +51,7 @@ def test_whatever_the_addresses_hold_a_command_is_one_line(sender: str, recipien
     for command in commands(parcel, ALL):
         assert command.endswith(b"\r\n")
         assert not re.search(rb"[\x00-\x1f\x7f]", command[:-2])
-        assert command.count(b"<") == command.count(b">") == 1
+        assert re.fullmatch(rb"[^<>]*<[^<>]*>(?: [!-~]+)*", command[:-2], re.DOTALL)
 
 
 def test_an_envelope_id_that_is_too_long_is_left_out_whole() -> None:

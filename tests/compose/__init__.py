@@ -1,0 +1,1 @@
+"""Tests of composing: from a content file to the bytes on the wire."""

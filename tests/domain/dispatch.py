@@ -1,0 +1,153 @@
+"""A newsletter under way as the database sees it: no relay, no letter, and a clock that the test moves."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Engine, select, update
+
+from dispatcher.db.tables import batch, campaign, delivery, lane
+from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
+from dispatcher.domain import accounts, batches, campaigns, consent, deliveries
+from dispatcher.domain.accounts import Status
+from dispatcher.domain.batches import Claim
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.consent import Evidence
+from dispatcher.domain.deliveries import Decision, Deferral, Final, Intent, Pass, Record, Recipient
+from dispatcher.domain.tokens import Keyring
+from tests import builders
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+TOPIC = Topic.FINANCE_NEWS
+RELAY = "relay.example.de:587"
+
+
+@dataclass
+class Dispatch:
+    """Each method is one transaction at `now`."""
+
+    engine: Engine
+    keyring: Keyring
+    now: datetime = NOW
+    ids: dict[str, int] = field(default_factory=dict)
+
+    def people(self, count: int, *, prefix: str = "p") -> list[int]:
+        """Add people who agreed to the topic; give their ids."""
+        with self.engine.begin() as conn:
+            addresses = [f"{prefix}{number}@example.de" for number in range(count)]
+            added = builders.add_people(conn, self.keyring, addresses, self.now)
+            builders.agree(conn, list(added.values()), TOPIC, self.now)
+        self.ids |= added
+        return list(added.values())
+
+    def campaign(self, policy: UnknownPolicy = UnknownPolicy.HOLD, *, priority: int = 0) -> Campaign:
+        """Freeze the audience and begin to send."""
+        with self.engine.begin() as conn:
+            campaign_id = builders.create_campaign(conn, self.now, TOPIC)
+            conn.execute(
+                update(campaign)
+                .where(campaign.c.id == campaign_id)
+                .values(state=CampaignState.SENDING, unknown_policy=policy, launched_at=self.now, priority=priority)
+            )
+            size = batches.freeze(conn, campaign_id, TOPIC, self.now)
+            campaigns.note_audience(conn, campaign_id, size)
+            return campaigns.get(conn, campaign_id)
+
+    def claim(self, worker: str = "a") -> Claim | None:
+        with self.engine.begin() as conn:
+            return batches.claim(conn, worker, [CampaignKind.NEWSLETTER], self.now)
+
+    def must_claim(self, worker: str = "a") -> Claim:
+        claim = self.claim(worker)
+        assert claim is not None
+        return claim
+
+    def take_over(self, worker: str = "b") -> Claim:
+        """Let the lease of whoever holds the batch run out, and claim it."""
+        self.now += batches.LEASE + timedelta(seconds=1)
+        return self.must_claim(worker)
+
+    def recipients(self, claim: Claim, of: Campaign) -> list[Recipient]:
+        with self.engine.begin() as conn:
+            return deliveries.recipients(conn, claim, of, self.now)
+
+    def ask(
+        self, worker: str, claim: Claim, of: Campaign, who: Sequence[int], *, attempt: int = 1, slot: int = 0
+    ) -> list[Decision]:
+        """Ask at the gate for each of these, each on a lane of its own."""
+        intents = [Intent(slot + n, claim, subscriber, attempt, RELAY) for n, subscriber in enumerate(who)]
+        with self.engine.begin() as conn:
+            return deliveries.pass_gate(conn, worker, {of.id: of}, [], intents, self.now)
+
+    def record(self, *records: Record) -> None:
+        with self.engine.begin() as conn:
+            deliveries.record(conn, records, self.now)
+
+    def settle(self, claim: Claim) -> BatchState | None:
+        with self.engine.begin() as conn:
+            return batches.settle(conn, claim)
+
+    def give_back(self, claim: Claim, problem: str | None = None) -> BatchState | None:
+        with self.engine.begin() as conn:
+            return batches.give_back(conn, claim, None, problem)
+
+    def renew(self, *held: Claim) -> dict[tuple[int, int], CampaignState]:
+        with self.engine.begin() as conn:
+            return batches.renew(conn, held, self.now)
+
+    def move(self, of: Campaign, to: CampaignState) -> None:
+        with self.engine.begin() as conn:
+            campaigns.require_move(conn, of.id, to)
+
+    def withdraw(self, subscriber_id: int) -> None:
+        with self.engine.begin() as conn:
+            consent.withdraw(conn, subscriber_id, [TOPIC], Evidence(source="a test"), self.now)
+
+    def suppress(self, *addresses: str) -> None:
+        with self.engine.begin() as conn:
+            builders.suppress(conn, self.keyring, list(addresses), self.now)
+
+    def status(self, of: Campaign) -> Status:
+        with self.engine.begin() as conn:
+            return accounts.status(conn, campaigns.get(conn, of.id), self.now)
+
+    def is_complete(self, of: Campaign) -> bool:
+        with self.engine.begin() as conn:
+            size = campaigns.get(conn, of.id).audience
+            assert size is not None
+            return accounts.is_complete(conn, of.id, size)
+
+    def outcomes(self, of: Campaign) -> dict[int, str]:
+        with self.engine.begin() as conn:
+            found = select(delivery.c.subscriber_id, delivery.c.outcome).where(delivery.c.campaign_id == of.id)
+            return {row.subscriber_id: row.outcome for row in conn.execute(found)}
+
+    def counted(self, of: Campaign) -> Counter[str]:
+        return Counter(self.outcomes(of).values())
+
+    def in_flight(self) -> list[int]:
+        with self.engine.begin() as conn:
+            return list(conn.execute(select(lane.c.in_flight).order_by(lane.c.in_flight)).scalars())
+
+    def batch_states(self, of: Campaign) -> list[str]:
+        with self.engine.begin() as conn:
+            found = select(batch.c.state).where(batch.c.campaign_id == of.id).order_by(batch.c.no)
+            return list(conn.execute(found).scalars())
+
+
+def events_of(decisions: list[Decision]) -> list[int]:
+    """Give the consent events under which all of these passed."""
+    passed = [decision for decision in decisions if isinstance(decision, Pass)]
+    assert len(passed) == len(decisions)
+    return [decision.consent_event_id for decision in passed]
+
+
+def final(of: Campaign, who: int, outcome: Outcome, event: int | None = None, code: int | None = None) -> Final:
+    """Make the record of an outcome."""
+    return Final(of.id, who, outcome, event, code, f"{code} said so", RELAY)
+
+
+def deferred(of: Campaign, who: int, until: datetime, *, batch_no: int = 0, attempt: int = 1) -> Deferral:
+    """Make the record of a 4xx answer."""
+    return Deferral(of.id, who, batch_no, attempt, until, 451, "451 busy", RELAY)

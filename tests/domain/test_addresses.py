@@ -1,0 +1,98 @@
+"""Addresses: what people type becomes one spelling, and what cannot be mailed is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.domain.addresses import masked, parse_address
+from dispatcher.errors import AddressInvalid
+
+ATOM = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~äöüßÄÖÜéŁσς", min_size=1)
+LOCALS = st.lists(ATOM, min_size=1, max_size=3).map(".".join).filter(lambda text: len(text.encode()) <= 50)
+LABELS = st.from_regex(r"[a-zA-Z][a-zA-Z0-9]{0,10}", fullmatch=True) | st.sampled_from(["faß", "MÜLLER", "bücher"])
+DOMAINS = st.lists(LABELS, min_size=1, max_size=2).map(lambda labels: ".".join([*labels, "example.com"]))
+
+
+@given(LOCALS, DOMAINS)
+def test_to_parse_again_changes_nothing(local: str, domain: str) -> None:
+    once = parse_address(f"{local}@{domain}")
+    assert parse_address(once.mail) == once
+    assert parse_address(once.canonical).canonical == once.canonical
+    assert once.domain.isascii()
+
+
+@given(LOCALS, DOMAINS.filter(lambda domain: "ß" not in domain))  # the capitals of faß are those of fass
+def test_case_never_makes_two_people_of_one(local: str, domain: str) -> None:
+    typed = f"{local}@{domain}"
+    assert parse_address(typed.swapcase()).canonical == parse_address(typed).canonical
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_an_address_or_is_refused_with_a_cure(text: str) -> None:
+    try:
+        address = parse_address(text)
+    except AddressInvalid as error:
+        assert error.what
+        assert error.cure
+    else:
+        assert not any(ord(ch) < 33 or ord(ch) == 127 for ch in address.mail)
+
+
+@pytest.mark.parametrize(
+    ("typed", "mail", "canonical"),
+    [
+        ("Maria.Muster@Example.DE", "Maria.Muster@example.de", "maria.muster@example.de"),
+        ("  maria@example.de \n", "maria@example.de", "maria@example.de"),
+        ("m.a.r.i.a+gold@example.de", "m.a.r.i.a+gold@example.de", "m.a.r.i.a+gold@example.de"),
+        ("info@faß.example.com", "info@xn--fa-hia.example.com", "info@xn--fa-hia.example.com"),
+        ("info@fass.example.com", "info@fass.example.com", "info@fass.example.com"),
+        ("info@BÜCHER.example.com", "info@xn--bcher-kva.example.com", "info@xn--bcher-kva.example.com"),
+        ("info@xn--bcher-kva.example.com", "info@xn--bcher-kva.example.com", "info@xn--bcher-kva.example.com"),
+        ("JÖRG@example.de", "JÖRG@example.de", "jörg@example.de"),
+        ("jo\u0308rg@example.de", "jörg@example.de", "jörg@example.de"),
+    ],
+)
+def test_an_address_is_kept_as_typed_and_compared_in_one_spelling(typed: str, mail: str, canonical: str) -> None:
+    address = parse_address(typed)
+    assert (address.mail, address.canonical, str(address)) == (mail, canonical, mail)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "maria",
+        "maria@",
+        "@example.de",
+        "maria@example",
+        "maria@@example.de",
+        "maria muster@example.de",
+        "maria@exa mple.de",
+        ".maria@example.de",
+        "maria..muster@example.de",
+        "maria@-example.de",
+        "maria@example..de",
+        "maria@[192.0.2.1]",
+        '"maria muster"@example.de',
+        "Maria <maria@example.de>",
+        "maria@example.de, josef@example.de",
+        "maria@example.de\r\nBcc: josef@example.de",
+        "maria\0@example.de",
+        "maria@localhost",
+        "maria@host.invalid",
+        f"{'m' * 65}@example.de",
+        f"maria@{'e' * 64}.de",
+    ],
+)
+def test_what_cannot_be_mailed_is_refused(wrong: str) -> None:
+    with pytest.raises(AddressInvalid) as caught:
+        parse_address(wrong)
+    assert caught.value.cure == "check the spelling; it should look like name@example.de"
+
+
+@pytest.mark.parametrize(
+    ("mail", "shown"),
+    [("maria@example.de", "m***@example.de"), ("m@example.de", "m***@example.de"), ("ö@example.de", "ö***@example.de")],
+)
+def test_a_masked_address_is_known_to_its_owner_alone(mail: str, shown: str) -> None:
+    assert masked(mail) == shown

@@ -1,0 +1,276 @@
+"""The ledger of consent: nothing in it changes, its last word counts, and the gate's two questions read it right."""
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription
+from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
+from dispatcher.domain import consent, suppression
+from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.consent import Declaration, Event, Evidence
+from dispatcher.domain.tokens import Keyring
+from tests import builders
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+GOLD, OFFERS, NEWS = Topic.FINANCE_NEWS, Topic.SPECIAL_OFFERS, Topic.PRODUCT_NEWS
+PENDING, CONFIRMED, WITHDRAWN = SubscriptionState
+PROOF = Evidence(source="a test")
+
+
+@pytest.fixture
+def maria(engine: Engine, keyring: Keyring) -> int:
+    with engine.begin() as conn:
+        return builders.add_people(conn, keyring, ["maria@example.de"], NOW)["maria@example.de"]
+
+
+def _append(conn: Connection, who: int, *kinds: ConsentKind, topic: Topic = GOLD) -> None:
+    for kind in kinds:
+        consent.append(conn, [Event(who, topic, kind, PROOF)], NOW)
+
+
+def _states(conn: Connection, who: int) -> dict[Topic, SubscriptionState]:
+    return {topic: state for topic, (state, _) in consent.standing(conn, who).items()}
+
+
+def _is_permitted(conn: Connection, who: int, topic: Topic = GOLD) -> bool:
+    return who in [row.subscriber_id for row in conn.execute(consent.permits_newsletter(topic))]
+
+
+# What each event makes of a subscription, from each state it can find it in.
+AFTER = {
+    ConsentKind.REQUESTED: {None: PENDING, PENDING: PENDING, CONFIRMED: CONFIRMED, WITHDRAWN: PENDING},
+    ConsentKind.LISTED: {None: PENDING, PENDING: PENDING, CONFIRMED: CONFIRMED, WITHDRAWN: PENDING},
+    ConsentKind.CONFIRMATION_SENT: {None: None, PENDING: PENDING, CONFIRMED: CONFIRMED, WITHDRAWN: WITHDRAWN},
+    ConsentKind.CONFIRMED: dict.fromkeys((None, *SubscriptionState), CONFIRMED),
+    ConsentKind.IMPORTED: dict.fromkeys((None, *SubscriptionState), CONFIRMED),
+    ConsentKind.WITHDRAWN: dict.fromkeys((None, *SubscriptionState), WITHDRAWN),
+    ConsentKind.OBJECTED: dict.fromkeys((None, *SubscriptionState), WITHDRAWN),
+    ConsentKind.EXPIRED: dict.fromkeys((None, *SubscriptionState), WITHDRAWN),
+    ConsentKind.ERASED: dict.fromkeys((None, *SubscriptionState), WITHDRAWN),
+}
+
+
+def test_the_last_event_of_a_person_and_topic_decides_whatever_came_before(engine: Engine, keyring: Keyring) -> None:
+    stories = list(itertools.product(ConsentKind, repeat=2))
+    with engine.begin() as conn:
+        people = builders.add_people(conn, keyring, [f"p{n}@example.de" for n in range(len(stories))], NOW)
+        for who, (first, second) in zip(people.values(), stories, strict=True):
+            _append(conn, who, first, second)
+            expected = AFTER[second][AFTER[first][None]]
+            assert _states(conn, who).get(GOLD) == expected, (first, second)
+            assert _is_permitted(conn, who) is (expected is CONFIRMED), (first, second)
+
+
+def test_of_two_events_in_one_go_the_later_decides(engine: Engine, maria: int) -> None:
+    events = [Event(maria, GOLD, kind, PROOF) for kind in (ConsentKind.IMPORTED, ConsentKind.WITHDRAWN)]
+    with engine.begin() as conn:
+        first, second = consent.append(conn, events, NOW)
+        assert first < second
+        assert _states(conn, maria) == {GOLD: WITHDRAWN}
+        assert conn.execute(select(subscription.c.event_id)).scalar_one() == second
+
+
+def test_an_event_once_written_never_changes(engine: Engine, maria: int) -> None:
+    seen: list[tuple[object, ...]] = []
+    with engine.begin() as conn:
+        for kind in [*ConsentKind, *ConsentKind]:
+            _append(conn, maria, kind)
+            rows = [tuple(row) for row in conn.execute(select(consent_event).order_by(consent_event.c.id))]
+            assert rows[:-1] == seen
+            seen = rows
+    assert len(seen) == 2 * len(ConsentKind)
+
+
+def test_an_event_keeps_its_evidence_and_a_salt_of_its_own(engine: Engine, maria: int) -> None:
+    proof = replace(PROOF, ip="192.0.2.7", user_agent="Browser", language=Language.DE, given_at=NOW - timedelta(days=9))
+    with engine.begin() as conn:
+        consent.append(conn, [Event(maria, GOLD, ConsentKind.IMPORTED, proof)] * 2, NOW)
+        one, two = conn.execute(select(consent_event)).all()
+    assert (one.ip, one.user_agent, one.language, one.given_at) == (
+        "192.0.2.7",
+        "Browser",
+        "de",
+        NOW - timedelta(days=9),
+    )
+    assert one.at == NOW
+    assert len(one.salt) == 16
+    assert one.salt != two.salt
+
+
+def test_an_imported_consent_counts_from_the_day_it_was_given(engine: Engine, maria: int) -> None:
+    given = NOW - timedelta(days=400)
+    with engine.begin() as conn:
+        consent.append(conn, [Event(maria, GOLD, ConsentKind.IMPORTED, replace(PROOF, given_at=given))], NOW)
+        assert consent.standing(conn, maria)[GOLD] == (CONFIRMED, given)
+
+
+def test_to_ask_once_more_does_not_end_a_consent_nor_move_its_date(engine: Engine, maria: int) -> None:
+    with engine.begin() as conn:
+        _append(conn, maria, ConsentKind.CONFIRMED)
+        consent.append(conn, [Event(maria, GOLD, ConsentKind.REQUESTED, PROOF)], NOW + timedelta(days=1))
+        assert consent.standing(conn, maria)[GOLD] == (CONFIRMED, NOW)
+
+
+def test_topics_stand_apart(engine: Engine, maria: int) -> None:
+    with engine.begin() as conn:
+        _append(conn, maria, ConsentKind.CONFIRMED, topic=GOLD)
+        _append(conn, maria, ConsentKind.CONFIRMED, topic=OFFERS)
+        _append(conn, maria, ConsentKind.REQUESTED, topic=NEWS)
+        consent.withdraw(conn, maria, [OFFERS], PROOF, NOW)
+        assert _states(conn, maria) == {GOLD: CONFIRMED, OFFERS: WITHDRAWN, NEWS: PENDING}
+        assert [t for t in Topic if _is_permitted(conn, maria, t)] == [GOLD]
+
+
+def test_to_withdraw_ends_the_consent_and_puts_the_address_on_the_list(
+    engine: Engine, keyring: Keyring, maria: int
+) -> None:
+    hashed = suppression.address_hash(keyring, parse_address("maria@example.de"))
+    with engine.begin() as conn:
+        _append(conn, maria, ConsentKind.CONFIRMED)
+        assert consent.withdraw(conn, maria, [GOLD], PROOF, NOW) == [GOLD]
+        (entry,) = suppression.entries(conn, hashed)
+        assert not _is_permitted(conn, maria)
+    assert (entry.scope, entry.reason, entry.at) == (GOLD, SuppressionReason.WITHDRAWN, NOW)
+
+
+def test_to_withdraw_twice_writes_one_event_and_one_entry(engine: Engine, keyring: Keyring, maria: int) -> None:
+    with engine.begin() as conn:
+        _append(conn, maria, ConsentKind.CONFIRMED)
+        assert consent.withdraw(conn, maria, [GOLD], PROOF, NOW) == [GOLD]
+        assert consent.withdraw(conn, maria, [GOLD], PROOF, NOW + timedelta(hours=1)) == []
+        kinds = conn.execute(select(consent_event.c.kind).order_by(consent_event.c.id)).scalars().all()
+        (entry,) = suppression.entries(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
+    assert kinds == ["confirmed", "withdrawn"]
+    assert entry.at == NOW
+
+
+def test_whoever_never_asked_can_still_say_no_for_good(engine: Engine, keyring: Keyring, maria: int) -> None:
+    with engine.begin() as conn:
+        assert consent.withdraw(conn, maria, [GOLD], PROOF, NOW) == [GOLD]
+        assert _states(conn, maria) == {GOLD: WITHDRAWN}
+        assert suppression.entries(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
+
+
+def test_a_new_confirmation_lifts_a_withdrawal_and_no_other_entry(engine: Engine, keyring: Keyring) -> None:
+    table = list(itertools.product(SuppressionReason, [None, GOLD]))
+    with engine.begin() as conn:
+        people = builders.add_people(conn, keyring, [f"p{n}@example.de" for n in range(len(table))], NOW)
+        for (mail, who), (reason, scope) in zip(people.items(), table, strict=True):
+            hashed = suppression.address_hash(keyring, parse_address(mail))
+            suppression.suppress(conn, [hashed], scope, reason, "a test", NOW)
+            consent.confirm(conn, who, [GOLD], PROOF, NOW)
+            assert _states(conn, who) == {GOLD: CONFIRMED}
+            is_lifted = reason is SuppressionReason.WITHDRAWN
+            assert _is_permitted(conn, who) is is_lifted, (reason, scope)
+            assert [entry.reason for entry in suppression.entries(conn, hashed)] == ([] if is_lifted else [reason])
+
+
+def test_a_confirmation_leaves_the_withdrawals_of_other_topics(engine: Engine, keyring: Keyring, maria: int) -> None:
+    with engine.begin() as conn:
+        consent.withdraw(conn, maria, [GOLD, OFFERS], PROOF, NOW)
+        consent.confirm(conn, maria, [GOLD], PROOF, NOW)
+        entries = suppression.entries(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
+    assert [entry.scope for entry in entries] == [OFFERS]
+
+
+def test_a_newsletter_needs_a_current_consent_an_address_and_no_entry(engine: Engine, keyring: Keyring) -> None:
+    makes = {None: (), PENDING: (ConsentKind.LISTED,), CONFIRMED: (ConsentKind.IMPORTED,), WITHDRAWN: (
+        ConsentKind.IMPORTED, ConsentKind.EXPIRED)}  # fmt: skip
+    scopes = {"no entry": [], "this topic": [GOLD], "another topic": [OFFERS], "everything": [None]}
+    reasons = [SuppressionReason.WITHDRAWN, SuppressionReason.COMPLAINT]
+    table = list(itertools.product(makes, scopes, reasons, [True, False]))
+    with engine.begin() as conn:
+        people = builders.add_people(conn, keyring, [f"p{n}@example.de" for n in range(len(table))], NOW)
+        permitted = {}
+        for (mail, who), (state, scope, reason, has_address) in zip(people.items(), table, strict=True):
+            _append(conn, who, *makes[state])
+            hashed = suppression.address_hash(keyring, parse_address(mail))
+            for one in scopes[scope]:
+                suppression.suppress(conn, [hashed], one, reason, "a test", NOW)
+            if not has_address:
+                conn.execute(update(subscriber).where(subscriber.c.id == who).values(address=None))
+            if state is CONFIRMED and scope in {"no entry", "another topic"} and has_address:
+                permitted[who] = conn.execute(
+                    select(subscription.c.event_id).where(subscription.c.subscriber_id == who)
+                ).scalar_one()
+        assert {row.subscriber_id: row.event_id for row in conn.execute(consent.permits_newsletter(GOLD))} == permitted
+        assert len(permitted) == 4
+
+
+def _ask(conn: Connection, who: int, number: int) -> int:
+    row = {
+        "subscriber_id": who, "nonce": bytes(16), "token_sha256": number.to_bytes(32, "big"), "topics": [GOLD],
+        "language": "de", "source": "a test", "requested_at": NOW, "expires_at": NOW + timedelta(days=7),
+    }  # fmt: skip
+    request_id = conn.execute(insert(opt_in_request).returning(opt_in_request.c.id), row).scalar_one()
+    asked = consent.with_request(PROOF, request_id)
+    consent.append(conn, [Event(who, GOLD, ConsentKind.REQUESTED, asked)], NOW)
+    return int(request_id)
+
+
+def test_a_confirmation_mail_needs_an_open_request_an_address_and_no_objection(
+    engine: Engine, keyring: Keyring
+) -> None:
+    entries = [None, *itertools.product([None, GOLD], SuppressionReason)]
+    table = list(itertools.product([False, True], entries, [True, False], [False, True]))
+    with engine.begin() as conn:
+        people = builders.add_people(conn, keyring, [f"p{n}@example.de" for n in range(len(table))], NOW)
+        for number, ((mail, who), case) in enumerate(zip(people.items(), table, strict=True)):
+            is_used, entry, has_address, left = case
+            request_id = _ask(conn, who, number)
+            asked = conn.execute(select(consent_event.c.id).where(consent_event.c.request_id == request_id)).scalar_one()
+            if left:
+                _append(conn, who, ConsentKind.WITHDRAWN)
+            if entry is not None:
+                hashed = suppression.address_hash(keyring, parse_address(mail))
+                suppression.suppress(conn, [hashed], entry[0], entry[1], "a test", NOW)
+            if not has_address:
+                conn.execute(update(subscriber).where(subscriber.c.id == who).values(address=None))
+            if is_used:
+                conn.execute(update(opt_in_request).where(opt_in_request.c.id == request_id).values(used_at=NOW))
+            is_forbidden = entry is not None and entry[0] is None and entry[1] is not SuppressionReason.WITHDRAWN
+            expected = [(who, asked)] if has_address and not is_used and not is_forbidden else []
+            assert conn.execute(consent.permits_confirmation(request_id)).all() == expected, case
+
+
+def test_the_request_is_what_allows_the_confirmation_mail_not_what_came_after(engine: Engine, maria: int) -> None:
+    with engine.begin() as conn:
+        request_id = _ask(conn, maria, 1)
+        asked = conn.execute(select(consent_event.c.id)).scalar_one()
+        sent = consent.with_request(PROOF, request_id)
+        consent.append(conn, [Event(maria, GOLD, ConsentKind.CONFIRMATION_SENT, sent)], NOW)
+        assert conn.execute(consent.permits_confirmation(request_id)).all() == [(maria, asked)]
+
+
+WORDS = Declaration(0, "newsletter", "2026-01", Language.DE, "Ich möchte Briefe.", (GOLD, OFFERS))
+
+
+def test_words_that_were_entered_keep_standing_whatever_is_handed_in_later(engine: Engine) -> None:
+    with engine.begin() as conn:
+        entered = consent.declare(conn, WORDS, NOW)
+        assert consent.declare(conn, replace(WORDS, text="Ich möchte alles."), NOW + timedelta(days=1)) == entered
+        current = consent.current_declaration(conn, Language.DE)
+    assert current == replace(WORDS, id=entered)
+
+
+def test_the_newest_words_of_a_language_are_current(engine: Engine) -> None:
+    with engine.begin() as conn:
+        assert consent.current_declaration(conn, Language.DE) is None
+        consent.declare(conn, WORDS, NOW)
+        newer = consent.declare(conn, replace(WORDS, version="2026-02", text="Neu."), NOW + timedelta(days=1))
+        consent.declare(conn, replace(WORDS, language=Language.EN, text="New."), NOW + timedelta(days=2))
+        current = consent.current_declaration(conn, Language.DE)
+        assert current is not None
+        assert (current.id, current.text, current.topics) == (newer, "Neu.", (GOLD, OFFERS))
+        named = consent.declarations_named(conn, Language.DE, ["newsletter-2026-02", "newsletter-1999"])
+    assert named == {"newsletter-2026-02": newer}
+
+
+def test_no_event_names_a_person_who_does_not_exist(engine: Engine) -> None:
+    with pytest.raises(IntegrityError), engine.begin() as conn:
+        _append(conn, 4711, ConsentKind.CONFIRMED)

@@ -1,0 +1,152 @@
+"""Links and return-paths: what we made reads back, and nothing else does."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.db.terms import Topic
+from dispatcher.domain import tokens
+from dispatcher.domain.tokens import Key, Keyring, Link, Purpose
+from dispatcher.errors import TokenInvalid
+
+OLD, NEW, OTHER = Key("k1", b"1" * 32), Key("k2", b"2" * 32), Key("x", b"3" * 32)
+RING = Keyring((NEW, OLD))
+LINKS = st.builds(
+    Link,
+    public_id=st.binary(min_size=8, max_size=8),
+    topic=st.none() | st.sampled_from(Topic),
+    campaign_id=st.integers(0, 2**40 - 1),
+)
+A_LINK = Link(bytes(range(8)), Topic.FINANCE_NEWS, 7)
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@given(LINKS, st.sampled_from(Purpose))
+def test_a_token_reads_back_as_the_link_it_was_made_of(link: Link, purpose: Purpose) -> None:
+    assert tokens.verify(RING, purpose, tokens.sign(RING, purpose, link)) == link
+
+
+@given(LINKS, st.sampled_from(Purpose), st.sampled_from(Purpose))
+def test_a_token_made_for_one_purpose_is_refused_for_every_other(link: Link, made: Purpose, asked: Purpose) -> None:
+    token = tokens.sign(RING, made, link)
+    if made is asked:
+        tokens.verify(RING, asked, token)
+        return
+    with pytest.raises(TokenInvalid):
+        tokens.verify(RING, asked, token)
+
+
+@given(LINKS, st.data())
+def test_a_token_with_one_altered_character_is_refused(link: Link, data: st.DataObject) -> None:
+    token = tokens.sign(RING, Purpose.UNSUBSCRIBE, link)
+    at = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.sampled_from(ALPHABET.replace(token[at], "") + "+/=.ä "))
+    with pytest.raises(TokenInvalid):
+        tokens.verify(RING, Purpose.UNSUBSCRIBE, token[:at] + other + token[at + 1 :])
+
+
+@given(LINKS, st.data())
+def test_a_token_with_one_altered_byte_is_refused(link: Link, data: st.DataObject) -> None:
+    token = tokens.sign(RING, Purpose.PREFERENCES, link)
+    sealed = bytearray(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    sealed[data.draw(st.integers(0, len(sealed) - 1))] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(TokenInvalid):
+        tokens.verify(RING, Purpose.PREFERENCES, base64.urlsafe_b64encode(sealed).rstrip(b"=").decode())
+
+
+def test_a_token_that_is_cut_short_or_lengthened_is_refused() -> None:
+    token = tokens.sign(RING, Purpose.UNSUBSCRIBE, A_LINK)
+    for wrong in [*(token[:n] for n in range(len(token))), *(token + tail for tail in ("A", "AA", "=", " ", "\n"))]:
+        with pytest.raises(TokenInvalid):
+            tokens.verify(RING, Purpose.UNSUBSCRIBE, wrong)
+
+
+@given(st.text(max_size=40))
+def test_no_text_that_we_did_not_make_is_a_token_and_none_does_worse_than_be_refused(text: str) -> None:
+    with pytest.raises(TokenInvalid):
+        tokens.verify(RING, Purpose.UNSUBSCRIBE, text)
+    with pytest.raises(TokenInvalid):
+        tokens.read_return_path(RING, text)
+
+
+def test_a_token_of_somebody_elses_key_is_refused() -> None:
+    with pytest.raises(TokenInvalid):
+        tokens.verify(RING, Purpose.UNSUBSCRIBE, tokens.sign(Keyring((OTHER,)), Purpose.UNSUBSCRIBE, A_LINK))
+
+
+def test_a_token_of_an_old_key_is_good_after_a_change_of_keys() -> None:
+    token = tokens.sign(Keyring((OLD,)), Purpose.UNSUBSCRIBE, A_LINK)
+    assert tokens.verify(RING, Purpose.UNSUBSCRIBE, token) == A_LINK
+    assert tokens.sign(RING, Purpose.UNSUBSCRIBE, A_LINK) != token
+
+
+@given(LINKS, st.sampled_from(Purpose))
+def test_a_token_is_never_longer_than_32_characters(link: Link, purpose: Purpose) -> None:
+    assert 26 <= len(tokens.sign(RING, purpose, link)) <= 32
+
+
+@pytest.mark.parametrize("campaign_id", [0, 1, 255, 256, 65_535, 65_536, 2**21])
+def test_the_unsubscribe_header_stays_on_one_line_for_the_first_two_million_campaigns(campaign_id: int) -> None:
+    token = tokens.sign(RING, Purpose.UNSUBSCRIBE, Link(b"\xff" * 8, Topic.SPECIAL_OFFERS, campaign_id))
+    assert len(f"List-Unsubscribe: <https://news.example.de/u/{token}>,") < 78  # RFC 5322, 2.1.1
+
+
+@given(LINKS, st.randoms())
+def test_a_return_path_survives_servers_that_fold_its_case(link: Link, random) -> None:
+    local, _, domain = tokens.return_path(RING, link, "bounce.example.de").rpartition("@")
+    folded = "".join(random.choice((ch.lower(), ch.upper())) for ch in local)
+    assert tokens.read_return_path(RING, folded) == link
+    assert domain == "bounce.example.de"
+
+
+@given(LINKS)
+def test_a_return_path_fits_into_the_64_octets_of_a_local_part(link: Link) -> None:
+    assert len(tokens.return_path(RING, link, "bounce.example.de").rpartition("@")[0]) <= 64
+
+
+def test_a_return_path_of_somebody_elses_key_is_refused() -> None:
+    local = tokens.return_path(Keyring((OTHER,)), A_LINK, "bounce.example.de").partition("@")[0]
+    with pytest.raises(TokenInvalid):
+        tokens.read_return_path(RING, local)
+
+
+def test_an_unsubscribe_token_is_no_return_path() -> None:
+    token = tokens.sign(RING, Purpose.UNSUBSCRIBE, A_LINK)
+    sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    with pytest.raises(TokenInvalid):
+        tokens.read_return_path(RING, "b+" + base64.b32encode(sealed).decode().rstrip("="))
+
+
+def test_the_message_id_is_the_same_at_every_attempt_and_under_new_keys() -> None:
+    first = tokens.message_id(Keyring((OLD,)), 7, b"12345678", "news.example.de")
+    assert first == tokens.message_id(RING, 7, b"12345678", "news.example.de")
+    assert first.endswith("@news.example.de")
+
+
+def test_the_message_id_tells_letters_apart_and_names_nobody() -> None:
+    made = {tokens.message_id(RING, campaign, bytes((who,)) * 8, "x.de") for campaign in (1, 11) for who in range(50)}
+    assert len(made) == 100
+    assert not any("3132" in name.partition("@")[0] and "7" * 8 in name for name in made)
+
+
+def test_a_key_shows_its_name_and_not_its_secret() -> None:
+    assert repr(Key("k1", b"geheim" * 6)) == "Key('k1')"
+    assert "geheim" not in repr(Keyring((Key("k1", b"geheim" * 6),)))
+
+
+def test_a_fingerprint_tells_keys_apart_whatever_their_names() -> None:
+    assert Key("a", b"1" * 32).fingerprint() == OLD.fingerprint() != NEW.fingerprint()
+
+
+def test_a_confirmation_token_follows_from_key_and_nonce_and_from_nothing_less() -> None:
+    token = tokens.opt_in_token(OLD, b"n" * 16)
+    assert token == tokens.opt_in_token(OLD, b"n" * 16)
+    assert len({token, tokens.opt_in_token(NEW, b"n" * 16), tokens.opt_in_token(OLD, b"m" * 16)}) == 3
+    assert len(token) == 22  # 128 bits
+    assert len(tokens.token_sha256(token)) == 32
+
+
+def test_public_ids_are_random() -> None:
+    assert len({tokens.new_public_id() for _ in range(1000)}) == 1000

@@ -1,0 +1,88 @@
+"""The confirmation page: looking changes nothing, the button confirms once."""
+
+from datetime import timedelta
+
+import pytest
+
+from dispatcher.db import clock
+from dispatcher.db.tables import opt_in_request
+from dispatcher.db.terms import Topic
+from dispatcher.domain import consent
+from dispatcher.domain.consent import Evidence
+from tests.web.visitor import MARIA, House, heading, text_of
+
+
+@pytest.fixture
+def path(house: House) -> str:
+    """Sign Maria up; give the path in her confirmation mail."""
+    house.visitor().post("/", data=house.form(topic=["finance-news", "special-offers"]))
+    return house.confirmation_path()
+
+
+def person_id(house: House) -> int:
+    return int(house.rows("subscriber")[0].id)
+
+
+def test_the_page_says_what_will_be_confirmed_and_shows_no_whole_address(house: House, path: str) -> None:
+    page = house.visitor().get(path)
+    assert page.status_code == 200
+    words = text_of(page)
+    assert "m***@example.de" in words
+    assert "Finanznews und Angebote" in words
+    assert MARIA not in page.text
+    assert page.text.count("<button") == 1
+
+
+def test_the_button_makes_consent_current_with_its_own_proof(house: House, path: str) -> None:
+    page = house.visitor("198.51.100.9").post(path, data={}, headers={"user-agent": "Browser/1"})
+    assert page.status_code == 200
+    assert heading(page) == "Sie sind angemeldet"
+    assert house.confirmed(person_id(house)) == {Topic.FINANCE_NEWS, Topic.SPECIAL_OFFERS}
+    event = house.rows("consent_event")[-1]
+    request = house.rows("opt_in_request")[0]
+    assert event.kind == "confirmed"
+    assert (event.ip, event.user_agent, event.request_id) == ("198.51.100.9", "Browser/1", request.id)
+    assert event.declaration_id == request.declaration_id
+    assert event.privacy_sha256 is not None
+    assert "confirmation page" in event.source
+
+
+def test_the_page_after_it_leads_to_the_preferences(house: House, path: str) -> None:
+    page = house.visitor().post(path)
+    (link,) = [part.partition('"')[0] for part in page.text.split('href="') if part.startswith("/p/")]
+    assert heading(house.visitor().get(link)) == "Ihre Einstellungen"
+
+
+def test_to_press_the_button_again_is_friendly_and_changes_nothing(house: House, path: str) -> None:
+    house.visitor().post(path)
+    before = house.everything()
+    for page in (house.visitor().post(path), house.visitor().get(path)):
+        assert page.status_code == 200
+        assert heading(page) == "Schon bestätigt"
+    assert house.everything() == before
+
+
+def test_a_used_link_does_not_tell_somebody_who_has_left_that_they_are_subscribed(house: House, path: str) -> None:
+    house.visitor().post(path)
+    person = person_id(house)
+    with house.engine.begin() as conn:
+        consent.withdraw(conn, person, [Topic.FINANCE_NEWS], Evidence(source="a test"), clock.now(conn))
+    for page in (house.visitor().post(path), house.visitor().get(path)):
+        assert heading(page) == "Dieser Link ist verbraucht"
+    assert house.confirmed(person_id(house)) == {Topic.SPECIAL_OFFERS}
+
+
+def test_a_link_older_than_seven_days_says_what_to_do(house: House, path: str) -> None:
+    with house.engine.begin() as conn:
+        conn.execute(opt_in_request.update().values(expires_at=clock.now(conn) - timedelta(seconds=1)))
+    for page in (house.visitor().get(path), house.visitor().post(path)):
+        assert page.status_code == 404
+        assert "gilt sieben Tage" in text_of(page)
+    assert house.confirmed(person_id(house)) == set()
+
+
+def test_the_page_speaks_the_language_of_the_request_unless_asked_otherwise(house: House, path: str) -> None:
+    english = {"accept-language": "en"}
+    assert heading(house.visitor().get(path, headers=english)) == "Anmeldung bestätigen?"
+    assert heading(house.visitor().get(path + "?lang=en")) == "Confirm your subscription?"
+    assert heading(house.visitor().post(path + "?lang=en")) == "You are subscribed"
