@@ -274,12 +274,15 @@ def read_record(path: Path) -> list[Accepted]:
     return [Accepted.from_row(json.loads(line)) for line in lines]
 
 
-class LoseReplies:
-    """A script: the share `accepted` of letters is taken and the reply lost, the share `before` is not taken."""
+class Faults:
+    """A script: the share `accepted` of letters is taken and the reply lost, the share `before` is not taken; the
+    others are answered after `delay` seconds.
+    """
 
-    def __init__(self, accepted: float, before: float, seed: int) -> None:
+    def __init__(self, accepted: float, before: float, delay: float, seed: int) -> None:
         self._accepted = accepted
         self._before = before
+        self._slow = Act(delay=delay) if delay else None
         self._random = random.Random(seed)
 
     def __call__(self, ask: Ask) -> Act | None:
@@ -288,7 +291,7 @@ class LoseReplies:
         drawn = self._random.random()
         if drawn < self._accepted:
             return accept_then_drop()
-        return drop() if drawn < self._accepted + self._before else None
+        return drop() if drawn < self._accepted + self._before else self._slow
 
 
 def main() -> None:
@@ -299,10 +302,11 @@ def main() -> None:
     parser.add_argument("--raw", action="store_true", help="put whole letters into the record")
     parser.add_argument("--lose-reply", type=float, default=0.0, help="share of letters accepted, then dropped")
     parser.add_argument("--lose-dot", type=float, default=0.0, help="share of letters dropped instead of accepted")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer to a dot")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-pipelining", action="store_true")
     given = parser.parse_args()
-    lossy = given.lose_reply or given.lose_dot
+    scripted = given.lose_reply or given.lose_dot or given.delay
     relay = ScriptedRelay(
         port=given.port,
         record=given.record,
@@ -310,7 +314,7 @@ def main() -> None:
         keep_lines=False,
         keep_accepted=given.record is None,
         extensions=PLAIN_EXTENSIONS if given.no_pipelining else EXTENSIONS,
-        script=LoseReplies(given.lose_reply, given.lose_dot, given.seed) if lossy else None,
+        script=Faults(given.lose_reply, given.lose_dot, given.delay, given.seed) if scripted else None,
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with relay, contextlib.suppress(KeyboardInterrupt):

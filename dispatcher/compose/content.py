@@ -14,7 +14,8 @@ from decimal import Decimal
 from dispatcher.compose.front_matter import Mapping, Text, split
 from dispatcher.compose.markdown import Prose, check_link
 from dispatcher.compose.snippets import MARKERS, Snippet, index_of, lift, unbalanced
-from dispatcher.compose.words import Language, currencies
+from dispatcher.compose.words import currencies
+from dispatcher.languages import Language
 from dispatcher.errors import ContentInvalid
 
 LARGEST_SOURCE = 1_000_000  # octets

@@ -21,7 +21,8 @@ from dispatcher.compose.house import House
 from dispatcher.compose.markdown import Prose
 from dispatcher.compose.plain import plain, tidy, underlined, wrap
 from dispatcher.compose.snippets import Kind, Snippet, marker
-from dispatcher.compose.words import Language, moment, price, say, words
+from dispatcher.compose.words import moment, price, say, words
+from dispatcher.languages import Language
 
 FIELDS = (
     "name", "greeting", "address", "unsubscribe_url", "preferences_url", "view_url", "consented_on",

@@ -7,7 +7,6 @@ with the same keys, so that a person who writes, and does not program, can chang
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from enum import StrEnum
 from functools import lru_cache
 from string import Template
 
@@ -16,14 +15,7 @@ from babel.dates import format_date, format_time
 from babel.numbers import format_currency, list_currencies
 
 from dispatcher.assets import templates
-
-
-class Language(StrEnum):
-    """The languages in which letters are written."""
-
-    DE = "de"
-    EN = "en"
-
+from dispatcher.languages import Language
 
 _LOCALES = {Language.DE: "de_DE", Language.EN: "en_GB"}
 

@@ -5,6 +5,13 @@ A word is never renamed once it has been stored; topic codes travel in links tha
 
 from enum import StrEnum
 
+from dispatcher.languages import Language
+
+__all__ = [
+    "EVERY_TOPIC", "TOPIC_CODES", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Language", "Outcome",
+    "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy",
+]  # fmt: skip
+
 
 class Topic(StrEnum):
     """What a person can agree to be written about."""
@@ -18,13 +25,6 @@ class Topic(StrEnum):
 TOPIC_CODES = {Topic.PRODUCT_NEWS: 1, Topic.FINANCE_NEWS: 2, Topic.SPECIAL_OFFERS: 3}
 
 EVERY_TOPIC = "all"  # the scope of a suppression that holds for every topic
-
-
-class Language(StrEnum):
-    """What we write in."""
-
-    DE = "de"
-    EN = "en"
 
 
 class ConsentKind(StrEnum):

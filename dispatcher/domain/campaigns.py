@@ -213,8 +213,12 @@ def moment(text: str, zone: str, now: datetime) -> datetime:
         raise InputRefused(f"{text!r} is not a time", "write it as 2026-12-01T09:00") from None
     if local.tzinfo is not None:
         raise InputRefused(f"{text!r} names an offset", "write the wall-clock time and give the zone with --zone")
-    chosen = local.replace(tzinfo=tz).astimezone(UTC)
-    if chosen.astimezone(tz).replace(tzinfo=None) != local:
+    try:
+        chosen = local.replace(tzinfo=tz).astimezone(UTC)
+        shown = chosen.astimezone(tz).replace(tzinfo=None)
+    except OverflowError:
+        raise InputRefused(f"{text!r} is not a time that can come", "write it as 2026-12-01T09:00") from None
+    if shown != local:
         raise InputRefused(
             f"{text} does not exist in {zone}: the clocks are put forward over it", "choose an hour earlier or later"
         )

@@ -101,17 +101,20 @@ def read_rows(file: BinaryIO, keyring: Keyring, now: datetime) -> Iterator[Row |
         header = [word.strip().lower() for word in next(reader)]
     except StopIteration:
         raise InputRefused("the file is empty", f"its first line must name the columns: {','.join(COLUMNS)}") from None
+    except csv.Error as error:
+        raise InputRefused(f"the header is not CSV: {error}", f"the columns are: {','.join(COLUMNS)}") from None
     _check_header(header)
     while True:
+        line = reader.line_num + 1  # where the row begins: quoted cells may hold line breaks
         try:
             cells = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Rejected(reader.line_num, f"not CSV: {error}")
+            yield Rejected(line, f"not CSV: {error}")
             continue
         if any(cell.strip() for cell in cells):
-            yield _row(reader.line_num, header, cells, keyring, now)
+            yield _row(line, header, cells, keyring, now)
 
 
 def take(  # noqa: PLR0913  (one chunk and all that decides about it)
@@ -257,6 +260,8 @@ def _row(line: int, header: list[str], cells: list[str], keyring: Keyring, now: 
     if len(cells) != len(header):
         return Rejected(line, f"{len(cells)} cells where the header has {len(header)}")
     cell = {name: text.strip() for name, text in zip(header, cells, strict=True)}
+    if any("\0" in text for text in cells):
+        return Rejected(line, "contains a NUL character")  # which PostgreSQL cannot store
     try:
         address = parse_address(cell["email"])
         at, source = _moment(cell.get("consent_at", ""), now), cell.get("consent_source") or None
@@ -284,9 +289,9 @@ def _moment(text: str, now: datetime) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InputRefused(f"consent_at {text!r} is not a time such as 2026-01-31T14:05:00+01:00") from None
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     if at > now + timedelta(minutes=5):
         raise InputRefused(f"consent_at {text} lies in the future")
     return at

@@ -8,9 +8,11 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from dispatcher.compose.words import moment
 from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
 from dispatcher.domain import campaigns, consent, subscribers, suppression, tokens
@@ -20,6 +22,7 @@ from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
 
+_ZONE = ZoneInfo("Europe/Berlin")  # the sender is a German house
 VALID = timedelta(days=7)
 MAILS_PER_DAY = 2  # to one address: the first, and one more
 
@@ -110,11 +113,17 @@ def confirm(conn: Connection, token: str, evidence: Evidence, now: datetime) -> 
 def asked(conn: Connection, request_id: int, keyring: Keyring, public_url: str) -> Asked:
     """Give what the confirmation mail says beyond the usual."""
     c = opt_in_request.c
-    row = conn.execute(select(c.nonce, c.token_sha256, c.topics, c.requested_at).where(c.id == request_id)).one()
+    row = conn.execute(
+        select(c.nonce, c.token_sha256, c.topics, c.language, c.requested_at).where(c.id == request_id)
+    ).one()
     for key in keyring.keys:  # the request may be older than the key that signs today
         token = tokens.opt_in_token(key, bytes(row.nonce))
         if tokens.token_sha256(token) == bytes(row.token_sha256):
-            return Asked(f"{public_url}/c/{token}", f"{row.requested_at:%Y-%m-%d %H:%M} UTC", tuple(row.topics))
+            return Asked(
+                f"{public_url}/c/{token}",
+                moment(row.requested_at.astimezone(_ZONE), Language(row.language)),
+                tuple(row.topics),
+            )
     raise TokenInvalid("the key of this request is gone", "put it back into DISPATCHER_SECRET_KEYS")
 
 

@@ -57,12 +57,12 @@ def say(language: Language, key: str, **values: str) -> str:
 
 def topic_title(topic: Topic, language: Language) -> str:
     """Give a topic's name, the same as in the letters."""
-    return letter_words.topic_title(topic, letter_words.Language(language))
+    return letter_words.topic_title(topic, language)
 
 
 def listed(topics: Sequence[Topic], language: Language) -> str:
     """Give topics as "Finanznews und Angebote"."""
-    return letter_words.listed([topic_title(t, language) for t in topics], letter_words.Language(language))
+    return letter_words.listed([topic_title(t, language) for t in topics], language)
 
 
 def span(wait: timedelta, language: Language) -> str:

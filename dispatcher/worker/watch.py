@@ -48,8 +48,9 @@ def run_celery(settings: Settings, name: str, queues: list[str], concurrency: in
     # Celery warns that root might unpickle what others wrote; here only JSON is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     arguments = [
-        "--quiet", "worker", "--loglevel=WARNING", f"--hostname={name}.{os.getpid()}@%h", f"--queues={','.join(queues)}",
-        f"--concurrency={concurrency}", "--without-gossip", "--without-mingle", "--without-heartbeat",
+        "--quiet", "worker", "--loglevel=WARNING", f"--hostname={name}.{os.getpid()}@%h",
+        f"--queues={','.join(queues)}", f"--concurrency={concurrency}",
+        "--without-gossip", "--without-mingle", "--without-heartbeat",
     ]  # fmt: skip
     app.worker_main(arguments)
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from dispatcher.compose.content import Price
-from dispatcher.compose.words import Language
+from dispatcher.languages import Language
 from dispatcher.errors import ContentInvalid
 from tests.compose.samples import content, edition, press
 

@@ -7,7 +7,7 @@ from dispatcher.assets import templates
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain.tokens import Purpose
 from dispatcher.web.language import preferred, words
-from tests.web.visitor import House, Visitor, heading
+from tests.web.visitor import House, Visitor, heading, on_sqlite
 
 PREFERRED = {
     "": "de",
@@ -32,12 +32,14 @@ def test_the_browsers_preference_is_read_by_weight(header: str) -> None:
     assert preferred(header) == PREFERRED[header]
 
 
+@on_sqlite
 def test_what_is_asked_for_goes_before_what_the_browser_prefers(visitor: Visitor) -> None:
     german = {"accept-language": "de"}
     assert heading(visitor.get("/?lang=en", headers=german)) == "Subscribe to our newsletter"
     assert heading(visitor.get("/?lang=tlh", headers=german)) == "Newsletter bestellen"
 
 
+@on_sqlite
 def test_a_page_of_a_person_speaks_their_language_whatever_the_browser_prefers(house: House) -> None:
     paul = house.add("paul@example.com", language="en")
     path = f"/p/{house.token(Purpose.PREFERENCES, paul)}"
@@ -46,6 +48,7 @@ def test_a_page_of_a_person_speaks_their_language_whatever_the_browser_prefers(h
     assert heading(page) == "Your preferences"
 
 
+@on_sqlite
 def test_every_page_leads_to_itself_in_the_other_language(visitor: Visitor) -> None:
     assert 'href="?lang=en" hreflang="en" lang="en">English</a>' in visitor.get("/privacy").text
     assert 'href="?lang=de" hreflang="de" lang="de">Deutsch</a>' in visitor.get("/privacy?lang=en").text

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.web.visitor import House, Visitor
+from tests.web.visitor import House, Visitor, on_sqlite
+
+pytestmark = on_sqlite
 
 PATHS = ["/", "/privacy", "/u/wrong", "/nothing", "/healthz", "/robots.txt", "/static/site.css", "/favicon.ico"]
 

@@ -9,7 +9,7 @@ from dispatcher.db import clock
 from dispatcher.db.terms import Topic
 from dispatcher.web import declarations
 from tests import builders
-from tests.web.visitor import MARIA, House, Visitor, heading, hidden, text_of
+from tests.web.visitor import MARIA, House, Visitor, heading, hidden, on_sqlite, text_of
 
 STORED = ("subscriber", "consent_event", "subscription", "opt_in_request", "campaign", "signup_attempt")
 
@@ -108,6 +108,7 @@ PROGRAMS = {
 }
 
 
+@on_sqlite
 @pytest.mark.parametrize("habit", PROGRAMS)
 def test_a_program_that_does_this_gets_the_usual_answer_and_nothing_is_stored(house: House, habit: str) -> None:
     answer = house.visitor().post("/", data=house.form(**PROGRAMS[habit]))
@@ -157,6 +158,7 @@ WRONG = {
 }
 
 
+@on_sqlite
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_stands_beside_its_field_in_words_and_nothing_is_stored(house: House, what: str) -> None:
     changed, words = WRONG[what]

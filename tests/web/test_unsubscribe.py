@@ -4,7 +4,7 @@ import pytest
 
 from dispatcher.db.terms import Topic
 from dispatcher.domain.tokens import Purpose
-from tests.web.visitor import ALL_TOPICS, MARIA, House, heading, text_of
+from tests.web.visitor import ALL_TOPICS, MARIA, House, heading, on_sqlite, text_of
 
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 URLENCODED = {"content-type": "application/x-www-form-urlencoded"}
@@ -57,6 +57,7 @@ BODIES: dict[str, tuple[dict[str, str | bytes], bytes]] = {
 }
 
 
+@on_sqlite
 @pytest.mark.parametrize("body", BODIES)
 def test_one_click_ends_the_consent_for_the_letters_topic_whatever_the_body_is(
     house: House, maria: int, path: str, body: str

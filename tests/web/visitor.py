@@ -8,6 +8,7 @@ from html import unescape
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import Engine, insert, select
 from starlette.applications import Starlette
 
@@ -24,7 +25,11 @@ from dispatcher.web.stamp import Stamp
 from tests import builders
 
 MARIA = "maria@example.de"
+NAME = "Maria Ziegelmann"
 ALL_TOPICS = tuple(Topic)
+
+# For what does not depend on the kind of database.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 class Visitor:
@@ -74,7 +79,7 @@ class House:
         """Add somebody with current consent for these topics."""
         with self.engine.begin() as conn:
             now = clock.now(conn)
-            person = builders.add_people(conn, self.keyring, [address], now)[address]
+            person = builders.add_people(conn, self.keyring, [address], now, name=NAME)[address]
             for topic in topics:
                 builders.agree(conn, [person], topic, now, ConsentKind.CONFIRMED)
             subscribers.set_language(conn, person, Language(language))

@@ -1,0 +1,166 @@
+"""A whole house of real processes for a journey: broker, worker, web, on one database; the relay records all."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import psutil
+from sqlalchemy import Engine, update
+
+from dispatcher import settings as settings_module
+from dispatcher.db import clock
+from dispatcher.db.tables import batch
+from dispatcher.domain.tokens import Keyring
+from dispatcher.sending import house as houses
+from dispatcher.settings import Settings
+from dispatcher.worker import supervisor
+from dispatcher.worker.programs import Program
+from tests.relay import RelayProcess
+
+KEYS = f"k2:{'2' * 64} k1:{'1' * 64}"
+
+
+def wait_for(claim: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    """Wait until a claim holds; fail with what was waited for."""
+    until = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < until, f"waited {seconds:g} s for {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class RunningHouse:
+    """Processes under one set of settings."""
+
+    var: Path
+    database_url: str
+    relay: RelayProcess
+    web_port: int = 0
+    lanes: int = 4
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "DISPATCHER_VAR": str(self.var),
+            "DISPATCHER_DATABASE_URL": self.database_url,
+            "DISPATCHER_SMTP_URL": self.relay.url(lanes=self.lanes),
+            "DISPATCHER_PUBLIC_URL": f"http://127.0.0.1:{self.web_port}",
+            "DISPATCHER_SECRET_KEYS": KEYS,
+            "DISPATCHER_LOG": "json",
+            **self.extra,
+        }
+
+    @property
+    def settings(self) -> Settings:
+        return settings_module.load(self.environ, self.var)
+
+    @property
+    def keyring(self) -> Keyring:
+        return houses.keyring(self.settings)
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `dispatcher ARGUMENTS`; its lines go to a file under `var`."""
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("DISPATCHER_")}
+        with (self.var / f"{arguments[0]}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dispatcher", *arguments],
+                env={**bare, **self.environ},
+                stdout=log,
+                stderr=log,
+                cwd=self.var,
+            )
+        self.processes.append(process)
+        return process
+
+    def run(self, *arguments: str) -> str:
+        """Run `dispatcher ARGUMENTS` to its end; give what it printed."""
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("DISPATCHER_")}
+        done = subprocess.run(
+            [sys.executable, "-m", "dispatcher", *arguments],
+            env={**bare, **self.environ},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.var,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start_web(self) -> httpx.Client:
+        """Start the pages; give a client of theirs."""
+        self.start("web", "--port", str(self.web_port))
+        client = httpx.Client(base_url=f"http://127.0.0.1:{self.web_port}", timeout=20)
+        wait_for(lambda: _answers(client), "the pages")
+        return client
+
+    def end(self) -> None:
+        """End everything that was started, with its children."""
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                kill_tree(process.pid)
+                process.wait()
+
+
+def sender_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
+    """Find the process of a worker that sends campaigns: the child of its Celery worker `bulk`."""
+    for child in psutil.Process(worker.pid).children():
+        if "bulk" in child.cmdline():
+            grandchildren = child.children()
+            return grandchildren[0] if grandchildren else None
+    return None
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL a process and all below it."""
+    parent = psutil.Process(pid)
+    for process in [parent, *parent.children(recursive=True)]:
+        process.send_signal(signal.SIGKILL)
+
+
+def let_leases_end(engine: Engine) -> None:
+    """Move the clock: every lease of a batch is over."""
+    with engine.begin() as conn:
+        over = clock.now(conn) - timedelta(seconds=1)
+        conn.execute(update(batch).where(batch.c.state == "leased").values(lease_until=over))
+
+
+def open_house(
+    tmp_path: Path, database_url: str, *, lanes: int, relay_options: tuple[str, ...]
+) -> Iterator[RunningHouse]:
+    """Open a house with broker and relay running; worker and web are started by the journey."""
+    with ExitStack() as stack:
+        relay = stack.enter_context(RelayProcess(tmp_path / "accepted.jsonl", *relay_options))
+        house = RunningHouse(tmp_path, database_url, relay, web_port=free_port(), lanes=lanes)
+        valkey = supervisor.House(house.settings, 0, None).programs[0]
+        assert isinstance(valkey, Program)
+        valkey.start()
+        stack.callback(valkey.end, 5.0)
+        stack.callback(house.end)
+        yield house
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
