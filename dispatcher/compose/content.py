@@ -15,8 +15,8 @@ from dispatcher.compose.front_matter import Mapping, Text, split
 from dispatcher.compose.markdown import Prose, check_link
 from dispatcher.compose.snippets import MARKERS, Snippet, index_of, lift, unbalanced
 from dispatcher.compose.words import currencies
-from dispatcher.languages import Language
 from dispatcher.errors import ContentInvalid
+from dispatcher.languages import Language
 
 LARGEST_SOURCE = 1_000_000  # octets
 MOST_ENTRIES = 60  # of articles, products or offers

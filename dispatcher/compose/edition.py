@@ -22,8 +22,8 @@ from dispatcher.compose.house import House
 from dispatcher.compose.layout import Ready, Sheet, lay_out, of_newsletter, of_service
 from dispatcher.compose.snippets import CONTENT_FIELDS, LINK_FIELDS, Snippet, lift
 from dispatcher.compose.words import greetings, topic_title
-from dispatcher.languages import Language
 from dispatcher.errors import ContentInvalid, InputRefused
+from dispatcher.languages import Language
 
 LARGEST_HTML = 100_000  # octets; Gmail clips at about 102 kB
 

@@ -21,8 +21,8 @@ from dispatcher.compose.edition import Edition, Kind
 from dispatcher.compose.fields import Fields
 from dispatcher.compose.quoted_printable import SOFT, filled, is_clean
 from dispatcher.compose.words import listed, long_date, topic_title
-from dispatcher.languages import Language
 from dispatcher.errors import InputRefused
+from dispatcher.languages import Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,24 +8,25 @@ from sqlalchemy import ColumnElement, Select, case, func, literal, select
 
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import SubscriptionState, Topic
-from dispatcher.domain.consent import is_permitted, permits_newsletter
+from dispatcher.domain.consent import is_permitted
 from dispatcher.domain.suppression import covers
 
 NEVER_CONFIRMED = "never confirmed the subscription"
 WITHDREW = "withdrew the consent"
 SUPPRESSED = "suppressed: "  # followed by the reason on the list
 ERASED = "erased"
+AT_THAT_MOMENT = "no current consent at that moment"  # it came back while we looked for the reason
 
 
-def permitted(topic: Topic) -> Select[tuple[int]]:
-    """Give the SELECT of subscriber ids who may be written to now, in order of id."""
+def asked(topic: Topic) -> Select[tuple[int]]:
+    """Give the SELECT of the subscriber ids of everyone who ever asked for the topic, in order of id."""
     return (
-        permits_newsletter(topic).with_only_columns(subscription.c.subscriber_id).order_by(subscription.c.subscriber_id)
+        select(subscription.c.subscriber_id).where(subscription.c.topic == topic).order_by(subscription.c.subscriber_id)
     )
 
 
 def withheld(topic: Topic) -> Select[tuple[int, str]]:
-    """Give the SELECT (subscriber_id, reason) of everyone else who ever asked for the topic."""
+    """Give the SELECT (subscriber_id, reason) of those who ever asked for the topic and may not be written to now."""
     return (
         select(subscription.c.subscriber_id, why_not(topic).label("reason"))
         .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
@@ -43,5 +44,5 @@ def why_not(topic: Topic) -> ColumnElement[str]:
         (subscriber.c.address.is_(None), ERASED),
         (subscription.c.state == SubscriptionState.WITHDRAWN, WITHDREW),
         (subscription.c.state == SubscriptionState.PENDING, NEVER_CONFIRMED),
-        else_=listed,
+        else_=func.coalesce(listed, AT_THAT_MOMENT),
     )

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from dispatcher.db.columns import Id, among, collect, rows_param, rows_value
-from dispatcher.db.tables import batch, campaign, deferral, delivery, lane
+from dispatcher.db.tables import batch, campaign, deferral, delivery, lane, subscription
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
 from dispatcher.domain import audiences
 
@@ -69,7 +69,14 @@ def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> i
             ),
         )
     )
-    people = audiences.permitted(topic).subquery("people")
+    # Whoever is not withheld by now, not whoever is permitted by now: consent may have changed between these two
+    # statements, and each person belongs to exactly one of them. The gate decides again.
+    is_withheld = (
+        select(delivery.c.subscriber_id)
+        .where(delivery.c.campaign_id == campaign_id, delivery.c.subscriber_id == subscription.c.subscriber_id)
+        .exists()
+    )
+    people = audiences.asked(topic).where(~is_withheld).subquery("people")
     place = func.row_number().over(order_by=people.c.subscriber_id) - 1
     paged = select(people.c.subscriber_id, (place // PAGE).label("page")).subquery("paged")
     pages = (

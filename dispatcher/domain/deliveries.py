@@ -280,12 +280,20 @@ def _write_finals(conn: Connection, finals: list[Final], now: datetime) -> None:
 
 
 def _write_deferral(conn: Connection, r: Deferral) -> None:
-    values = {name: getattr(r, name) for name in Deferral.__slots__}
-    statement = insert_or(conn, deferral).values(**values)
+    """Write a 4xx answer, unless it comes late: after an outcome, or after the answer to a later attempt."""
+    is_final = (
+        select(delivery.c.subscriber_id)
+        .where(delivery.c.campaign_id == r.campaign_id, delivery.c.subscriber_id == r.subscriber_id)
+        .exists()
+    )
+    names = list(Deferral.__slots__)
+    row = select(*(literal(getattr(r, name), deferral.c[name].type) for name in names)).where(~is_final)
+    statement = insert_or(conn, deferral).from_select(names, row)
     conn.execute(
         statement.on_conflict_do_update(
             index_elements=["campaign_id", "subscriber_id"],
             set_={c: statement.excluded[c] for c in ("attempt", "retry_at", "code", "reply", "relay", "batch_no")},
+            where=deferral.c.attempt <= statement.excluded.attempt,
         )
     )
 

@@ -4,13 +4,16 @@ What must stay true: nothing but a released campaign is shown; the page names ne
 for this link is the one that people pass on.
 """
 
-from sqlalchemy import Connection
+from datetime import date, datetime
+
+from sqlalchemy import Connection, select
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.db.terms import CampaignKind, SubscriptionState
+from dispatcher.db.tables import consent_event, delivery
+from dispatcher.db.terms import CampaignKind, SubscriptionState, Topic
 from dispatcher.domain import campaigns, consent
 from dispatcher.domain.addresses import masked
 from dispatcher.domain.campaigns import Campaign
@@ -55,13 +58,27 @@ def _campaign(conn: Connection, campaign_id: int) -> Campaign:
 def _recipient(conn: Connection, person: Subscriber, of: Campaign) -> Recipient:
     if person.address is None or of.topic is None:
         raise TokenInvalid("this link is not valid any more")
-    state, since = consent.standing(conn, person.id).get(of.topic, (None, None))
     return Recipient(
         subscriber_id=person.id,
         public_id=person.public_id,
         address=masked(person.address),
         name="",
         language=person.language,
-        consented_on=since.date() if since and state is SubscriptionState.CONFIRMED else None,
+        consented_on=_consented_on(conn, person, of.topic, of.id),
         attempt=1,
     )
+
+
+def _consented_on(conn: Connection, person: Subscriber, topic: Topic, campaign_id: int) -> date | None:
+    """Give the day of the consent under which the letter went; if none went, of the current one, if there is one."""
+    under = (
+        select(consent_event.c.given_at, consent_event.c.at)
+        .join(delivery, delivery.c.consent_event_id == consent_event.c.id)
+        .where(delivery.c.campaign_id == campaign_id, delivery.c.subscriber_id == person.id)
+    )
+    event = conn.execute(under).one_or_none()
+    if event is not None:
+        given: datetime = event.given_at or event.at
+        return given.date()
+    state, since = consent.standing(conn, person.id).get(topic, (None, None))
+    return since.date() if since and state is SubscriptionState.CONFIRMED else None

@@ -47,6 +47,7 @@ class RunningHouse:
     web_port: int = 0
     lanes: int = 4
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    clients: list[httpx.Client] = field(default_factory=list)
     extra: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -101,11 +102,14 @@ class RunningHouse:
         """Start the pages; give a client of theirs."""
         self.start("web", "--port", str(self.web_port))
         client = httpx.Client(base_url=f"http://127.0.0.1:{self.web_port}", timeout=20)
+        self.clients.append(client)
         wait_for(lambda: _answers(client), "the pages")
         return client
 
     def end(self) -> None:
         """End everything that was started, with its children."""
+        for client in self.clients:
+            client.close()
         for process in self.processes:
             process.terminate()
         for process in self.processes:

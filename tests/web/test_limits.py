@@ -1,4 +1,4 @@
-"""The limits of the sign-up form: flooding somebody with confirmation mails stops early, and honest people get through."""
+"""The limits of the sign-up form: flooding somebody's inbox stops early, and honest people get through."""
 
 from datetime import timedelta
 

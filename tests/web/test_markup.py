@@ -1,5 +1,6 @@
 """Every page as a browser and a screen reader see it: sound markup, labels, landmarks, contrast."""
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -31,7 +32,7 @@ def pages(house: House, language: str) -> Iterator[tuple[str, str]]:
     yield "confirmed", visitor.post(confirm).text
     yield "confirmed before", visitor.post(confirm).text
     yield "preferences", visitor.get(choose).text
-    yield "preferences, saved", visitor.post(choose, data={"topic": ["product-news"], "language": "en"}).text
+    yield "preferences, saved", visitor.post(choose, data={"topic": ["product-news"], "language": language}).text
     yield "unsubscribe", visitor.get(leave).text
     yield "unsubscribe from everything", visitor.get(leave_all).text
     yield "unsubscribed", visitor.post(leave, data={"scope": "topic"}).text
@@ -55,18 +56,11 @@ def test_every_page_is_sound_and_can_be_used_without_eyes(house: House, language
         for field in page.xpath("//input[not(@type='hidden')]"):
             assert page.xpath(f"//label[@for='{field.get('id')}']"), name
         levels = [int(e.tag[1]) for e in page.iter("h1", "h2", "h3")]
-        assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False)), name
+        assert all(b - a <= 1 for a, b in itertools.pairwise(levels)), name
         assert page.findall(".//script") == [], name
         assert not page.xpath("//@style | //@onclick | //@onload"), name
         assert "$" not in text, name
         assert len(page.xpath("//button[not(contains(@class, 'second'))] | //a[@class='button']")) <= 1, name
-
-
-@on_sqlite
-def test_the_pages_differ_from_one_language_to_the_other(house: House) -> None:
-    german = dict(pages(house, "de"))
-    assert "Datenschutz" in german["privacy"]
-    assert "Speichern" in german["preferences"]
 
 
 def _variables(css: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """View in browser: the letter as it was sent, and nothing of the person in it."""
 
 import pytest
+from babel.dates import format_date
 
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
@@ -9,7 +10,7 @@ from dispatcher.sending import release, sweep
 from dispatcher.sending.house import house as house_in_letters
 from dispatcher.sending.house import stationery
 from tests import builders
-from tests.web.visitor import MARIA, NAME, House
+from tests.web.visitor import MARIA, NAME, House, text_of
 
 
 @pytest.fixture
@@ -47,6 +48,19 @@ def test_it_may_use_inline_styles_and_nothing_else_and_stays_out_of_search_engin
     assert "style-src 'unsafe-inline'" in policy
     assert "script-src" not in policy
     assert page.headers["x-robots-tag"] == "noindex"
+
+
+def test_it_names_the_day_of_the_consent_it_was_sent_under_also_to_somebody_who_has_left_since(
+    house: House, maria: int
+) -> None:
+    campaign_id = released(house)
+    assert sweep.begin(house.engine, campaign_id, house_in_letters(house.settings))
+    (event,) = [e for e in house.rows("consent_event") if e.topic == "finance-news"]
+    sent = {"outcome": "sent", "consent_event_id": event.id, "at": event.at, "code": 250, "reply": "ok", "relay": "r"}
+    house.insert("delivery", [{"campaign_id": campaign_id, "subscriber_id": maria, **sent}])
+    house.visitor().post(f"/u/{house.token(Purpose.UNSUBSCRIBE, maria, Topic.FINANCE_NEWS)}")
+    page = house.visitor().get(f"/v/{house.token(Purpose.VIEW, maria, Topic.FINANCE_NEWS, campaign_id)}")
+    assert f"Sie haben am {format_date(event.at, 'long', locale='de_DE')} eingewilligt" in text_of(page)
 
 
 @pytest.mark.parametrize("campaign", ["none", "missing", "not begun", "confirmation"])

@@ -147,7 +147,7 @@ class House:
 
 def text_of(page: httpx.Response) -> str:
     """Give what a person reads on a page."""
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", page.text.partition("<body>")[2]))).strip()
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", re.split(r"<body[^>]*>", page.text)[-1]))).strip()
 
 
 def heading(page: httpx.Response) -> str:

@@ -1,0 +1,147 @@
+"""One person's way through the house: signs up, confirms, is written to, leaves with one click, is passed by.
+
+Everything the person uses is taken from where they would find it: fields from the form, links from the received mail.
+"""
+
+import email
+import email.policy
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from lxml import html
+from sqlalchemy import Engine, select
+
+from dispatcher.db.tables import metadata
+from dispatcher.db.terms import CampaignState, Language
+from dispatcher.domain import campaigns
+from dispatcher.web import stamp
+from dispatcher.web.stamp import Stamp
+from tests import builders
+from tests.journeys.house import RunningHouse, open_house, wait_for
+
+ANNA = "anna.müller@bücher.example.de"
+ANNA_ON_THE_WIRE = "anna.müller@xn--bcher-kva.example.de"
+
+
+@pytest.fixture
+def house(tmp_path: Path, database_url: str) -> Iterator[RunningHouse]:
+    yield from open_house(tmp_path, database_url, lanes=2, relay_options=("--raw",))
+
+
+def letters_to(house: RunningHouse, address: str) -> list[EmailMessage]:
+    """Give the mails that the relay took for an address, oldest first, as another program parses them."""
+    found = []
+    for accepted in house.relay.accepted():
+        if accepted.recipient == address:
+            message = email.message_from_bytes(accepted.raw, policy=email.policy.SMTPUTF8)
+            assert isinstance(message, EmailMessage)
+            found.append(message)
+    return found
+
+
+def links_in(message: EmailMessage) -> list[str]:
+    """Give every link of a mail: of its HTML part, its text part and its headers."""
+    found = set(html.fromstring(part(message, "html")).xpath("//a/@href"))
+    found |= set(re.findall(r"https?://[^\s<>()]+", part(message, "plain")))
+    found |= set(re.findall(r"<(https?://[^>]+)>", str(message["List-Unsubscribe"] or "")))
+    return sorted(str(link) for link in found)
+
+
+def part(message: EmailMessage, kind: str) -> str:
+    body = message.get_body((kind,))
+    assert body is not None
+    return str(body.get_content())
+
+
+def whole_database(engine: Engine) -> dict[str, list[Any]]:
+    with engine.begin() as conn:
+        return {t.name: sorted(map(repr, conn.execute(select(t)).all())) for t in metadata.sorted_tables}
+
+
+def sign_up(house: RunningHouse, pages: httpx.Client, engine: Engine) -> None:
+    """Fill in the form as it stands, as someone who has taken a moment to read it."""
+    form = html.fromstring(pages.get("/?lang=de").text).forms[-1]
+    fields = dict(form.form_values())
+    given = stamp.read(house.keyring, fields["stamp"])
+    assert given is not None
+    earlier = Stamp(datetime.now(UTC) - timedelta(minutes=1), Language.DE, given.declaration_id)
+    fields |= {"stamp": stamp.seal(house.keyring, earlier), "address": ANNA, "name": "Anna Müller"}
+    answer = pages.request("POST", "/", data={**fields, "topic": ["finance-news", "product-news"]})
+    assert answer.status_code == 200
+
+
+def create_and_start(house: RunningHouse) -> int:
+    content = house.var / "news.de.md"
+    content.write_text(builders.CONTENT, encoding="utf-8")
+    printed = house.run(
+        "campaigns", "create", "--topic", "finance-news", "--subject", "Gold für {{ name }}",
+        "--content", str(content), "--json",
+    )  # fmt: skip
+    campaign = int(json.loads(printed)["id"])
+    house.run("campaigns", "start", str(campaign))
+    return campaign
+
+
+def ended(engine: Engine, campaign: int) -> bool:
+    with engine.begin() as conn:
+        return campaigns.get(conn, campaign).state is CampaignState.SENT
+
+
+def test_a_person_signs_up_confirms_reads_leaves_with_one_click_and_is_passed_by(  # noqa: PLR0915  (a story is long)
+    house: RunningHouse, engine: Engine
+) -> None:
+    pages = house.start_web()
+    house.start("worker", "--concurrency", "1")
+
+    sign_up(house, pages, engine)
+    wait_for(lambda: len(letters_to(house, ANNA_ON_THE_WIRE)) == 1, "the confirmation mail")
+    [asking] = letters_to(house, ANNA_ON_THE_WIRE)
+    assert asking["Auto-Submitted"] == "auto-generated"
+    assert asking["List-Unsubscribe"] is None
+    assert "Anna" not in part(asking, "plain")
+
+    [confirm] = [link for link in links_in(asking) if "/c/" in link]
+    before = whole_database(engine)
+    assert pages.get(confirm).status_code == 200
+    assert pages.head(confirm).status_code == 200
+    assert whole_database(engine) == before
+    assert pages.post(confirm).status_code == 200
+
+    first = create_and_start(house)
+    wait_for(lambda: ended(engine, first), "the first campaign")
+    [_, letter] = letters_to(house, ANNA_ON_THE_WIRE)
+    assert letter["Subject"] == "Gold für Anna Müller"
+    assert letter["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+    before = whole_database(engine)
+    own = [link for link in links_in(letter) if link.startswith(str(pages.base_url))]
+    assert len(own) >= 4
+    for link in own:
+        assert pages.get(link).status_code == 200, link
+        assert pages.head(link).status_code == 200, link
+    assert whole_database(engine) == before
+
+    [one_click] = re.findall(r"<(https?://[^>]+)>", letter["List-Unsubscribe"])
+    answer = pages.post(one_click, data={"List-Unsubscribe": "One-Click"}, headers={"Accept": "*/*"})
+    assert answer.status_code == 200
+    again = pages.post(one_click, files={"List-Unsubscribe": (None, "One-Click")})
+    assert again.status_code == 200
+
+    second = create_and_start(house)
+    wait_for(lambda: ended(engine, second), "the second campaign")
+    assert len(letters_to(house, ANNA_ON_THE_WIRE)) == 2
+    assert f"{ANNA_ON_THE_WIRE},withheld,withdrew the consent" in house.run(
+        "campaigns", "missing", str(second), "--csv"
+    )
+    told = json.loads(house.run("subscribers", "show", ANNA, "--json"))
+    assert told["topics"]["finance-news"]["state"] == "withdrawn"
+    assert told["topics"]["product-news"]["state"] == "confirmed"
+    kinds = [h["what"] for h in told["story"] if h["topic"] == "finance-news"]
+    assert kinds == ["requested", "confirmation-sent", "confirmed", "letter sent", "withdrawn", "letter withheld"]
