@@ -18,7 +18,7 @@ import pytest
 from lxml import html
 from sqlalchemy import Engine, select
 
-from dispatcher.db.tables import metadata
+from dispatcher.db.tables import campaign, lane, metadata
 from dispatcher.db.terms import CampaignState, Language
 from dispatcher.domain import campaigns
 from dispatcher.web import stamp
@@ -61,8 +61,16 @@ def part(message: EmailMessage, kind: str) -> str:
 
 
 def whole_database(engine: Engine) -> dict[str, list[Any]]:
+    """Give every row there is, once the workers have written down what they did."""
+    wait_for(lambda: all_at_rest(engine), "the workers to come to rest")
     with engine.begin() as conn:
         return {t.name: sorted(map(repr, conn.execute(select(t)).all())) for t in metadata.sorted_tables}
+
+
+def all_at_rest(engine: Engine) -> bool:
+    with engine.begin() as conn:
+        moving = conn.execute(select(campaign.c.id).where(campaign.c.state != "sent")).first()
+        return moving is None and conn.execute(select(lane.c.slot)).first() is None
 
 
 def sign_up(house: RunningHouse, pages: httpx.Client, engine: Engine) -> None:
@@ -78,20 +86,21 @@ def sign_up(house: RunningHouse, pages: httpx.Client, engine: Engine) -> None:
 
 
 def create_and_start(house: RunningHouse) -> int:
+    """Create and start a campaign from the command line; give its id."""
     content = house.var / "news.de.md"
     content.write_text(builders.CONTENT, encoding="utf-8")
     printed = house.run(
         "campaigns", "create", "--topic", "finance-news", "--subject", "Gold für {{ name }}",
         "--content", str(content), "--json",
     )  # fmt: skip
-    campaign = int(json.loads(printed)["id"])
-    house.run("campaigns", "start", str(campaign))
-    return campaign
+    created = int(json.loads(printed)["id"])
+    house.run("campaigns", "start", str(created))
+    return created
 
 
-def ended(engine: Engine, campaign: int) -> bool:
+def ended(engine: Engine, campaign_id: int) -> bool:
     with engine.begin() as conn:
-        return campaigns.get(conn, campaign).state is CampaignState.SENT
+        return campaigns.get(conn, campaign_id).state is CampaignState.SENT
 
 
 def test_a_person_signs_up_confirms_reads_leaves_with_one_click_and_is_passed_by(  # noqa: PLR0915  (a story is long)
