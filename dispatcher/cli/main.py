@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from dispatcher.cli import campaigns, consent, db, run, subscribers
+from dispatcher.cli import campaigns, consent, db, intake, run, subscribers
 from dispatcher.cli.context import Context, fail
 from dispatcher.errors import DispatcherError, PartUnavailable
 
@@ -28,7 +28,7 @@ def cli(ctx: click.Context) -> None:
 
 for command in (
     run.up, run.web, run.worker, run.demo, run.doctor, run.catcher,
-    db.db, subscribers.subscribers, consent.consent, campaigns.campaigns,
+    db.db, subscribers.subscribers, consent.consent, campaigns.campaigns, intake.intake,
 ):  # fmt: skip
     cli.add_command(command)
 

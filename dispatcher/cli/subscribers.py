@@ -22,6 +22,7 @@ from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused, NotFound
 from dispatcher.sending import opt_in
+from dispatcher.web import declarations
 
 _MEANS = {
     Fate.CONFIRMED: "consent with evidence, current from now on",
@@ -124,8 +125,11 @@ def _import(context: Context, stream: BinaryIO, size: int, origin: str, *, dry_r
         console=err,
         transient=True,
     )
-    with bar, reading(engine).connect() as conn:
+    with engine.begin() as conn:
         now = clock.now(conn)
+        if not dry_run:
+            declarations.enter(conn, context.settings, now)  # rows may name the words that our own form shows
+    with bar:
         work = bar.add_task("dry run" if dry_run else "importing", total=size)
         for chunk in imports.chunks(imports.read_rows(stream, context.keyring, now)):
             rows = []

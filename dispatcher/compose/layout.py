@@ -4,6 +4,7 @@ A folder of templates/mail/ is one letter: subject.txt, body.txt, body.html. Tem
 compute nothing. A recipient's field in a template (`{{ fields.name }}`) is a marker, as in the content.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -110,7 +111,7 @@ def _as_text(prose: Prose | None) -> str:
 
 def _house(house: House, speak: _Speak) -> dict[str, object]:
     impressum = Prose(
-        Text(house.impressum, Place("the Impressum", tuple(range(1, house.impressum.count("\n") + 2)))), ()
+        Text(_in_lines(house.impressum), Place("the Impressum", tuple(range(1, house.impressum.count("\n") + 2)))), ()
     )
     return {
         "house": {
@@ -197,3 +198,8 @@ def _stage_one() -> ImmutableSandboxedEnvironment:
     environment.filters["wrap"] = wrap
     environment.filters["underlined"] = underlined
     return environment
+
+
+def _in_lines(address: str) -> str:
+    """An Impressum is an address: each line of it stays a line."""
+    return re.sub(r"(?<!\n)\n(?!\n)", "  \n", address)

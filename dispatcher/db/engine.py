@@ -36,6 +36,7 @@ def make_engine(url: str) -> Engine:
     return create_engine(
         parsed,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error may be logged; an address in it may not
         pool_size=5,
         max_overflow=20,
         connect_args={"options": _POSTGRESQL_OPTIONS, "connect_timeout": 10, "application_name": "dispatcher"},
@@ -78,7 +79,7 @@ def _parse(url: str) -> URL:
 def _sqlite(url: URL) -> Engine:
     assert url.database is not None
     Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30})
+    engine = create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _on_connect(dbapi_connection: Any, _record: Any) -> None:

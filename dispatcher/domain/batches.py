@@ -209,6 +209,27 @@ def forget_lanes(conn: Connection, worker: str) -> None:
     conn.execute(delete(lane).where(lane.c.worker == worker))
 
 
+def close_cancelled(conn: Connection, now: datetime, limit: int = 100) -> None:
+    """Settle what vanished workers had in flight of cancelled campaigns, whose batches nobody claims any more."""
+    dead = (
+        select(batch.c.campaign_id, batch.c.no)
+        .join(campaign, campaign.c.id == batch.c.campaign_id)
+        .where(campaign.c.state == CampaignState.CANCELLED)
+        .where(batch.c.state == BatchState.LEASED, batch.c.lease_until < now)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=batch)
+        .cte("dead")
+    )
+    freed = conn.execute(
+        update(batch)
+        .where(batch.c.campaign_id == dead.c.campaign_id, batch.c.no == dead.c.no)
+        .values(state=BatchState.READY, owner=None, lease_until=None, token=batch.c.token + 1)
+        .returning(batch.c.campaign_id, batch.c.no, batch.c.token, batch.c.attempts, batch.c.subscriber_ids)
+    ).all()
+    for row in freed:
+        _settle_orphans(conn, Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids)), now)
+
+
 def waiting(conn: Connection, kinds: Sequence[CampaignKind], now: datetime, limit: int) -> int:
     """Count batches that wait for a worker, up to `limit`."""
     some = (

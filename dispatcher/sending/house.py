@@ -72,5 +72,6 @@ def house(settings: Settings) -> House:
         feedback_sender_id=domain.replace(".", "-"),
         list_id_domain=domain,
         impressum=settings.impressum,
+        imprint_url=f"{settings.public_url}/impressum",
         privacy_url=f"{settings.public_url}/privacy",
     )

@@ -248,3 +248,25 @@ def test_what_another_batch_has_in_flight_stays_in_flight(dispatch: Dispatch) ->
     assert dispatch.must_claim("c").key == first.key
     assert dispatch.outcomes(of) == {people[0]: "unknown"}
     assert dispatch.in_flight() == [people[500]]
+
+
+def test_what_a_dead_worker_had_in_flight_of_a_cancelled_campaign_is_in_doubt_too(dispatch: Dispatch) -> None:
+    one, _two = dispatch.people(2)
+    of, other = dispatch.campaign(), dispatch.campaign()
+    for each in (of, other):
+        dispatch.ask("a", dispatch.must_claim("a"), each, [one], slot=each.id)
+    dispatch.move(of, CampaignState.CANCELLED)
+
+    def close() -> None:
+        with dispatch.engine.begin() as conn:
+            batches.close_cancelled(conn, dispatch.now)
+
+    close()  # the worker may still live
+    assert dispatch.outcomes(of) == {}
+    dispatch.now += LEASE + MINUTE
+    close()
+    close()
+    assert dispatch.outcomes(of) == {one: "unknown"}
+    assert dispatch.batch_states(of) == ["ready"]
+    assert dispatch.outcomes(other) == {}
+    assert dispatch.batch_states(other) == ["leased"]

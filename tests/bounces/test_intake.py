@@ -1,0 +1,80 @@
+"""A mail to the unsubscribe address ends the consent that its token names, and nothing else does."""
+
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import Engine
+
+from dispatcher.bounces import intake
+from dispatcher.db import clock
+from dispatcher.db.terms import SubscriptionState, Topic
+from dispatcher.domain import consent, subscribers, tokens
+from dispatcher.domain.tokens import Keyring, Link, Purpose
+from tests import builders
+
+ANNA = "anna@example.de"
+
+
+@pytest.fixture
+def anna(engine: Engine, keyring: Keyring) -> int:
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        ids = builders.add_people(conn, keyring, [ANNA], now)
+        for topic in (Topic.FINANCE_NEWS, Topic.PRODUCT_NEWS):
+            builders.agree(conn, [ids[ANNA]], topic, now)
+    return ids[ANNA]
+
+
+def token_of(engine: Engine, keyring: Keyring, anna: int, purpose: Purpose = Purpose.UNSUBSCRIBE) -> str:
+    with engine.begin() as conn:
+        person = subscribers.by_id(conn, anna)
+    assert person is not None
+    return tokens.sign(keyring, purpose, Link(person.public_id, Topic.FINANCE_NEWS, 1))
+
+
+def take(engine: Engine, keyring: Keyring, message: str, *recipients: str) -> int:
+    with engine.begin() as conn:
+        return intake.take(conn, keyring, message.encode(), recipients, clock.now(conn))
+
+
+def states(engine: Engine, anna: int) -> dict[str, str]:
+    with engine.begin() as conn:
+        return {topic: state for topic, (state, _) in consent.standing(conn, anna).items()}
+
+
+@pytest.mark.parametrize("header", ["To", "Delivered-To", "X-Original-To"])
+def test_a_mail_to_the_address_in_the_header_ends_that_consent_alone(engine, keyring, anna, header) -> None:
+    mail = f"From: <somebody@example.com>\n{header}: <u+{token_of(engine, keyring, anna)}@bounce.example.de>\n\nhi\n"
+    assert take(engine, keyring, mail) == 1
+    withdrawn, confirmed = SubscriptionState.WITHDRAWN, SubscriptionState.CONFIRMED
+    assert states(engine, anna) == {Topic.FINANCE_NEWS: withdrawn, Topic.PRODUCT_NEWS: confirmed}
+    assert take(engine, keyring, mail) == 0
+
+
+def test_the_envelopes_recipient_is_enough(engine, keyring, anna) -> None:
+    assert take(engine, keyring, "Subject: x\n\n", f"u+{token_of(engine, keyring, anna)}@bounce.example.de") == 1
+
+
+def test_a_token_for_something_else_or_an_altered_one_has_no_effect(engine, keyring, anna) -> None:
+    good = token_of(engine, keyring, anna)
+    altered = good[:-1] + ("A" if good[-1] != "A" else "B")
+    for token in (token_of(engine, keyring, anna, Purpose.VIEW), altered, "A" * 30):
+        assert take(engine, keyring, f"To: u+{token}@bounce.example.de\n\n") == 0
+    assert set(states(engine, anna).values()) == {SubscriptionState.CONFIRMED}
+
+
+def test_a_message_of_rubbish_has_no_effect(engine, keyring, anna) -> None:
+    with engine.begin() as conn:
+        assert intake.take(conn, keyring, bytes(range(256)) * 2000, [], clock.now(conn)) == 0
+
+
+def test_with_the_database_away_the_mail_server_is_told_to_come_back(tmp_path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dispatcher", "intake"],
+        env={"DISPATCHER_VAR": str(tmp_path), "DISPATCHER_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"},
+        input=b"To: x\n\n",
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 75

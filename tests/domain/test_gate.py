@@ -1,0 +1,331 @@
+"""The gate: who may go, who may not and why, what is written down before the dot, and what is recorded after it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, delete, insert, select, update
+
+from dispatcher.db.tables import consent_event, deferral, delivery, lane, opt_in_request, subscriber, suppression
+from dispatcher.db.terms import CampaignKind, CampaignState, ConsentKind, Language, Outcome, UnknownPolicy
+from dispatcher.domain import batches, campaigns, consent, deliveries
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.deliveries import Final, Halted, Intent, Pass, Proof, Withheld
+from tests import builders
+from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, events_of, final
+
+MINUTE = timedelta(minutes=1)
+
+
+def _rows(dispatch: Dispatch, table) -> list:
+    with dispatch.engine.begin() as conn:
+        return list(conn.execute(select(table)).all())
+
+
+def test_whoever_agreed_passes_under_the_event_by_which_they_agreed(dispatch: Dispatch) -> None:
+    (maria,) = dispatch.people(1)
+    of = dispatch.campaign()
+    (event,) = events_of(dispatch.ask("a", dispatch.must_claim(), of, [maria]))
+    (row,) = _rows(dispatch, consent_event)
+    assert (row.id, row.subscriber_id, row.kind, row.topic) == (event, maria, ConsentKind.IMPORTED, TOPIC)
+
+
+def test_a_newer_consent_is_the_one_that_counts(dispatch: Dispatch) -> None:
+    (maria,) = dispatch.people(1)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim()
+    dispatch.withdraw(maria)
+    with dispatch.engine.begin() as conn:
+        consent.confirm(conn, maria, [TOPIC], Evidence(source="a test"), dispatch.now)
+    (event,) = events_of(dispatch.ask("a", mine, of, [maria]))
+    assert event == max(row.id for row in _rows(dispatch, consent_event))
+
+
+def test_what_passes_and_nothing_else_stands_in_the_lanes_before_the_dot(dispatch: Dispatch) -> None:
+    one, two, three = dispatch.people(3)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim()
+    dispatch.withdraw(two)
+    decisions = dispatch.ask("a", mine, of, [one, two, three], attempt=4)
+    assert [type(decision) for decision in decisions] == [Pass, Withheld, Pass]
+    lanes = {row.in_flight: row for row in _rows(dispatch, lane)}
+    assert set(lanes) == {one, three}
+    assert (lanes[three].worker, lanes[three].slot, lanes[three].attempt) == ("a", 2, 4)
+    assert (lanes[three].campaign_id, lanes[three].batch_no, lanes[three].token) == (of.id, 0, mine.token)
+    assert (lanes[three].relay, lanes[three].at) == (RELAY, dispatch.now)
+
+
+def test_a_lane_holds_one_letter_at_a_time(dispatch: Dispatch) -> None:
+    one, two = dispatch.people(2)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim()
+    dispatch.ask("a", mine, of, [one])
+    dispatch.ask("a", mine, of, [two])
+    assert dispatch.in_flight() == [two]
+
+
+def _withdraw(dispatch: Dispatch, who: int) -> None:
+    dispatch.withdraw(who)
+
+
+def _suppress(dispatch: Dispatch, who: int) -> None:
+    dispatch.suppress("p0@example.de")
+
+
+def _erase(dispatch: Dispatch, who: int) -> None:
+    with dispatch.engine.begin() as conn:
+        conn.execute(update(subscriber).where(subscriber.c.id == who).values(address=None))
+
+
+def _expire(dispatch: Dispatch, who: int) -> None:
+    with dispatch.engine.begin() as conn:
+        consent.append(conn, [Event(who, TOPIC, ConsentKind.EXPIRED, Evidence(source="a test"))], dispatch.now)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_withdraw, "withdrew the consent"),
+        (_suppress, "suppressed: complaint"),
+        (_erase, "erased"),
+        (_expire, "withdrew the consent"),
+    ],
+)
+def test_a_change_of_mind_after_the_claim_is_found_at_the_gate_and_written_down(
+    dispatch: Dispatch, change: Callable[[Dispatch, int], None], reason: str
+) -> None:
+    maria, josef = dispatch.people(2)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim()
+    assert len(dispatch.recipients(mine, of)) == 2
+    change(dispatch, maria)
+    decisions = dispatch.ask("a", mine, of, [maria, josef])
+    assert decisions[0] == Withheld(reason)
+    assert isinstance(decisions[1], Pass)
+    (row,) = _rows(dispatch, delivery)
+    assert (row.subscriber_id, row.outcome, row.reply, row.consent_event_id) == (maria, "withheld", reason, None)
+    assert dispatch.in_flight() == [josef]
+
+
+def test_what_is_withheld_stays_withheld_when_consent_comes_back(dispatch: Dispatch) -> None:
+    (maria,) = dispatch.people(1)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim()
+    dispatch.withdraw(maria)
+    dispatch.ask("a", mine, of, [maria])
+    with dispatch.engine.begin() as conn:
+        consent.confirm(conn, maria, [TOPIC], Evidence(source="a test"), dispatch.now)
+    assert dispatch.recipients(mine, of) == []
+    assert dispatch.outcomes(of) == {maria: "withheld"}
+
+
+@pytest.mark.parametrize("state", [CampaignState.PAUSED, CampaignState.CANCELLED])
+def test_nothing_passes_once_the_campaign_stands_still_and_nothing_is_recorded(
+    dispatch: Dispatch, state: CampaignState
+) -> None:
+    maria, josef = dispatch.people(2)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim()
+    dispatch.withdraw(josef)
+    dispatch.move(of, state)
+    assert dispatch.ask("a", mine, of, [maria, josef]) == [Halted(f"the campaign is {state}")] * 2
+    assert _rows(dispatch, lane) == []
+    assert _rows(dispatch, delivery) == []
+
+
+def test_one_lost_batch_holds_up_no_other(dispatch: Dispatch) -> None:
+    people = dispatch.people(501)
+    of = dispatch.campaign()
+    lost, kept = dispatch.must_claim("a"), dispatch.must_claim("a")
+    dispatch.now += timedelta(seconds=40)
+    dispatch.renew(kept)
+    dispatch.now += timedelta(seconds=40)
+    assert dispatch.must_claim("b").key == lost.key
+    intents = [Intent(0, lost, people[0], 1, RELAY), Intent(1, kept, people[500], 1, RELAY)]
+    with dispatch.engine.begin() as conn:
+        decisions = deliveries.pass_gate(conn, "a", {of.id: of}, [], intents, dispatch.now)
+    assert decisions[0] == Halted("the batch was claimed by another worker")
+    assert isinstance(decisions[1], Pass)
+    assert dispatch.in_flight() == [people[500]]
+
+
+def test_letters_of_two_campaigns_pass_in_one_transaction_each_by_its_own_rules(dispatch: Dispatch) -> None:
+    (maria,) = dispatch.people(1)
+    first, second = dispatch.campaign(), dispatch.campaign()
+    claims = [dispatch.must_claim(), dispatch.must_claim()]
+    dispatch.move(second, CampaignState.PAUSED)
+    intents = [Intent(slot, claim, maria, 1, RELAY) for slot, claim in enumerate(claims)]
+    with dispatch.engine.begin() as conn:
+        by_id = {first.id: first, second.id: second}
+        decisions = deliveries.pass_gate(conn, "a", by_id, [], intents, dispatch.now)
+    assert [type(decision) for decision in decisions] == [Pass, Halted]
+
+
+def test_what_was_answered_is_recorded_in_the_transaction_that_lets_the_next_go(dispatch: Dispatch) -> None:
+    one, two = dispatch.people(2)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim()
+    (event,) = events_of(dispatch.ask("a", mine, of, [one]))
+    with dispatch.engine.begin() as conn:
+        answered = [final(of, one, Outcome.SENT, event, 250)]
+        deliveries.pass_gate(conn, "a", {of.id: of}, answered, [Intent(0, mine, two, 1, RELAY)], dispatch.now)
+    assert dispatch.outcomes(of) == {one: "sent"}
+    assert dispatch.in_flight() == [two]
+
+
+def test_a_gate_without_questions_records_and_no_more(dispatch: Dispatch) -> None:
+    (maria,) = dispatch.people(1)
+    of = dispatch.campaign()
+    with dispatch.engine.begin() as conn:
+        answered = [final(of, maria, Outcome.FAILED, None, 550)]
+        assert deliveries.pass_gate(conn, "a", {}, answered, [], dispatch.now) == []
+    assert dispatch.outcomes(of) == {maria: "failed"}
+
+
+ROWS = [Outcome.SENT, Outcome.FAILED, Outcome.UNKNOWN, Outcome.WITHHELD]
+
+
+def test_a_late_sent_settles_what_was_in_doubt_and_no_other_row_ever_changes(dispatch: Dispatch) -> None:
+    (maria,) = dispatch.people(1)
+    for first in ROWS:
+        for second in ROWS:
+            of = dispatch.campaign()
+            dispatch.record(final(of, maria, first, 1, 111))
+            before = _rows(dispatch, delivery)
+            dispatch.now += MINUTE
+            dispatch.record(final(of, maria, second, 2, 222))
+            after = _rows(dispatch, delivery)
+            if (first, second) == (Outcome.UNKNOWN, Outcome.SENT):
+                (row,) = [row for row in after if row.campaign_id == of.id]
+                assert (row.outcome, row.code, row.reply, row.at) == ("sent", 222, "222 said so", dispatch.now)
+                assert row.consent_event_id == 1  # the consent under which the dot left
+            else:
+                assert after == before, (first, second)
+
+
+def test_to_record_twice_is_harmless_even_in_one_go(dispatch: Dispatch) -> None:
+    one, two = dispatch.people(2)
+    of = dispatch.campaign()
+    sent, late = final(of, one, Outcome.SENT, 1, 250), deferred(of, two, dispatch.now + MINUTE)
+    dispatch.record(sent, late, late)
+    dispatch.record(sent, late)
+    assert dispatch.outcomes(of) == {one: "sent"}
+    assert len(_rows(dispatch, deferral)) == 1
+
+
+def test_the_ledger_keeps_the_relays_words_and_the_consent(dispatch: Dispatch) -> None:
+    (maria,) = dispatch.people(1)
+    of = dispatch.campaign()
+    dispatch.record(Final(of.id, maria, Outcome.SENT, 1, 250, '250 2.0.0 "Öl" ist \'da\' \\ 100 %', RELAY))
+    (row,) = _rows(dispatch, delivery)
+    assert (row.code, row.reply, row.relay, row.at) == (250, '250 2.0.0 "Öl" ist \'da\' \\ 100 %', RELAY, dispatch.now)
+
+
+def test_a_deferral_goes_when_an_outcome_comes(dispatch: Dispatch) -> None:
+    one, two = dispatch.people(2)
+    of = dispatch.campaign()
+    dispatch.record(deferred(of, one, dispatch.now + MINUTE), deferred(of, two, dispatch.now + MINUTE))
+    dispatch.record(final(of, one, Outcome.SENT, 1, 250))
+    assert [row.subscriber_id for row in _rows(dispatch, deferral)] == [two]
+
+
+def test_a_4xx_that_comes_after_the_outcome_changes_nothing(dispatch: Dispatch) -> None:
+    (maria,) = dispatch.people(1)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim("a")
+    dispatch.ask("a", mine, of, [maria])
+    again = dispatch.take_over("b")  # maria is in doubt now
+    dispatch.record(deferred(of, maria, dispatch.now + MINUTE))  # and only now worker a wakes up
+    assert _rows(dispatch, deferral) == []
+    dispatch.settle(again)
+    assert dispatch.status(of).unknown == 1
+    assert dispatch.is_complete(of)
+
+
+def test_the_4xx_of_an_earlier_attempt_does_not_replace_that_of_a_later_one(dispatch: Dispatch) -> None:
+    (maria,) = dispatch.people(1)
+    of = dispatch.campaign(UnknownPolicy.RESEND)
+    dispatch.record(deferred(of, maria, dispatch.now + MINUTE, attempt=2))
+    dispatch.record(deferred(of, maria, dispatch.now + 5 * MINUTE, attempt=1))
+    (row,) = _rows(dispatch, deferral)
+    assert (row.attempt, row.retry_at) == (2, dispatch.now + MINUTE)
+
+
+def test_those_who_are_still_to_be_served_are_the_rest_with_their_attempts(dispatch: Dispatch) -> None:
+    served, due, early, left, fresh = dispatch.people(5)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim()
+    dispatch.record(
+        final(of, served, Outcome.SENT, 1, 250),
+        deferred(of, due, dispatch.now, attempt=3),
+        deferred(of, early, dispatch.now + MINUTE),
+    )
+    dispatch.withdraw(left)
+    people = dispatch.recipients(mine, of)
+    assert [(to.subscriber_id, to.attempt) for to in people] == [(due, 4), (fresh, 1)]
+    assert dispatch.outcomes(of)[left] == "withheld"
+    assert people[1].address == "p4@example.de"
+    assert (people[1].name, people[1].language) == ("Maria Muster", Language.DE)
+    assert people[1].consented_on == dispatch.now.date()
+
+
+def _confirmation(dispatch: Dispatch, who: int) -> Campaign:
+    """Enter a double opt-in under way, its letter in a batch."""
+    with dispatch.engine.begin() as conn:
+        row = {
+            "subscriber_id": who, "nonce": bytes(16), "token_sha256": bytes(32), "topics": [TOPIC], "language": "de",
+            "source": "a test", "requested_at": dispatch.now, "expires_at": dispatch.now,
+        }  # fmt: skip
+        request_id = conn.execute(insert(opt_in_request).returning(opt_in_request.c.id), row).scalar_one()
+        asked = consent.with_request(Evidence(source="a test"), request_id)
+        consent.append(conn, [Event(who, TOPIC, ConsentKind.REQUESTED, asked)], dispatch.now)
+        campaign_id = campaigns.create_confirmation(conn, request_id, Language.DE, dispatch.now)
+        for state in (CampaignState.PREPARING, CampaignState.SENDING):
+            campaigns.require_move(conn, campaign_id, state)
+        batches.freeze_one(conn, campaign_id, who)
+        return campaigns.get(conn, campaign_id)
+
+
+def _nobody(engine: Engine, dispatch: Dispatch) -> int:
+    with engine.begin() as conn:
+        return builders.add_people(conn, dispatch.keyring, ["maria@example.de"], dispatch.now)["maria@example.de"]
+
+
+def _claim_confirmation(dispatch: Dispatch) -> batches.Claim:
+    with dispatch.engine.begin() as conn:
+        claim = batches.claim(conn, "a", [CampaignKind.CONFIRMATION], dispatch.now)
+    assert claim is not None
+    return claim
+
+
+def test_a_confirmation_passes_under_the_request_and_its_taking_is_proof(dispatch: Dispatch, engine: Engine) -> None:
+    maria = _nobody(engine, dispatch)
+    of = _confirmation(dispatch, maria)
+    mine = _claim_confirmation(dispatch)
+    (to,) = dispatch.recipients(mine, of)
+    assert (to.subscriber_id, to.consented_on) == (maria, None)
+    (event,) = events_of(dispatch.ask("a", mine, of, [maria]))
+    assert of.request_id is not None
+    dispatch.record(
+        final(of, maria, Outcome.SENT, event, 250), Proof(maria, of.request_id, b"h" * 32, "id@example.de", "250 ok")
+    )
+    requested, sent = _rows(dispatch, consent_event)
+    assert (requested.id, requested.kind) == (event, ConsentKind.REQUESTED)
+    assert (sent.kind, sent.topic, sent.request_id) == (ConsentKind.CONFIRMATION_SENT, TOPIC, of.request_id)
+    assert (sent.mail_sha256, sent.message_id, sent.relay_reply) == (b"h" * 32, "id@example.de", "250 ok")
+
+
+def test_no_confirmation_goes_to_whoever_has_used_the_request_or_objected(dispatch: Dispatch, engine: Engine) -> None:
+    maria = _nobody(engine, dispatch)
+    of = _confirmation(dispatch, maria)
+    mine = _claim_confirmation(dispatch)
+    dispatch.suppress("maria@example.de")
+    assert dispatch.ask("a", mine, of, [maria]) == [Withheld("the request was used, withdrawn or suppressed")]
+    with dispatch.engine.begin() as conn:
+        conn.execute(delete(delivery))
+        conn.execute(delete(suppression))
+    assert isinstance(dispatch.ask("a", mine, of, [maria])[0], Pass)
+    with dispatch.engine.begin() as conn:
+        conn.execute(update(opt_in_request).values(used_at=dispatch.now))
+    assert isinstance(dispatch.ask("a", mine, of, [maria])[0], Withheld)
