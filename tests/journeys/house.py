@@ -47,6 +47,7 @@ class RunningHouse:
     web_port: int = 0
     lanes: int = 4
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    broker: Program | None = None
     clients: list[httpx.Client] = field(default_factory=list)
     extra: dict[str, str] = field(default_factory=dict)
 
@@ -106,6 +107,11 @@ class RunningHouse:
         wait_for(lambda: _answers(client), "the pages")
         return client
 
+    def end_broker(self) -> None:
+        """End the broker."""
+        assert self.broker is not None
+        self.broker.end(5.0)
+
     def end(self) -> None:
         """End everything that was started, with its children."""
         for client in self.clients:
@@ -150,10 +156,9 @@ def open_house(
     with ExitStack() as stack:
         relay = stack.enter_context(RelayProcess(tmp_path / "accepted.jsonl", *relay_options))
         house = RunningHouse(tmp_path, database_url, relay, web_port=free_port(), lanes=lanes)
-        valkey = supervisor.House(house.settings, 0, None).programs[0]
-        assert isinstance(valkey, Program)
-        valkey.start()
-        stack.callback(valkey.end, 5.0)
+        house.broker = supervisor.House(house.settings, 0, None).programs[0]
+        house.broker.start()
+        stack.callback(house.end_broker)
         stack.callback(house.end)
         yield house
 

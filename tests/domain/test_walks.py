@@ -1,0 +1,253 @@
+"""Two workers on one campaign, killed, stalled, paused and contradicted at will: hypothesis looks for a way to break
+what must stay true. Nobody gets it twice, nobody gets it without consent, nobody is lost, and the sums add up.
+"""
+
+import itertools
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import Engine, event
+
+from dispatcher.db.engine import make_engine
+from dispatcher.db.terms import CampaignState, Outcome
+from dispatcher.domain import batches, campaigns, consent
+from dispatcher.domain.batches import Claim
+from dispatcher.domain.consent import Evidence
+from dispatcher.domain.deliveries import Halted, Pass, Record, Withheld
+from dispatcher.domain.tokens import Key, Keyring
+from tests.domain.dispatch import TOPIC, Dispatch, deferred, final
+
+PEOPLE, PAGE, LANES = 7, 3, 2
+WORKERS = st.sampled_from(["a", "b"])
+ANSWERS = st.sampled_from(["sent", "failed", "deferred", "lost, taken", "lost, not taken"])
+_number = itertools.count()
+
+
+@dataclass
+class Flying:
+    """A letter whose dot has left."""
+
+    claim: Claim
+    who: int
+    attempt: int
+    event: int
+
+
+@dataclass
+class Worker:
+    """What one worker process has in memory."""
+
+    held: dict[tuple[int, int], Claim] = field(default_factory=dict)
+    todo: list[tuple[Claim, int, int]] = field(default_factory=list)
+    flying: dict[int, Flying] = field(default_factory=dict)  # by lane
+
+    def drop(self, claim: Claim) -> None:
+        self.held.pop(claim.key, None)
+        self.todo = [entry for entry in self.todo if entry[0] != claim]
+
+
+class Walk(RuleBasedStateMachine):
+    """Each rule is a step that a worker, a person, or bad luck may take."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.dispatch = Dispatch(engine, Keyring((Key("k1", b"1" * 32),)))
+        self.people = self.dispatch.people(PEOPLE)
+        self.consenting = set(self.people)
+        self.of = self.dispatch.campaign()
+        self.workers = {"a": Worker(), "b": Worker()}
+        self.state = CampaignState.SENDING
+        self.taken: Counter[int] = Counter()  # what the relay has accepted
+        self.ledger: dict[int, str] = {}
+
+    def teardown(self) -> None:
+        self._bring_to_an_end()
+        self.dispatch.engine.dispose()
+
+    @rule(name=WORKERS)
+    def claim(self, name: str) -> None:
+        worker = self.workers[name]
+        claim = self.dispatch.claim(name)
+        if claim is None:
+            return
+        assert self.state is CampaignState.SENDING
+        assert claim.key not in worker.held or self._is_over(worker.held[claim.key], claim)
+        worker.held[claim.key] = claim
+        worker.todo += [(claim, to.subscriber_id, to.attempt) for to in self.dispatch.recipients(claim, self.of)]
+
+    @rule(name=WORKERS)
+    def ask(self, name: str) -> None:
+        worker = self.workers[name]
+        free = [slot for slot in range(LANES) if slot not in worker.flying]
+        if not free or not worker.todo:
+            return
+        claim, who, attempt = worker.todo.pop(0)
+        (decision,) = self.dispatch.ask(name, claim, self.of, [who], attempt=attempt, slot=free[0])
+        match decision:
+            case Pass(event_id):
+                assert who in self.consenting
+                assert self.state is CampaignState.SENDING
+                worker.flying[free[0]] = Flying(claim, who, attempt, event_id)
+            case Withheld():
+                assert who not in self.consenting
+            case Halted():
+                worker.drop(claim)
+                self.dispatch.give_back(claim)
+
+    @rule(name=WORKERS, slot=st.integers(0, LANES - 1), answer=ANSWERS)
+    def answer(self, name: str, slot: int, answer: str) -> None:
+        letter = self.workers[name].flying.pop(slot, None)
+        if letter is None:
+            return
+        self.taken[letter.who] += answer in {"sent", "lost, taken"}
+        self.dispatch.record(self._record(letter, answer))
+
+    @rule(name=WORKERS, taken=st.booleans())
+    def kill(self, name: str, taken: bool) -> None:
+        for letter in self.workers[name].flying.values():
+            self.taken[letter.who] += taken
+        self.workers[name] = Worker()
+
+    @rule(name=WORKERS)
+    def settle(self, name: str) -> None:
+        worker = self.workers[name]
+        for claim in list(worker.held.values()):
+            busy = [c for c, _, _ in worker.todo] + [letter.claim for letter in worker.flying.values()]
+            if claim not in busy:
+                self.dispatch.settle(claim)
+                worker.drop(claim)
+
+    @rule(name=WORKERS, problem=st.sampled_from([None, "the relay is away"]))
+    def give_back(self, name: str, problem: str | None) -> None:
+        worker = self.workers[name]
+        for claim in list(worker.held.values()):
+            if claim not in [letter.claim for letter in worker.flying.values()]:
+                self.dispatch.give_back(claim, problem)
+                worker.drop(claim)
+
+    @rule(name=WORKERS)
+    def beat(self, name: str) -> None:
+        worker = self.workers[name]
+        kept = self.dispatch.renew(*worker.held.values())
+        for claim in [claim for claim in worker.held.values() if claim.key not in kept]:
+            worker.drop(claim)
+
+    @rule(seconds=st.sampled_from([1, 40, 61, 400]))
+    def wait(self, seconds: int) -> None:
+        self.dispatch.now += timedelta(seconds=seconds)
+
+    @rule(place=st.integers(0, PEOPLE - 1))
+    def withdraw(self, place: int) -> None:
+        self.dispatch.withdraw(self.people[place])
+        self.consenting.discard(self.people[place])
+
+    @rule(place=st.integers(0, PEOPLE - 1))
+    def confirm(self, place: int) -> None:
+        with self.dispatch.engine.begin() as conn:
+            consent.confirm(conn, self.people[place], [TOPIC], Evidence(source="a test"), self.dispatch.now)
+        self.consenting.add(self.people[place])
+
+    @rule()
+    def pause_or_resume(self) -> None:
+        running = self.state is CampaignState.SENDING
+        self.state = CampaignState.PAUSED if running else CampaignState.SENDING
+        self.dispatch.move(self.of, self.state)
+
+    @precondition(lambda self: self.state is CampaignState.SENDING)
+    @rule()
+    def finish_check(self) -> None:
+        is_accounted = len(self.dispatch.outcomes(self.of)) == PEOPLE
+        assert is_accounted or not self.dispatch.is_complete(self.of)
+
+    @invariant()
+    def nobody_gets_it_twice(self) -> None:
+        assert max(self.taken.values(), default=0) <= 1
+
+    @invariant()
+    def the_sums_add_up(self) -> None:
+        status = self.dispatch.status(self.of)
+        parts = [status.sent, status.deferred, status.failed, status.unknown, status.withheld, status.remaining]
+        assert min(parts) >= 0
+        assert sum(parts) == status.audience == PEOPLE
+
+    @invariant()
+    def the_ledger_only_grows(self) -> None:
+        now = self.dispatch.outcomes(self.of)
+        for who, outcome in self.ledger.items():
+            assert now[who] == outcome or (outcome, now[who]) == ("unknown", "sent")
+        self.ledger = now
+
+    @invariant()
+    def whatever_was_taken_is_recorded_or_still_in_a_lane(self) -> None:
+        accounted = {who for who, outcome in self.ledger.items() if outcome in {"sent", "unknown"}}
+        assert {who for who, count in self.taken.items() if count} <= accounted | set(self.dispatch.in_flight())
+
+    def _is_over(self, old: Claim, new: Claim) -> bool:
+        return old.token < new.token
+
+    def _record(self, letter: Flying, answer: str) -> Record:
+        match answer:
+            case "sent":
+                return final(self.of, letter.who, Outcome.SENT, letter.event, 250)
+            case "failed":
+                return final(self.of, letter.who, Outcome.FAILED, letter.event, 550)
+            case "deferred":
+                until = self.dispatch.now + timedelta(minutes=5)
+                return deferred(self.of, letter.who, until, batch_no=letter.claim.no, attempt=letter.attempt)
+            case _:
+                return final(self.of, letter.who, Outcome.UNKNOWN, letter.event)
+
+    def _bring_to_an_end(self) -> None:
+        """Whatever happened: one worker that lives brings it to an end, and everyone has an outcome."""
+        for name in self.workers:
+            self.kill(name, taken=True)
+        if self.state is CampaignState.PAUSED:
+            self.pause_or_resume()
+        for _ in range(20):
+            self.dispatch.now += timedelta(minutes=6)
+            while self._has_work():
+                while self.workers["a"].todo:
+                    self.ask("a")
+                    self.answer("a", 0, "sent")
+                self.settle("a")
+        self.nobody_gets_it_twice()
+        self.the_ledger_only_grows()
+        assert len(self.ledger) == PEOPLE
+        assert self.dispatch.is_complete(self.of)
+        assert {who for who, outcome in self.ledger.items() if outcome == "sent"} <= set(self.taken)
+        with self.dispatch.engine.begin() as conn:
+            assert campaigns.move(conn, self.of.id, CampaignState.SENT)
+
+    def _has_work(self) -> bool:
+        before = len(self.workers["a"].held)
+        self.claim("a")
+        return len(self.workers["a"].held) > before
+
+
+def _engine(template: Path, folder: Path) -> Engine:
+    path = folder / f"{next(_number)}.db"
+    shutil.copy(template, path)
+    engine = make_engine(f"sqlite:///{path}")
+
+    @event.listens_for(engine, "connect")
+    def _hurry(connection, _record) -> None:
+        connection.execute("PRAGMA synchronous=OFF")  # no power cut is tried here
+
+    return engine
+
+
+def test_whatever_happens_to_two_workers_nobody_is_lost_and_nobody_gets_it_twice(
+    sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "PAGE", PAGE)
+    run_state_machine_as_test(
+        lambda: Walk(_engine(sqlite_template, tmp_path)),
+        settings=settings(max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)),
+    )

@@ -1,0 +1,76 @@
+"""Parts of the house go away in the middle, and come back or do not: nobody is lost, nobody gets two."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from dispatcher.db import migrate
+from dispatcher.db.engine import make_engine
+from dispatcher.db.terms import CampaignState
+from dispatcher.sending import house as houses
+from tests.journeys.house import RunningHouse, let_leases_end, open_house, wait_for
+from tests.postgres import PostgresServer
+from tests.stage import Stage
+
+PEOPLE = 600
+
+
+@pytest.fixture
+def house(tmp_path: Path, database_url: str) -> Iterator[RunningHouse]:
+    yield from open_house(tmp_path, database_url, lanes=4, relay_options=("--delay", "0.01"))
+
+
+def stage_of(house: RunningHouse, engine: Engine) -> Stage:
+    return Stage(engine, house.keyring, houses.stationery(house.settings), houses.house(house.settings))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_campaign_completes_with_the_broker_gone(house: RunningHouse, engine: Engine) -> None:
+    stage = stage_of(house, engine)
+    people = stage.add(PEOPLE)
+    house.end_broker()
+    house.start("worker", "--concurrency", "1")
+    campaign = stage.campaign()
+    wait_for(lambda: stage.status(campaign).state is CampaignState.SENT, "the end of the campaign")
+    taken = Counter(a.recipient for a in house.relay.accepted())
+    assert set(taken) == set(people)
+    assert set(taken.values()) == {1}
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """Give a PostgreSQL of its own, with fsync, to be crashed."""
+    made = PostgresServer(durable=True)
+    made.execute("CREATE DATABASE crashing")
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def house_on_postgres(server: PostgresServer, tmp_path: Path) -> Iterator[RunningHouse]:
+    yield from open_house(tmp_path, server.database("crashing"), lanes=4, relay_options=("--delay", "0.01"))
+
+
+def test_a_campaign_survives_a_crash_of_postgresql(server: PostgresServer, house_on_postgres: RunningHouse) -> None:
+    house = house_on_postgres
+    engine = make_engine(house.database_url)
+    migrate.upgrade(engine)
+    stage = stage_of(house, engine)
+    people = stage.add(PEOPLE)
+    campaign = stage.campaign()
+    house.start("worker", "--concurrency", "1")
+    wait_for(lambda: len(house.relay.accepted()) >= 100, "100 letters")
+    server.stop("immediate")
+    server.start()
+    engine.dispose()
+    let_leases_end(engine)
+    wait_for(lambda: stage.status(campaign).state is CampaignState.SENT, "the end of the campaign")
+    taken = Counter(a.recipient for a in house.relay.accepted())
+    unknown = {address for address, m in stage.missing(campaign).items() if m.outcome == "unknown"}
+    engine.dispose()
+    assert max(taken.values()) == 1
+    assert len(unknown) <= 4
+    assert set(taken) | unknown == set(people)
