@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine, select
 
@@ -13,9 +13,10 @@ from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.tables import delivery, subscriber
-from dispatcher.db.terms import CampaignKind, CampaignState, Topic
+from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, UnknownPolicy
 from dispatcher.domain import accounts, campaigns, consent
 from dispatcher.domain.accounts import Missing, Status
+from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import release, sweep
@@ -90,6 +91,16 @@ class Stage:
         with self.engine.begin() as conn:
             consent.withdraw(conn, self.ids[address], [topic], Evidence(source="a test"), clock.now(conn))
         return time.monotonic()
+
+    @staticmethod
+    def made_up_campaign(topic: Topic, language: Language) -> Campaign:
+        """Give a campaign that is in no database."""
+        now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+        return Campaign(
+            id=1, kind=CampaignKind.NEWSLETTER, topic=topic, name="x", subject="x", default_language=language,
+            state=CampaignState.SENDING, problem=None, send_at=now, zone="UTC", unknown_policy=UnknownPolicy.HOLD,
+            expires_after_s=3600, request_id=None, audience=1, created_at=now, launched_at=now, finished_at=None,
+        )  # fmt: skip
 
     def outcomes(self, campaign_id: int) -> dict[str, str]:
         """Give the ledger: outcome by address."""

@@ -216,7 +216,7 @@ def _stay(stage: _Stage, stop: Stop) -> None:
 def _show_newly_withheld(stage: _Stage, campaign_id: int) -> None:
     with reading(stage.engine).connect() as conn:
         missing = list(accounts.missing(conn, campaigns.get(conn, campaign_id)))
-    before = set(_addresses("withdrawn.txt"))
+    before = {parse_address(address).mail for address in _addresses("withdrawn.txt")}
     for one in missing:
         if one.reason == "withdrew the consent" and one.address not in before:
             stage.out.print(f"passed by: {one.address}: {one.reason}")
