@@ -74,13 +74,17 @@ def nudge_launch(settings: Settings, campaign_id: int) -> bool:
     return _send(settings, LAUNCH, (campaign_id,))
 
 
-def nudge_drains(settings: Settings, confirmations: int, newsletters: int, most: int) -> None:
-    """Call workers for waiting batches: at most `most` calls, and none while as many wait to be heard already."""
+def nudge_drains(settings: Settings, confirmations: int, newsletters: int, most: int) -> bool:
+    """Call workers for waiting batches: at most `most` calls, and none while as many wait to be heard already.
+
+    False: the broker did not take a call.
+    """
     for queue, task, batches in ((WAITED, DRAIN_WAITED, confirmations), (BULK, DRAIN_BULK, newsletters)):
         calls = min(batches, most) - (_length(settings, queue) if batches else 0)
         for _ in range(calls):
             if not _send(settings, task, ()):
-                return
+                return False
+    return True
 
 
 def answers(settings: Settings) -> str | None:

@@ -8,6 +8,7 @@ prefix). Without any of them the embedded parts under `var/` are used, which tal
 import contextlib
 import difflib
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dispatcher.assets import templates
 from dispatcher.errors import SettingInvalid
@@ -37,6 +38,8 @@ NAMES: dict[str, str] = {
 }
 _DEMO_SENDER = '"Beispiel Edelmetalle" <news@news.example.de>'
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_BROKERS = ("redis://", "rediss://", "redis+socket://")
+_DOMAIN = re.compile(r"(?i)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,15 @@ class Settings:
         return "smtp" not in self.embedded
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the embedded parts listen, on this machine only; each command can be told otherwise."""
+
+    web: int = 8080
+    mail: int = 8081
+    smtp: int = 8025
+
+
 def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
     """Read and check the settings. Raises SettingInvalid, which names the variable and the cure.
 
@@ -79,13 +91,13 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     settings = Settings(
         var=var,
         database_url=given.get("DATABASE_URL", f"sqlite:///{var / 'dispatcher.db'}"),
-        broker_url=given.get("BROKER_URL", f"redis+socket://{_socket(var) if 'broker' in embedded else ''}"),
+        broker_url=_broker(given["BROKER_URL"]) if "BROKER_URL" in given else f"redis+socket://{_socket(var)}",
         smtp_urls=tuple(given.get("SMTP_URL", "smtp://127.0.0.1:8025?tls=none&lanes=16").split()),
         public_url=_public_url(given.get("PUBLIC_URL", "http://127.0.0.1:8080")),
         secret_keys=_keys(given["SECRET_KEYS"] if "SECRET_KEYS" in given else _own_keys(var)),
         sender_name=sender_name,
         sender_address=sender_address,
-        bounce_domain=given.get("BOUNCE_DOMAIN", "bounce.example.de"),
+        bounce_domain=_domain(given.get("BOUNCE_DOMAIN", "bounce.example.de")),
         impressum=_impressum(given.get("IMPRESSUM")),
         trusted_proxies=_networks(given.get("TRUSTED_PROXIES", "")),
         log=_log(given.get("LOG")),
@@ -114,18 +126,18 @@ def in_ci() -> bool:
 
 
 def _gather(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    given = _from_toml(environ, folder)
+    variables, files = dict[str, str](), dict[str, str]()
     for variable, value in environ.items():
         if not variable.startswith(PREFIX) or not value.strip():
             continue
         name = variable.removeprefix(PREFIX)
         if name in NAMES:
-            given[name] = value.strip()
+            variables[name] = value.strip()
         elif name.endswith("_FILE") and name.removesuffix("_FILE") in NAMES:
-            given.setdefault(name.removesuffix("_FILE"), _from_file(variable, value))
+            files[name.removesuffix("_FILE")] = _from_file(variable, value)
         else:
             raise SettingInvalid(variable, "there is no such setting", _nearest(name))
-    return given
+    return _from_toml(environ, folder) | files | variables
 
 
 def _from_toml(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -145,15 +157,21 @@ def _from_toml(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
             raise SettingInvalid(f"{key} in {path.name}", "there is no such setting", _nearest(key.upper()))
         if not isinstance(value, str):
             raise SettingInvalid(f"{key} in {path.name}", "is not a text", "put it in quotes")
-        given[key.upper()] = value.strip()
+        if value.strip():
+            given[key.upper()] = value.strip()
     return given
 
 
 def _from_file(variable: str, path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        text = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise SettingInvalid(variable, f"{path} cannot be read: {error.strerror}", "check path and rights") from None
+    except UnicodeDecodeError:
+        raise SettingInvalid(variable, f"{path} is not UTF-8", "write it anew as plain text") from None
+    if not text:
+        raise SettingInvalid(variable, f"{path} is empty", "write the value into it")
+    return text
 
 
 def _nearest(name: str) -> str:
@@ -176,27 +194,31 @@ def _socket(var: Path) -> Path:
 def _own_keys(var: Path) -> str:
     """Read the keys under `var`; make one at first start, for this user's eyes only."""
     path = var / "secret_keys"
-    var.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        new = var / f"secret_keys.{os.getpid()}"
-        new.touch(mode=0o600)
-        new.write_text(f"k1:{secrets.token_hex(32)}\n", encoding="utf-8")
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(new)  # of two processes that start at once, one makes the key
-        new.unlink()
-    return path.read_text(encoding="utf-8")
+    try:
+        var.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            new = var / f"secret_keys.{secrets.token_hex(8)}"  # not our number: containers all have the same
+            new.touch(mode=0o600)
+            new.write_text(f"k1:{secrets.token_hex(32)}\n", encoding="utf-8")
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(new)  # of two processes that start at once, one makes the key
+            new.unlink()
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        what = f"{error.filename or var} cannot be used: {error.strerror}"
+        raise SettingInvalid(f"{PREFIX}VAR", what, "name a folder that this user may write to") from None
 
 
 def _keys(text: str) -> tuple[tuple[str, bytes], ...]:
     name = f"{PREFIX}SECRET_KEYS"
     cure = "write id:hex with at least 64 hex digits; `openssl rand -hex 32` makes them"
     keys: dict[str, bytes] = {}
-    for word in text.split():
+    for place, word in enumerate(text.split(), 1):
         key_id, colon, digits = word.partition(":")
         try:
             secret = bytes.fromhex(digits)
-        except ValueError:
-            raise SettingInvalid(name, f"the key {key_id!r} is not hexadecimal", cure) from None
+        except ValueError:  # not named by its id: who swaps the two would see the secret
+            raise SettingInvalid(name, f"key number {place} is not hexadecimal", cure) from None
         if not colon or not key_id or len(secret) < 32:
             raise SettingInvalid(name, "a key without an id, or shorter than 32 bytes", cure)
         if key_id in keys:
@@ -217,12 +239,36 @@ def _sender(text: str) -> tuple[str, str]:
 
 def _public_url(text: str) -> str:
     name = f"{PREFIX}PUBLIC_URL"
-    url = urlsplit(text)
-    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+    url = _split(text)
+    if not url or url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
         raise SettingInvalid(name, f"{text!r} is no web address", "write it as https://news.example.de")
     if url.scheme == "http" and url.hostname not in _LOOPBACK:
         raise SettingInvalid(name, "one-click unsubscribe needs https (RFC 8058)", f"use https://{url.netloc}")
     return text.rstrip("/")
+
+
+def _split(text: str) -> SplitResult | None:
+    """Take a web address apart; None: it is none."""
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return None
+    return None if any(ch.isspace() for ch in text) else url
+
+
+def _domain(text: str) -> str:
+    if not _DOMAIN.fullmatch(text) or len(text) > 200:
+        name = f"{PREFIX}BOUNCE_DOMAIN"
+        raise SettingInvalid(name, f"{text!r} is no domain", "write it as bounce.example.de, in A-labels (xn--)")
+    return text.lower()
+
+
+def _broker(text: str) -> str:
+    if not text.startswith(_BROKERS):
+        name = f"{PREFIX}BROKER_URL"
+        raise SettingInvalid(name, f"it begins with none of {', '.join(_BROKERS)}", f"write {NAMES['BROKER_URL']}")
+    return text
 
 
 def _impressum(path: str | None) -> str:
@@ -252,8 +298,8 @@ def _log(text: str | None) -> str:
 
 def _refuse_half_a_production(settings: Settings, given: Mapping[str, str]) -> None:
     """A relay of one's own with a made-up sender or a made-up Impressum would send both to real people."""
-    hosts = [urlsplit(url).hostname for url in settings.smtp_urls]
-    if all(host in _LOOPBACK for host in hosts):
+    relays = [_split(url) for url in settings.smtp_urls]
+    if all(relay and relay.hostname in _LOOPBACK for relay in relays):
         return
     for name in ("SENDER", "BOUNCE_DOMAIN", "IMPRESSUM", "PUBLIC_URL", "SECRET_KEYS"):
         if name not in given:

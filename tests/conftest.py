@@ -1,6 +1,5 @@
 """What all tests share: both databases, each test with one of its own; keys, a house, and made-up people."""
 
-import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +11,13 @@ from sqlalchemy import Engine
 from dispatcher.compose.house import House
 from dispatcher.db import migrate
 from dispatcher.db.engine import make_engine
+from dispatcher.db.tables import metadata
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.sending.press import Stationery
 from tests.postgres import PostgresServer
 
 _SERVER = pytest.StashKey[PostgresServer]()
 _TEMPLATE = "dispatcher_template"
-_count = itertools.count()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,7 +77,7 @@ def database_url(
         shutil.copy(sqlite_template, path)
         yield f"sqlite:///{path}"
         return
-    yield from _postgres_database(postgres_folder, request)
+    yield _postgres_database(postgres_folder, request)
 
 
 @pytest.fixture
@@ -115,12 +114,20 @@ def house() -> House:
     )
 
 
-def _postgres_database(folder: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def _postgres_database(folder: str, request: pytest.FixtureRequest) -> str:
+    """Give the one database of this process, emptied: that takes a tenth of the time that a new one does."""
     worker = getattr(request.config, "workerinput", {}).get("workerid", "main")
-    name = f"t_{worker}_{next(_count)}"
+    name = f"tests_{worker}"
     maintenance = f"postgresql://dispatcher@/postgres?host={folder}"
     with psycopg.connect(maintenance, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
-    yield f"postgresql://dispatcher@/{name}?host={folder}"
-    with psycopg.connect(maintenance, autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        if conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone() is None:
+            conn.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    url = f"postgresql://dispatcher@/{name}?host={folder}"
+    with psycopg.connect(url, autocommit=True) as conn:
+        # Whoever a test left behind may hold locks for ever.
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            (name,),
+        )
+        conn.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY")
+    return url

@@ -19,8 +19,9 @@ from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import house as houses
 from dispatcher.sending.press import Stationery
-from dispatcher.settings import Settings
+from dispatcher.settings import Ports, Settings
 
+PORTS = Ports()
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -18,7 +18,9 @@ _LARGEST = 10 * 1024 * 1024
 @click.argument("recipients", nargs=-1)
 @pass_context
 def intake(context: Context, recipients: tuple[str, ...]) -> None:
-    """Take one incoming message from standard input: replies to the unsubscribe address.
+    """Take one incoming message.
+
+    From standard input: a mail to the unsubscribe address of a letter.
 
     \b
     In Postfix' master.cf, for the bounce domain:

@@ -1,15 +1,37 @@
 """The command `dispatcher`."""
 
+import importlib
 import sys
 
 import click
 
-from dispatcher.cli import campaigns, consent, db, intake, run, subscribers
 from dispatcher.cli.context import Context, fail
 from dispatcher.errors import DispatcherError, PartUnavailable
 
+# What is not called is not imported: a worker needs no web server, and nobody waits for what they did not ask for.
+_COMMANDS = {
+    "up": "up", "web": "web", "worker": "worker", "demo": "demo", "doctor": "doctor", "db": "db",
+    "subscribers": "subscribers", "consent": "consent", "campaigns": "campaigns", "intake": "intake",
+    "catcher": "demo",
+}  # fmt: skip
+
+
+class _Commands(click.Group):
+    """The commands, each imported when it is called or described."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"dispatcher.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
 
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Settings come from DISPATCHER_... variables or dispatcher.toml; without any, embedded parts under var/.",
 )
@@ -24,13 +46,6 @@ def cli(ctx: click.Context) -> None:
     Is everything well?       dispatcher doctor
     """
     ctx.obj = Context()
-
-
-for command in (
-    run.up, run.web, run.worker, run.demo, run.doctor, run.catcher,
-    db.db, subscribers.subscribers, consent.consent, campaigns.campaigns, intake.intake,
-):  # fmt: skip
-    cli.add_command(command)
 
 
 def main() -> None:

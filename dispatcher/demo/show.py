@@ -30,7 +30,7 @@ from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Rejected, Tally
 from dispatcher.errors import PartUnavailable
 from dispatcher.sending import house, release
-from dispatcher.settings import Settings
+from dispatcher.settings import Ports, Settings
 from dispatcher.worker.stop import Stop
 from dispatcher.worker.supervisor import House, require_free_ports
 
@@ -42,15 +42,6 @@ _SUBJECTS = {
 }
 _LIMIT = 180.0  # seconds that the two campaigns may take before something is clearly wrong
 _AHEAD = timedelta(seconds=3)
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Where the demo listens, on this machine only."""
-
-    web: int = 8080
-    mail: int = 8081
-    smtp: int = 8025
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,16 +36,20 @@ def next_due(conn: Connection) -> datetime | None:
     return at
 
 
-def prepare(conn: Connection, campaign_id: int) -> None:
-    """Say that the launch has begun. Harmless when it has, or when the campaign was cancelled."""
-    campaigns.move(conn, campaign_id, CampaignState.PREPARING)
+def prepare(conn: Connection, campaign_id: int, now: datetime) -> None:
+    """Say that the launch has begun. Harmless when it has, when the campaign was cancelled, or is not yet due."""
+    c = campaign.c
+    # A wake-up may be old, and the campaign put off since; the lock holds the time still until the move.
+    send_at = conn.execute(select(c.send_at).where(c.id == campaign_id).with_for_update()).scalar_one_or_none()
+    if send_at is not None and send_at <= now:
+        campaigns.move(conn, campaign_id, CampaignState.PREPARING)
 
 
 def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> bool:
     """Freeze the audience and begin to send. False: another worker did it, or the campaign was cancelled."""
     # The move first: its row lock makes whoever launches at the same time wait, and then find nothing to do.
     source = CampaignState.PREPARING
-    if not campaigns.move(conn, campaign_id, CampaignState.SENDING, only_from=source, launched_at=now):
+    if not campaigns.move(conn, campaign_id, CampaignState.SENDING, only_from=source, launched_at=now, problem=None):
         return False
     of = campaigns.get(conn, campaign_id)
     size = 1

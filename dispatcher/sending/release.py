@@ -35,7 +35,8 @@ def schedule(
 
 def editions(conn: Connection, of: Campaign, house: House) -> dict[Language, Edition]:
     """Freeze what the marketer wrote, per language; nothing is stored. Raises ContentInvalid."""
-    assert of.topic is not None
+    if of.topic is None:
+        raise InputRefused(f"campaign {of.id} is a confirmation mail", "it goes by itself; name a newsletter")
     frozen = {}
     for language, (file, source) in campaigns.contents(conn, of.id).items():
         content = parse_content(source, file=file)

@@ -14,7 +14,7 @@ def next_attempt(attempt: int, now: datetime, expires: datetime, jitter: float) 
     5, 15, 30, 60 minutes, then doubled up to 4 hours; `jitter` (0 to 1) adds up to a quarter, so that those who were
     deferred together do not come back together.
     """
-    later = min(_STEPS[-1] * 2 ** max(attempt - len(_STEPS), 0), _LONGEST)
+    later = min(_STEPS[-1] * 2 ** min(max(attempt - len(_STEPS), 0), 10), _LONGEST)
     wait = _STEPS[attempt - 1] if attempt <= len(_STEPS) else later
     at = now + wait * (1 + 0.25 * jitter)
     return at if at < expires else None

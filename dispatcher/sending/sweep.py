@@ -46,15 +46,18 @@ def tick(engine: Engine, house: House) -> Work:
     with engine.begin() as conn:
         if _have_lock(conn):
             now = clock.now(conn)
+            batches.close_cancelled(conn, now)
             _finish(conn, now)
             conn.execute(delete(signup_attempt).where(signup_attempt.c.at < now - _FORGET_ATTEMPTS))
     return waiting(engine)
 
 
 def begin(engine: Engine, campaign_id: int, house: House) -> bool:
-    """Launch one due campaign, in its two transactions. One that cannot be launched is paused, with the reason."""
+    """Launch one due campaign, in its two transactions. One that cannot be launched stays `preparing`, with the reason
+    noted, and is tried again at the next tick.
+    """
     with engine.begin() as conn:
-        launch.prepare(conn, campaign_id)
+        launch.prepare(conn, campaign_id, clock.now(conn))
     try:
         with engine.begin() as conn:
             launched = launch.launch(conn, campaign_id, house, clock.now(conn))

@@ -50,9 +50,9 @@ def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
     return report
 
 
-def call_workers(bench: Bench, work: sweep.Work) -> None:
-    """Call for as many drains as there is work."""
-    broker.nudge_drains(bench.settings, work.confirmations, work.newsletters, CALLS)
+def call_workers(bench: Bench, work: sweep.Work) -> bool:
+    """Call for as many drains as there is work. False: nobody can be called, the broker is away."""
+    return broker.nudge_drains(bench.settings, work.confirmations, work.newsletters, CALLS)
 
 
 def make_worker_app(settings: Settings) -> Celery:

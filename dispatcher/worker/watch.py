@@ -1,8 +1,8 @@
 """`dispatcher worker`: two Celery workers, and this process, which watches over them and over the database.
 
 The Celery workers hear nudges: one for launches and mail that a person waits for, one for campaigns. This process ticks
-every few seconds, starts a worker again that died, and, when waiting work is not taken up (the broker is away), drains
-it itself. So a campaign completes with the broker stopped; it only begins later.
+every few seconds, starts a worker again that died, and, when the broker is away and nobody can be called, drains what
+waits itself. So a campaign completes with the broker stopped.
 """
 
 import os
@@ -23,7 +23,6 @@ from dispatcher.worker.stop import Stop
 from dispatcher.worker.tasks import Bench, call_workers, make_bench, make_worker_app, run_drain
 
 log = structlog.get_logger()
-_PATIENCE = 10.0  # seconds that work may wait unheard before this process does it
 _SLICE = 5.0  # seconds it drains before it looks around again
 
 
@@ -67,7 +66,6 @@ def _celery(name: str, queues: list[str], concurrency: int) -> Program:
 
 def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
     next_tick = 0.0
-    ear = _Ear()
     while not stop.wait(0.2):
         for program in programs:
             program.look_after()
@@ -76,28 +74,13 @@ def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
         next_tick = steady() + sweep.EVERY
         try:
             work = sweep.tick(bench.engine, bench.house)
-            call_workers(bench, work)
+            is_heard = call_workers(bench, work)
             if work.next_due_s is not None:
                 next_tick = min(next_tick, steady() + max(work.next_due_s, 0.0))
-            if ear.is_deaf(work) and broker.answers(bench.settings) is not None:
+            if not is_heard:
                 log.warning("broker.away", doing="draining here")
                 run_drain(bench, list(CampaignKind), _SLICE)
                 next_tick = 0.0
         except (DBAPIError, DispatcherError) as error:
             # The database is away or answers with an error: look again at the next tick.
             log.warning("tick.failed", error=type(error).__name__)
-
-
-class _Ear:
-    """For how long has work waited without pause?"""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-
-    def is_deaf(self, work: sweep.Work) -> bool:
-        """Take in what waits now; say whether something has waited for too long."""
-        if not (work.confirmations or work.newsletters):
-            self._since = None
-        elif self._since is None:
-            self._since = steady()
-        return self._since is not None and steady() - self._since > _PATIENCE

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from dispatcher.domain.addresses import masked, parse_address
 from dispatcher.errors import AddressInvalid
 
-ATOM = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~äöüßÄÖÜéŁσς", min_size=1)
+ATOM = st.text(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-/=?^_`{|}~äöüßÄÖÜéŁσς", min_size=1
+)
 LOCALS = st.lists(ATOM, min_size=1, max_size=3).map(".".join).filter(lambda text: len(text.encode()) <= 50)
 LABELS = st.from_regex(r"[a-zA-Z][a-zA-Z0-9]{0,10}", fullmatch=True) | st.sampled_from(["faß", "MÜLLER", "bücher"])
 DOMAINS = st.lists(LABELS, min_size=1, max_size=2).map(lambda labels: ".".join([*labels, "example.com"]))

@@ -139,7 +139,9 @@ def test_the_newest_campaigns_come_first_and_only_so_many(engine: Engine) -> Non
 def test_a_new_release_replaces_the_frozen_letters_of_the_one_before(engine: Engine) -> None:
     with engine.begin() as conn:
         campaign_id = builders.create_campaign(conn, NOW)
-        campaigns.freeze_editions(conn, campaign_id, {Language.DE: ("eins", bytes(32)), Language.EN: ("one", bytes(32))})
+        campaigns.freeze_editions(
+            conn, campaign_id, {Language.DE: ("eins", bytes(32)), Language.EN: ("one", bytes(32))}
+        )
         campaigns.freeze_editions(conn, campaign_id, {Language.DE: ("zwei", bytes(32))})
         assert campaigns.editions(conn, campaign_id) == {Language.DE: "zwei"}
 

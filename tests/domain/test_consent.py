@@ -224,7 +224,9 @@ def test_a_confirmation_mail_needs_an_open_request_an_address_and_no_objection(
         for number, ((mail, who), case) in enumerate(zip(people.items(), table, strict=True)):
             is_used, entry, has_address, left = case
             request_id = _ask(conn, who, number)
-            asked = conn.execute(select(consent_event.c.id).where(consent_event.c.request_id == request_id)).scalar_one()
+            asked = conn.execute(
+                select(consent_event.c.id).where(consent_event.c.request_id == request_id)
+            ).scalar_one()
             if left:
                 _append(conn, who, ConsentKind.WITHDRAWN)
             if entry is not None:

@@ -217,9 +217,9 @@ def test_to_record_twice_is_harmless_even_in_one_go(dispatch: Dispatch) -> None:
 def test_the_ledger_keeps_the_relays_words_and_the_consent(dispatch: Dispatch) -> None:
     (maria,) = dispatch.people(1)
     of = dispatch.campaign()
-    dispatch.record(Final(of.id, maria, Outcome.SENT, 1, 250, '250 2.0.0 "Öl" ist \'da\' \\ 100 %', RELAY))
+    dispatch.record(Final(of.id, maria, Outcome.SENT, 1, 250, "250 2.0.0 \"Öl\" ist 'da' \\ 100 %", RELAY))
     (row,) = _rows(dispatch, delivery)
-    assert (row.code, row.reply, row.relay, row.at) == (250, '250 2.0.0 "Öl" ist \'da\' \\ 100 %', RELAY, dispatch.now)
+    assert (row.code, row.reply, row.relay, row.at) == (250, "250 2.0.0 \"Öl\" ist 'da' \\ 100 %", RELAY, dispatch.now)
 
 
 def test_a_deferral_goes_when_an_outcome_comes(dispatch: Dispatch) -> None:

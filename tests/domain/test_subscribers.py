@@ -54,7 +54,9 @@ def test_a_person_can_be_written_to_in_another_language(engine: Engine, keyring:
     assert found.language is Language.EN
 
 
-@pytest.mark.parametrize("control", ["\r\n", "\n", "\r", "\0", "\t", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u2029"])
+@pytest.mark.parametrize(
+    "control", ["\r\n", "\n", "\r", "\0", "\t", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u2029"]
+)
 def test_a_name_that_would_break_a_header_line_is_refused(control: str) -> None:
     with pytest.raises(InputRefused, match="control character"):
         clean_name(f"Maria{control}Bcc: josef@example.de")

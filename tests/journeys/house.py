@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -117,13 +117,8 @@ class RunningHouse:
         for client in self.clients:
             client.close()
         for process in self.processes:
-            process.terminate()
-        for process in self.processes:
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                kill_tree(process.pid)
-                process.wait()
+            kill_tree(process.pid)
+            process.wait()
 
 
 def sender_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
@@ -139,7 +134,8 @@ def kill_tree(pid: int) -> None:
     """SIGKILL a process and all below it."""
     parent = psutil.Process(pid)
     for process in [parent, *parent.children(recursive=True)]:
-        process.send_signal(signal.SIGKILL)
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
 
 
 def let_leases_end(engine: Engine) -> None:

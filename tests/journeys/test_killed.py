@@ -61,8 +61,26 @@ def test_after_kill_9_in_the_middle_everyone_is_accounted_for(
     assert status.sent == PEOPLE - len(unknown)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_worker_that_is_told_to_end_does_so_soon_and_gives_its_batches_back(
+    house: RunningHouse, stage: Stage, engine: Engine
+) -> None:
+    stage.add(PEOPLE)
+    campaign = stage.campaign()
+    worker = house.start("worker", "--concurrency", "1")
+    wait_for(lambda: reached(house, 50), "50 letters")
+    worker.terminate()
+    worker.wait(20)
+    house.processes.remove(worker)
+    status = stage.status(campaign)
+    assert status.sent == len(house.relay.accepted()) < PEOPLE
+    assert status.unknown == 0
+    with engine.begin() as conn:
+        assert "leased" not in conn.execute(select(batch.c.state)).scalars().all()
+
+
 def test_two_workers_share_a_campaign(house: RunningHouse, stage: Stage, engine: Engine) -> None:
-    people = stage.add(1500)
+    people = stage.add(1_100)
     campaign = stage.campaign()
     house.start("worker", "--concurrency", "1")
     house.start("worker", "--concurrency", "1")
@@ -78,4 +96,4 @@ def test_two_workers_share_a_campaign(house: RunningHouse, stage: Stage, engine:
     taken = Counter(a.recipient for a in house.relay.accepted())
     assert set(taken) == set(people)
     assert set(taken.values()) == {1}
-    assert stage.status(campaign).sent == 1500
+    assert stage.status(campaign).sent == 1_100

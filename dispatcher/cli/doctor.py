@@ -1,0 +1,31 @@
+"""`dispatcher doctor`: is everything well?"""
+
+import sys
+
+import click
+
+from dispatcher.cli import health
+from dispatcher.cli.context import make_table, out, print_json
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="Only database and broker: for health checks.")
+@click.option("--json", "as_json", is_flag=True)
+def doctor(quick: bool, as_json: bool) -> None:
+    """Say what is wrong and what to do.
+
+    Looks at settings, database, broker, keys, relays and work. Exit code 1 if anything is not well.
+    """
+    findings = health.examine(quick=quick)
+    well = all(finding.is_well for finding in findings)
+    if as_json:
+        parts = [{"part": f.part, "well": f.is_well, "says": f.says, "cure": f.cure} for f in findings]
+        print_json({"well": well, "parts": parts})
+    else:
+        table = make_table("part", "", "")
+        for f in findings:
+            table.add_row(f.part, "[green]well[/]" if f.is_well else "[red]not well[/]", f.says)
+            if f.cure and not f.is_well:
+                table.add_row("", "[bold]cure[/]", f.cure)
+        out.print(table)
+    sys.exit(0 if well else 1)
