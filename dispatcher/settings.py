@@ -37,6 +37,7 @@ NAMES: dict[str, str] = {
     "LOG": "text or json; default: text on a terminal, else json",
 }
 _DEMO_SENDER = '"Beispiel Edelmetalle" <news@news.example.de>'
+_EMBEDDED = {"database": "DATABASE_URL", "broker": "BROKER_URL", "smtp": "SMTP_URL", "pages": "PUBLIC_URL"}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _BROKERS = ("redis://", "rediss://", "redis+socket://")
 _DOMAIN = re.compile(r"(?i)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -60,11 +61,6 @@ class Settings:
     log: str
     embedded: frozenset[str]
 
-    @property
-    def is_production(self) -> bool:
-        """Say whether letters can leave this machine."""
-        return "smtp" not in self.embedded
-
 
 @dataclass(frozen=True, slots=True)
 class Ports:
@@ -82,11 +78,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
     """
     given = _gather(os.environ if environ is None else environ, folder or Path.cwd())
     var = ((folder or Path.cwd()) / given.get("VAR", "var")).resolve()
-    embedded = frozenset(
-        part
-        for part, name in {"database": "DATABASE_URL", "broker": "BROKER_URL", "smtp": "SMTP_URL"}.items()
-        if name not in given
-    )
+    embedded = frozenset(part for part, name in _EMBEDDED.items() if name not in given)
     sender_name, sender_address = _sender(given.get("SENDER", _DEMO_SENDER))
     settings = Settings(
         var=var,
@@ -112,10 +104,13 @@ def broker_socket(settings: Settings) -> Path:
     return _socket(settings.var)
 
 
-def environment(config: Path | None = None) -> dict[str, str]:
-    """Give the process's environment for a child: as ours is, or with nothing of ours but this configuration file."""
+def environment(config: Path | None = None, **also: str) -> dict[str, str]:
+    """Give the process's environment for a child: as ours is, or with nothing of ours but this configuration file.
+
+    `also` are settings by name (NAMES) that are set for the child besides.
+    """
     if config is None:
-        return dict(os.environ)
+        return {**os.environ, **{PREFIX + name: value for name, value in also.items()}}
     bare = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return {**bare, f"{PREFIX}CONFIG": str(config)}
 

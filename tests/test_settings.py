@@ -40,8 +40,7 @@ def _refused(environ: dict[str, str], folder: Path) -> SettingInvalid:
 
 def test_without_any_setting_the_embedded_parts_are_used_and_nothing_leaves_this_machine(tmp_path: Path) -> None:
     made = load({}, tmp_path)
-    assert made.embedded == {"database", "broker", "smtp"}
-    assert not made.is_production
+    assert made.embedded == {"database", "broker", "smtp", "pages"}
     assert made.var == tmp_path / "var"
     assert made.database_url == f"sqlite:///{tmp_path}/var/dispatcher.db"
     assert made.broker_url == f"redis+socket://{tmp_path}/var/valkey.sock"
@@ -54,7 +53,6 @@ def test_without_any_setting_the_embedded_parts_are_used_and_nothing_leaves_this
 def test_a_whole_production_is_read(production: dict[str, str], tmp_path: Path) -> None:
     environ = {**production, "DISPATCHER_TRUSTED_PROXIES": "10.0.0.5 10.1.0.0/16 ::1", "DISPATCHER_LOG": "json"}
     made = load({**environ, "HOME": "/x", "PATH": "/bin"}, tmp_path)
-    assert made.is_production
     assert made.embedded == frozenset()
     assert (made.sender_name, made.sender_address) == ("Beispiel Edelmetalle", "news@news.example.de")
     assert made.secret_keys == (("k1", bytes.fromhex(KEY)),)

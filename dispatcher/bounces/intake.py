@@ -20,16 +20,16 @@ from dispatcher.domain.tokens import Keyring, Purpose
 from dispatcher.errors import TokenInvalid
 
 _HEADERS = ("To", "Cc", "Delivered-To", "X-Original-To", "Envelope-To")
-_UNSUBSCRIBE = re.compile(r"u\+([A-Za-z0-9_-]{20,60})@", re.ASCII)
+_UNSUBSCRIBE = re.compile(r"(u\+[a-z2-7]{20,60})@", re.ASCII | re.IGNORECASE)
 _LONGEST_HEAD = 256 * 1024  # bytes; the body does not matter
 
 
 def take(conn: Connection, keyring: Keyring, message: bytes, recipients: Iterable[str], now: datetime) -> int:
     """Act on one message: `recipients` are the envelope's, if the mail server names them. Give how many people left."""
     left = 0
-    for token in dict.fromkeys(_tokens(message, recipients)):
+    for local_part in dict.fromkeys(_local_parts(message, recipients)):
         try:
-            link = tokens.verify(keyring, Purpose.UNSUBSCRIBE, token)
+            link = tokens.read_local_part(keyring, Purpose.UNSUBSCRIBE, local_part)
         except TokenInvalid:
             continue
         person = subscribers.by_public_id(conn, link.public_id)
@@ -41,7 +41,7 @@ def take(conn: Connection, keyring: Keyring, message: bytes, recipients: Iterabl
     return left
 
 
-def _tokens(message: bytes, recipients: Iterable[str]) -> Iterator[str]:
+def _local_parts(message: bytes, recipients: Iterable[str]) -> Iterator[str]:
     head = email.message_from_bytes(message[:_LONGEST_HEAD], policy=email.policy.compat32)
     values = [str(value) for name in _HEADERS for value in head.get_all(name, [])]
     for _, address in getaddresses([*values, *recipients]):

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from dispatcher import broker
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
@@ -19,10 +20,10 @@ from dispatcher.domain import accounts
 from dispatcher.domain import campaigns as life
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
-from dispatcher.errors import ContentInvalid, InputRefused
+from dispatcher.errors import ContentInvalid, InputRefused, NotFound
 from dispatcher.sending import house as houses
 from dispatcher.sending import proof, release
-from dispatcher.smtp.verdict import Sent
+from dispatcher.smtp.verdict import Deferred, Refused, Sent
 
 
 @click.group()
@@ -130,7 +131,7 @@ def list_(context: Context, as_json: bool) -> None:
     for of in found:
         at = f"{of.send_at:%Y-%m-%d %H:%M}" if of.send_at else ""
         table.add_row(
-            str(of.id), of.state, of.topic, f"{of.audience:,}" if of.audience is not None else "", at, of.name
+            str(of.id), of.state, of.topic, f"{of.audience:,}" if of.audience is not None else "", at, escape(of.name)
         )
     out.print(table if found else "no campaigns yet; `dispatcher campaigns create --help` shows how to begin")
 
@@ -160,7 +161,12 @@ def status(context: Context, campaign_id: int, watch: bool, as_json: bool) -> No
 def missing(context: Context, campaign_id: int, as_csv: bool) -> None:
     """Name who did not get it, and why."""
     with reading(context.engine).connect() as conn:
-        people = accounts.missing(conn, life.get(conn, campaign_id))
+        of = life.get(conn, campaign_id)
+        if of.audience is None:
+            raise NotFound(
+                f"campaign {campaign_id} is {of.state}: its audience was never frozen", "nobody was written to"
+            )
+        people = accounts.missing(conn, of)
         if as_csv:
             writer = csv.writer(sys.stdout)
             writer.writerow(["email", "outcome", "reason"])
@@ -168,7 +174,7 @@ def missing(context: Context, campaign_id: int, as_csv: bool) -> None:
             return
         table = make_table("address", "outcome", "reason")
         for p in people:
-            table.add_row(p.address, p.outcome, p.reason.replace("[", r"\["))
+            table.add_row(escape(p.address), p.outcome, escape(p.reason))
     out.print(table if table.row_count else "nobody is missing")
 
 
@@ -183,7 +189,8 @@ def test_send(context: Context, campaign_id: int, address: str) -> None:
         parcel = proof.test_parcel(conn, of, parse_address(address), context.stationery, context.house, clock.now(conn))
     relay, verdict = asyncio.run(proof.send_test(houses.relays(context.settings), parcel))
     if not isinstance(verdict, Sent):
-        raise InputRefused(f"{relay.name} did not take it: {verdict}", "see `dispatcher doctor`")
+        said = verdict.reply if isinstance(verdict, Deferred | Refused) else verdict.why
+        raise InputRefused(f"{relay.name} did not take it: {said}", "see `dispatcher doctor`")
     out.print(f"{relay.name} took it: {verdict.reply}", markup=False)
 
 

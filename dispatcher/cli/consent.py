@@ -17,7 +17,9 @@ def consent() -> None:
 
 @consent.command()
 @click.argument("address")
-@click.option("--topic", type=click.Choice(list(Topic)), help="Only this one; without it, every topic.")
+@click.option(
+    "--topic", type=click.Choice([topic.value for topic in Topic]), help="Only this one; without it, every topic."
+)
 @pass_context
 def withdraw(context: Context, address: str, topic: str | None) -> None:
     """End a person's consent, at once.
@@ -28,7 +30,7 @@ def withdraw(context: Context, address: str, topic: str | None) -> None:
     """
     with context.engine.begin() as conn:
         person = find(conn, context.keyring, address)
-        topics = [Topic(topic)] if topic else list(ledger.standing(conn, person.id))
+        topics = [Topic(topic)] if topic else list(Topic)
         ended = ledger.withdraw(conn, person.id, topics, Evidence(source="operator, command line"), clock.now(conn))
     if ended:
         out.print(

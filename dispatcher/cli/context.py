@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy import Engine
 
@@ -76,19 +77,15 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def fail(error: DispatcherError) -> NoReturn:
     """Say what happened and what to do, and end with exit code 1."""
-    err.print(f"[bold red]error:[/] {_plain(error.what)}")
+    err.print(f"[bold red]error:[/] {escape(error.what)}")
     if error.cure:
-        err.print(f"[bold]  cure:[/] {_plain(error.cure)}")
+        err.print(f"[bold]  cure:[/] {escape(error.cure)}")
     sys.exit(1)
 
 
 def make_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """Make an empty table; the columns named in `right` hold numbers."""
+    """Make an empty table; the columns named in `right` hold numbers. Cells are markup: escape what others wrote."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -3,6 +3,7 @@
 import sys
 
 import click
+from rich.markup import escape
 
 from dispatcher.cli import health
 from dispatcher.cli.context import make_table, out, print_json
@@ -24,8 +25,8 @@ def doctor(quick: bool, as_json: bool) -> None:
     else:
         table = make_table("part", "", "")
         for f in findings:
-            table.add_row(f.part, "[green]well[/]" if f.is_well else "[red]not well[/]", f.says)
+            table.add_row(f.part, "[green]well[/]" if f.is_well else "[red]not well[/]", escape(f.says))
             if f.cure and not f.is_well:
-                table.add_row("", "[bold]cure[/]", f.cure)
+                table.add_row("", "[bold]cure[/]", escape(f.cure))
         out.print(table)
     sys.exit(0 if well else 1)

@@ -2,6 +2,7 @@
 
 import threading
 
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 from sqlalchemy import Engine
@@ -24,7 +25,7 @@ _ENDS = {CampaignState.SENT, CampaignState.CANCELLED, CampaignState.DRAFT}
 
 def show_status(of: Campaign, counted: Status) -> None:
     """Print a campaign's state, a bar that adds up to the audience, and the figures."""
-    out.print(f"[bold]{of.name}[/]  ·  {counted.state}")
+    out.print(f"[bold]{escape(of.name)}[/]  ·  {counted.state}")
     if counted.audience:
         out.print(_bar(counted))
     table = make_table("", "people", "share", right=("people", "share"))
@@ -37,7 +38,7 @@ def show_status(of: Campaign, counted: Status) -> None:
     if counted.rate_per_s:
         out.print(f"{counted.rate_per_s:,.0f} letters a second" + _eta(counted.eta_s))
     if counted.problem:
-        out.print(f"[yellow]problem:[/] {counted.problem}")
+        out.print(f"[yellow]problem:[/] {escape(counted.problem)}")
 
 
 def watch_status(engine: Engine, campaign_id: int) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from dispatcher import broker
 from dispatcher.cli.context import Context
 from dispatcher.db import engine, migrate
@@ -41,6 +43,8 @@ def _look(part: str, says: Callable[[], str]) -> Finding:
         return Finding(part, True, says())
     except DispatcherError as error:
         return Finding(part, False, error.what, error.cure)
+    except SQLAlchemyError as error:
+        return Finding(part, False, str(error).splitlines()[0], "mend the database, or name another one")
 
 
 def _settings(context: Context) -> str:

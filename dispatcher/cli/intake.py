@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.bounces import intake as bounces_intake
 from dispatcher.cli.context import Context, pass_context
 from dispatcher.db import clock
-from dispatcher.errors import PartUnavailable
+from dispatcher.errors import DispatcherError
 
 _TRY_LATER = 75  # EX_TEMPFAIL of sysexits.h: the mail server keeps the message and comes back
 _LARGEST = 10 * 1024 * 1024
@@ -30,6 +30,7 @@ def intake(context: Context, recipients: tuple[str, ...]) -> None:
     try:
         with context.engine.begin() as conn:
             bounces_intake.take(conn, context.keyring, message, recipients, clock.now(conn))
-    except (DBAPIError, PartUnavailable):
-        sys.stderr.write("the database is away; try again later\n")
+    except (DBAPIError, DispatcherError) as error:
+        # Any other exit code makes the mail server send the message back to the person who wants to leave.
+        sys.stderr.write(f"{type(error).__name__}; the message stays with the mail server, see: dispatcher doctor\n")
         sys.exit(_TRY_LATER)

@@ -1,11 +1,15 @@
 """`dispatcher subscribers`: import, and one person's story."""
 
 import csv
-import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 import click
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection
 
@@ -17,7 +21,7 @@ from dispatcher.domain import imports, suppression
 from dispatcher.domain import subscribers as people
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.imports import Fate, Rejected, Tally
+from dispatcher.domain.imports import Fate, Rejected, Row, Tally
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused, NotFound
@@ -33,6 +37,15 @@ _MEANS = {
     Fate.SUPPRESSED: "on the never-mail list; stays there",
     Fate.REJECTED: "could not be read",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How a file is to be taken in."""
+
+    origin: str
+    dry_run: bool
+    confirm: bool
 
 
 @click.group()
@@ -61,10 +74,9 @@ def import_(  # noqa: PLR0913  (one parameter per option)
     dispatcher subscribers import people.csv --origin "CRM export, 2026-11-22" --dry-run
     dispatcher subscribers import people.csv --origin "CRM export, 2026-11-22"
     """
-    with file.open("rb") as stream:
-        tally = _import(context, stream, file.stat().st_size, origin, dry_run=dry_run, confirm=confirm)
-    if rejects is not None:
-        _write_rejects(rejects, tally)
+    order = Order(origin, dry_run=dry_run, confirm=confirm)
+    with file.open("rb") as stream, _rejects_file(rejects) as write_down:
+        tally = _import(context, stream, file.stat().st_size, order, write_down)
     if as_json:
         counts = {fate.value: count for fate, count in tally.counts.items()}
         listed = [{"line": r.line, "reason": r.reason} for r in tally.rejects]
@@ -92,7 +104,7 @@ def show(context: Context, address: str, as_json: bool) -> None:
             "story": [{"at": h.at, "what": h.what, "topic": h.topic, "detail": h.detail} for h in told],
         })  # fmt: skip
         return
-    out.print(f"[bold]{person.address}[/]  {person.name}  ({person.language})")
+    out.print(f"[bold]{escape(person.address or '(erased)')}[/]  {escape(person.name)}  ({person.language})")
     table = make_table("topic", "state", "since")
     for topic, (state, since) in stands.items():
         table.add_row(topic, state, f"{since:%Y-%m-%d %H:%M:%S} UTC")
@@ -102,7 +114,7 @@ def show(context: Context, address: str, as_json: bool) -> None:
     out.print()
     table = make_table("when (UTC)", "what", "topic", "proof")
     for happening in told:
-        table.add_row(f"{happening.at:%Y-%m-%d %H:%M:%S}", happening.what, happening.topic, happening.detail)
+        table.add_row(f"{happening.at:%Y-%m-%d %H:%M:%S}", happening.what, happening.topic, escape(happening.detail))
     out.print(table)
 
 
@@ -114,7 +126,9 @@ def find(conn: Connection, keyring: Keyring, address: str) -> Subscriber:
     return person
 
 
-def _import(context: Context, stream: BinaryIO, size: int, origin: str, *, dry_run: bool, confirm: bool) -> Tally:
+def _import(
+    context: Context, stream: BinaryIO, size: int, order: Order, write_down: Callable[[Rejected], None]
+) -> Tally:
     tally, seen = Tally(), set[bytes]()
     engine = context.engine
     bar = Progress(
@@ -127,26 +141,38 @@ def _import(context: Context, stream: BinaryIO, size: int, origin: str, *, dry_r
     )
     with engine.begin() as conn:
         now = clock.now(conn)
-        if not dry_run:
+        if not order.dry_run:
             declarations.enter(conn, context.settings, now)  # rows may name the words that our own form shows
     with bar:
-        work = bar.add_task("dry run" if dry_run else "importing", total=size)
-        for chunk in imports.chunks(imports.read_rows(stream, context.keyring, now)):
-            rows = []
-            for row in chunk:
-                if isinstance(row, Rejected):
-                    tally.reject(row)
-                else:
-                    rows.append(row)
-            with engine.begin() if not dry_run else reading(engine).connect() as each:
-                pending = imports.take(each, rows, origin, tally, seen, now, dry_run=dry_run)
-                if confirm and not dry_run:
-                    for row in pending:
-                        evidence = Evidence(source=f"import: {origin}", language=row.language)
-                        asked = opt_in.Request(row.address, row.name, row.language, row.topics, evidence)
-                        opt_in.request(each, context.keyring, asked, now)
-            bar.update(work, completed=stream.tell())
+        work = bar.add_task("dry run" if order.dry_run else "importing", total=size or None)
+        try:
+            for chunk in imports.chunks(imports.read_rows(stream, context.keyring, now)):
+                rows = [row for row in chunk if isinstance(row, Row)]
+                for rejected in (row for row in chunk if isinstance(row, Rejected)):
+                    tally.reject(rejected)
+                    write_down(rejected)
+                with engine.begin() if not order.dry_run else reading(engine).connect() as each:
+                    pending = imports.take(each, rows, order.origin, tally, seen, now, dry_run=order.dry_run)
+                    if order.confirm and not order.dry_run:
+                        _ask(each, context.keyring, pending, order.origin, now)
+                bar.update(work, completed=stream.tell() if stream.seekable() else None)  # a pipe is not
+        except InputRefused as error:
+            raise _after(tally, error, dry_run=order.dry_run) from None
     return tally
+
+
+def _after(tally: Tally, error: InputRefused, *, dry_run: bool) -> InputRefused:
+    """Say of a file that turns out to be none how much of it was taken in by then."""
+    if not tally.rows or dry_run:
+        return error
+    what = f"{error.what}; the first {tally.rows:,} rows are taken in"
+    return InputRefused(what, f"{error.cure}; to import the whole file again is harmless")
+
+
+def _ask(conn: Connection, keyring: Keyring, pending: list[Row], origin: str, now: datetime) -> None:
+    for row in pending:
+        evidence = Evidence(source=f"import: {origin}", language=row.language)
+        opt_in.request(conn, keyring, opt_in.Request(row.address, row.name, row.language, row.topics, evidence), now)
 
 
 def _tell(tally: Tally, *, dry_run: bool) -> None:
@@ -163,12 +189,17 @@ def _tell(tally: Tally, *, dry_run: bool) -> None:
         out.print("dry run: nothing was written")
 
 
-def _write_rejects(path: Path, tally: Tally) -> None:
+@contextmanager
+def _rejects_file(path: Path | None) -> Iterator[Callable[[Rejected], None]]:
+    """Give what writes a rejected row down, however many there are; without a path, what does not."""
+    if path is None:
+        yield lambda _: None
+        return
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["line", "reason"])
-            writer.writerows((r.line, r.reason) for r in tally.rejects)
+        file = path.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise InputRefused(f"{path} cannot be written: {error.strerror}", "name another file") from None
-    sys.stderr.flush()
+    with file:
+        writer = csv.writer(file)
+        writer.writerow(["line", "reason"])
+        yield lambda rejected: writer.writerow([rejected.line, rejected.reason])

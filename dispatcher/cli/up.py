@@ -12,8 +12,9 @@ from dispatcher.worker.supervisor import House, require_free_ports
 @click.command()
 @click.option("--port", default=PORTS.web, show_default=True, help="Port of the pages.")
 @click.option("--mail-port", default=PORTS.mail, show_default=True, help="Port of the mail catcher's pages.")
+@click.option("--smtp-port", default=PORTS.smtp, show_default=True, help="Port of the mail catcher.")
 @pass_context
-def up(context: Context, port: int, mail_port: int) -> None:
+def up(context: Context, port: int, mail_port: int, smtp_port: int) -> None:
     """Run everything on this machine.
 
     Broker, web, worker and mail catcher; what dies is started again.
@@ -27,7 +28,7 @@ def up(context: Context, port: int, mail_port: int) -> None:
     if "database" in settings.embedded:
         migrate.upgrade(made)
     context.check()
-    catcher_ports = (PORTS.smtp, mail_port) if "smtp" in settings.embedded else None
+    catcher_ports = (smtp_port, mail_port) if "smtp" in settings.embedded else None
     require_free_ports(["127.0.0.1"], [port, *(catcher_ports or ())])
     stop = Stop().listen()
     house = House(settings, port, catcher_ports)

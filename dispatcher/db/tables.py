@@ -258,7 +258,6 @@ batch = Table(
     Column("lease_until", Utc),
     Column("attempts", Integer, nullable=False, server_default="0"),  # claims since the last progress
     Column("not_before", Utc),
-    Column("kicked_at", Utc),  # when a worker was last called for it
     Column("last_error", Text),
     PrimaryKeyConstraint("campaign_id", "no"),
     one_of("state", BatchState),

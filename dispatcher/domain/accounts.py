@@ -106,7 +106,7 @@ def is_complete(conn: Connection, campaign_id: int, audience: int) -> bool:
 
 
 def _is_waiting(campaign_id: int) -> ColumnElement[bool]:
-    """Give the condition of a deferral that counts. One beside an outcome came late, from a worker that lost the batch."""
+    """Give the condition of a deferral that counts: one beside an outcome came late, from a worker since fenced."""
     settled = select(delivery.c.subscriber_id).where(
         delivery.c.campaign_id == campaign_id, delivery.c.subscriber_id == deferral.c.subscriber_id
     )

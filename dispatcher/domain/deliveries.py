@@ -79,6 +79,7 @@ class Proof:
 
     subscriber_id: int
     request_id: int
+    mail_template: str  # SHA-256 of the edition: which version of the letter it was
     mail_sha256: bytes
     message_id: str
     relay_reply: str
@@ -306,6 +307,7 @@ def _write_proof(conn: Connection, r: Proof, now: datetime) -> None:
         source="confirmation mail",
         language=Language(asked.language),
         request_id=r.request_id,
+        mail_template=r.mail_template,
         mail_sha256=r.mail_sha256,
         message_id=r.message_id,
         relay_reply=r.relay_reply,

@@ -4,8 +4,8 @@ nothing to anyone but us; a token made for one purpose is refused for every othe
     token = base64url( public id (8) | topic code (1) | campaign (0 to 5) | MAC (10) )
 
 The MAC is HMAC-SHA256 over purpose and payload, cut to 80 bits (RFC 2104, section 5). The key's name is not in it:
-every key of the ring is tried, so the header line stays short. In a return-path the same bytes stand in lower-case
-base32, because some mail servers fold the case of a local part.
+every key of the ring is tried, so the header line stays short. In a local part the same bytes stand in lower-case
+base32, because some mail servers fold its case.
 """
 
 import base64
@@ -31,6 +31,9 @@ class Purpose(StrEnum):
     PREFERENCES = "preferences"
     VIEW = "view"
     BOUNCE = "bounce"
+
+
+_PREFIXES = {Purpose.BOUNCE: "b+", Purpose.UNSUBSCRIBE: "u+"}  # of the local parts that we hand out
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +95,21 @@ def verify(keyring: Keyring, purpose: Purpose, token: str) -> Link:
 
 def return_path(keyring: Keyring, link: Link, bounce_domain: str) -> str:
     """Make the envelope sender of one letter (VERP): it names the delivery to us, and the address to nobody."""
-    sealed = base64.b32encode(_seal(keyring, Purpose.BOUNCE, link)).rstrip(b"=").lower().decode()
-    return f"b+{sealed}@{bounce_domain}"
+    return f"{_local_part(keyring, Purpose.BOUNCE, link)}@{bounce_domain}"
 
 
-def read_return_path(keyring: Keyring, local_part: str) -> Link:
-    """Read the local part of a return-path back, in any case. Raises TokenInvalid."""
-    sealed = local_part.upper().removeprefix("B+")
+def unsubscribe_address(keyring: Keyring, link: Link, bounce_domain: str) -> str:
+    """Make the address to which a mail means "unsubscribe" (RFC 2369)."""
+    return f"{_local_part(keyring, Purpose.UNSUBSCRIBE, link)}@{bounce_domain}"
+
+
+def read_local_part(keyring: Keyring, purpose: Purpose, local_part: str) -> Link:
+    """Read the local part of such an address back, in any case. Raises TokenInvalid."""
+    sealed = local_part.upper().removeprefix(_PREFIXES[purpose].upper())
     try:
-        return _unseal(keyring, Purpose.BOUNCE, base64.b32decode(sealed + "=" * (-len(sealed) % 8)))
+        return _unseal(keyring, purpose, base64.b32decode(sealed + "=" * (-len(sealed) % 8)))
     except ValueError:  # not base32, or not even ASCII
-        raise TokenInvalid("this return-path is not ours") from None
+        raise TokenInvalid("this address is not ours") from None
 
 
 def message_id(keyring: Keyring, campaign_id: int, public_id: bytes, domain: str) -> str:
@@ -130,6 +137,10 @@ def opt_in_token(key: Key, nonce: bytes) -> str:
 def token_sha256(token: str) -> bytes:
     """Give the hash under which a random token is stored."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def _local_part(keyring: Keyring, purpose: Purpose, link: Link) -> str:
+    return _PREFIXES[purpose] + base64.b32encode(_seal(keyring, purpose, link)).rstrip(b"=").lower().decode()
 
 
 def _payload(link: Link) -> bytes:

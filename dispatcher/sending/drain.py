@@ -13,6 +13,7 @@ A lane that loses its connection puts the errand back (before the dot) or tells 
 """
 
 import asyncio
+import hashlib
 import random
 import uuid
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ from dispatcher.errors import RelayDown
 from dispatcher.sending import retry
 from dispatcher.sending.feed import Errand, Feed
 from dispatcher.sending.gate import DATABASE_AWAY, Gate, Permit
-from dispatcher.sending.press import Stationery, letter_sha256
+from dispatcher.sending.press import Stationery
 from dispatcher.smtp.lane import Lane
 from dispatcher.smtp.relays import Relay
 from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, Verdict
@@ -218,10 +219,13 @@ class _Lane:
         """A confirmation mail that was taken is part of the proof of the consent it asks for."""
         if errand.of.request_id is None:
             return
-        letter = self._feed.composed_letter(errand)
+        press = self._feed.press_of(errand)
         self._gate.tell(
-            Proof(errand.to.subscriber_id, errand.of.request_id, letter_sha256(letter), letter.message_id, reply)
-        )
+            Proof(
+                errand.to.subscriber_id, errand.of.request_id, press.edition_sha256(errand.to),
+                hashlib.sha256(errand.parcel.body).digest(), press.message_id(errand.to), reply,
+            )
+        )  # fmt: skip
 
     async def _open_line(self) -> Lane | None:
         """Give an open line: the one at hand, else a new one to the first relay that takes us."""

@@ -13,7 +13,6 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
-from dispatcher.compose.letter import Letter
 from dispatcher.db.terms import CampaignKind, Outcome
 from dispatcher.domain import batches, campaigns, deliveries
 from dispatcher.domain.batches import Claim
@@ -160,9 +159,9 @@ class Feed:
             self._end(held, 1)
             return None
 
-    def composed_letter(self, errand: Errand) -> Letter:
-        """Compose an errand's letter once more, as proof of what was sent."""
-        return self._presses[errand.of.id].letter(errand.to, self._gate.now())
+    def press_of(self, errand: Errand) -> CampaignPress:
+        """Give the press that an errand's letter came from."""
+        return self._presses[errand.of.id]
 
     def _end(self, held: Held, errands: int) -> None:
         held.left -= errands

@@ -1,6 +1,5 @@
 """From a campaign's frozen edition and one recipient to a parcel for a lane. Editions are compiled once a process."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -42,18 +41,24 @@ class CampaignPress:
 
     def letter(self, to: Recipient, now: datetime) -> Letter:
         """Compose one letter: in the recipient's language where there is an edition, else in the default one."""
-        press = self._presses.get(to.language) or self._presses[self._of.default_language]
-        return press.letter(self.fields(to, now))
+        return self._press(to).letter(self.fields(to, now))
 
     def page(self, to: Recipient, now: datetime) -> str:
         """Give the letter as a page, for "view in browser" and previews."""
-        press = self._presses.get(to.language) or self._presses[self._of.default_language]
-        return press.page(self.fields(to, now))
+        return self._press(to).page(self.fields(to, now))
 
     def plain(self, to: Recipient, now: datetime) -> str:
         """Give the letter's text part."""
-        press = self._presses.get(to.language) or self._presses[self._of.default_language]
-        return press.plain(self.fields(to, now))
+        return self._press(to).plain(self.fields(to, now))
+
+    def edition_sha256(self, to: Recipient) -> str:
+        """Say which frozen edition this recipient's letter comes from."""
+        return self._press(to).edition.sha256
+
+    def message_id(self, to: Recipient) -> str:
+        """Give the Message-ID of this recipient's letter, the same at every attempt."""
+        s = self._stationery
+        return tokens.message_id(s.keyring, self._of.id, to.public_id, s.sender_domain)
 
     def parcel(self, to: Recipient, now: datetime) -> Parcel:
         """Compose one letter for a lane."""
@@ -70,15 +75,14 @@ class CampaignPress:
         """Give the values of one recipient: links signed for this person, topic and campaign."""
         s = self._stationery
         link = Link(to.public_id, self._of.topic, self._of.id)
-        leave = tokens.sign(s.keyring, Purpose.UNSUBSCRIBE, link)
         return Fields(
             address=to.address,
             name=to.name,
-            message_id=tokens.message_id(s.keyring, self._of.id, to.public_id, s.sender_domain),
+            message_id=self.message_id(to),
             envelope_sender=tokens.return_path(s.keyring, link, s.bounce_domain),
             date=self._stamp(now),
-            unsubscribe_url=f"{s.public_url}/u/{leave}",
-            unsubscribe_mailto=f"u+{leave}@{s.bounce_domain}",
+            unsubscribe_url=f"{s.public_url}/u/{tokens.sign(s.keyring, Purpose.UNSUBSCRIBE, link)}",
+            unsubscribe_mailto=tokens.unsubscribe_address(s.keyring, link, s.bounce_domain),
             preferences_url=f"{s.public_url}/p/{tokens.sign(s.keyring, Purpose.PREFERENCES, link)}",
             view_url=f"{s.public_url}/v/{tokens.sign(s.keyring, Purpose.VIEW, link)}",
             consented_on=to.consented_on,
@@ -86,6 +90,9 @@ class CampaignPress:
             requested_at=self.asked.requested_at if self.asked else "",
             requested_topics=" ".join(self.asked.topics) if self.asked else "",
         )
+
+    def _press(self, to: Recipient) -> Press:
+        return self._presses.get(to.language) or self._presses[self._of.default_language]
 
     def _stamp(self, now: datetime) -> str:
         second = now.replace(microsecond=0)
@@ -100,8 +107,3 @@ def load(conn: Connection, of: Campaign, stationery: Stationery) -> CampaignPres
     if of.request_id is not None:
         press.asked = opt_in.asked(conn, of.request_id, stationery.keyring, stationery.public_url)
     return press
-
-
-def letter_sha256(letter: Letter) -> bytes:
-    """Give the hash of a letter's bytes, as it is kept for proof."""
-    return hashlib.sha256(letter.body).digest()

@@ -35,7 +35,11 @@ class House:
         quiet = settings.var / "valkey.log"
         lines = settings.var / "programs.log" if config else None
         self.programs: list[Program] = []
-        around = environment(config)
+        # Links in letters must lead to the pages that are started here.
+        here = {"PUBLIC_URL": f"http://127.0.0.1:{web_port}"} if "pages" in settings.embedded else {}
+        if "smtp" in settings.embedded and catcher_ports is not None:
+            here["SMTP_URL"] = f"smtp://127.0.0.1:{catcher_ports[0]}?tls=none&lanes=16"
+        around = environment(config, **here)
         if "broker" in settings.embedded:
             self.programs.append(Program("valkey", _valkey(settings), around, quiet))
         if catcher_ports is not None:

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from dispatcher.compose.content import Price
-from dispatcher.languages import Language
 from dispatcher.errors import ContentInvalid
+from dispatcher.languages import Language
 from tests.compose.samples import content, edition, press
 
 FULL = """\

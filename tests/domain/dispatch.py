@@ -14,7 +14,7 @@ from dispatcher.domain.accounts import Status
 from dispatcher.domain.batches import Claim
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.deliveries import Decision, Deferral, Final, Intent, Pass, Record, Recipient
+from dispatcher.domain.deliveries import Decision, Deferral, Final, Intent, Pass, Recipient, Record
 from dispatcher.domain.tokens import Keyring
 from tests import builders
 

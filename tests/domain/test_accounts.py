@@ -154,7 +154,9 @@ def test_the_rate_of_a_finished_campaign_is_that_of_the_whole(dispatch: Dispatch
     of = dispatch.campaign()
     dispatch.record(*(final(of, who, Outcome.SENT, 1, 250) for who in people))
     with dispatch.engine.begin() as conn:
-        conn.execute(update(campaign).values(state=CampaignState.SENT, finished_at=dispatch.now + timedelta(seconds=10)))
+        conn.execute(
+            update(campaign).values(state=CampaignState.SENT, finished_at=dispatch.now + timedelta(seconds=10))
+        )
     assert dispatch.status(of).rate_per_s == 2.0
 
 

@@ -68,7 +68,7 @@ def test_no_text_that_we_did_not_make_is_a_token_and_none_does_worse_than_be_ref
     with pytest.raises(TokenInvalid):
         tokens.verify(RING, Purpose.UNSUBSCRIBE, text)
     with pytest.raises(TokenInvalid):
-        tokens.read_return_path(RING, text)
+        tokens.read_local_part(RING, Purpose.BOUNCE, text)
 
 
 def test_a_token_of_somebody_elses_key_is_refused() -> None:
@@ -97,7 +97,7 @@ def test_the_unsubscribe_header_stays_on_one_line_for_the_first_two_million_camp
 def test_a_return_path_survives_servers_that_fold_its_case(link: Link, random) -> None:
     local, _, domain = tokens.return_path(RING, link, "bounce.example.de").rpartition("@")
     folded = "".join(random.choice((ch.lower(), ch.upper())) for ch in local)
-    assert tokens.read_return_path(RING, folded) == link
+    assert tokens.read_local_part(RING, Purpose.BOUNCE, folded) == link
     assert domain == "bounce.example.de"
 
 
@@ -109,14 +109,14 @@ def test_a_return_path_fits_into_the_64_octets_of_a_local_part(link: Link) -> No
 def test_a_return_path_of_somebody_elses_key_is_refused() -> None:
     local = tokens.return_path(Keyring((OTHER,)), A_LINK, "bounce.example.de").partition("@")[0]
     with pytest.raises(TokenInvalid):
-        tokens.read_return_path(RING, local)
+        tokens.read_local_part(RING, Purpose.BOUNCE, local)
 
 
 def test_an_unsubscribe_token_is_no_return_path() -> None:
     token = tokens.sign(RING, Purpose.UNSUBSCRIBE, A_LINK)
     sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     with pytest.raises(TokenInvalid):
-        tokens.read_return_path(RING, "b+" + base64.b32encode(sealed).decode().rstrip("="))
+        tokens.read_local_part(RING, Purpose.BOUNCE, "b+" + base64.b32encode(sealed).decode().rstrip("="))
 
 
 def test_the_message_id_is_the_same_at_every_attempt_and_under_new_keys() -> None:

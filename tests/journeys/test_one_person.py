@@ -5,6 +5,7 @@ Everything the person uses is taken from where they would find it: fields from t
 
 import email
 import email.policy
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ import pytest
 from lxml import html
 from sqlalchemy import Engine, select
 
-from dispatcher.db.tables import campaign, lane, metadata
+from dispatcher.db.tables import campaign, consent_event, lane, metadata
 from dispatcher.db.terms import CampaignState, Language
 from dispatcher.domain import campaigns
 from dispatcher.web import stamp
@@ -85,6 +86,20 @@ def sign_up(house: RunningHouse, pages: httpx.Client, engine: Engine) -> None:
     assert answer.status_code == 200
 
 
+def proof_of_the_mail(engine: Engine) -> bytes:
+    """Give the hash of the confirmation mail as the ledger of consent keeps it."""
+    wait_for(lambda: all_at_rest(engine), "the workers to come to rest")
+    with engine.begin() as conn:
+        found = conn.execute(
+            select(consent_event.c.mail_sha256, consent_event.c.mail_template, consent_event.c.relay_reply)
+            .where(consent_event.c.kind == "confirmation-sent")
+            .distinct()
+        ).one()
+    assert len(found.mail_template) == 64
+    assert found.relay_reply.startswith("250")
+    return bytes(found.mail_sha256)
+
+
 def create_and_start(house: RunningHouse) -> int:
     """Create and start a campaign from the command line; give its id."""
     content = house.var / "news.de.md"
@@ -143,6 +158,7 @@ def test_a_person_signs_up_confirms_reads_leaves_with_one_click_and_is_passed_by
     assert asking["Auto-Submitted"] == "auto-generated"
     assert asking["List-Unsubscribe"] is None
     assert "Anna" not in part(asking, "plain")
+    assert proof_of_the_mail(engine) == hashlib.sha256(house.relay.accepted()[0].raw).digest()
 
     confirm(pages, engine, asking)
 

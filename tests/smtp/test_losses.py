@@ -1,4 +1,4 @@
-"""Every moment at which a connection can be lost or turned away, and the class that moment has (sending.md, section 2).
+"""Every moment at which a connection can be lost or turned away, and the class that moment has.
 
 Both ways of talking are tried throughout: pipelined, and one command at a time.
 """

@@ -256,7 +256,6 @@ def upgrade() -> None:
         sa.Column("lease_until", Utc(), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("not_before", Utc(), nullable=True),
-        sa.Column("kicked_at", Utc(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.CheckConstraint("(state = 'leased') = (owner IS NOT NULL)", name=op.f("ck_batch_leased_has_owner")),
         sa.CheckConstraint(

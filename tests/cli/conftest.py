@@ -1,0 +1,89 @@
+"""The command line, called as a shell calls it, on a database of each kind."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from dispatcher.cli.main import main
+from dispatcher.db import engine as engines
+from dispatcher.domain.tokens import Keyring
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Give what was printed, which must be one line of JSON and nothing else."""
+        assert self.out.count("\n") == 1
+        read: dict[str, Any] = json.loads(self.out)
+        return read
+
+    @property
+    def error(self) -> tuple[str, str]:
+        """Give what happened and the cure: exactly two lines, on standard error, with exit code 1."""
+        assert (self.code, self.out) == (1, "")
+        first, second = self.err.splitlines()
+        assert first.startswith("error: ")
+        assert second.startswith("  cure: ")
+        return first.removeprefix("error: "), second.removeprefix("  cure: ")
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keyring: Keyring) -> Path:
+    """Stand in an empty folder, with keys of our own and no other setting; give the folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DISPATCHER_SECRET_KEYS", " ".join(f"{key.id}:{key.secret.hex()}" for key in keyring.keys))
+    monkeypatch.setenv("DISPATCHER_PUBLIC_URL", "https://news.example.de")
+    monkeypatch.setenv("DISPATCHER_BROKER_URL", f"redis+socket://{tmp_path}/no.sock")
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+@pytest.fixture
+def run(outside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Give the command `dispatcher`."""
+    made: list[Engine] = []
+    make = engines.make_engine
+
+    def remember(url: str) -> Engine:
+        made.append(make(url))
+        return made[-1]
+
+    monkeypatch.setattr(engines, "make_engine", remember)
+
+    def call(*words: str | int | Path) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["dispatcher", *map(str, words)])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return Ran(code, said.out, said.err)
+
+    yield call
+    for engine in made:
+        engine.dispose()
+
+
+@pytest.fixture
+def dispatcher(run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Give the command `dispatcher`, with a database that is up to date."""
+    monkeypatch.setenv("DISPATCHER_DATABASE_URL", database_url)
+    return run
