@@ -138,6 +138,7 @@ def _import(
         TimeRemainingColumn(),
         console=err,
         transient=True,
+        disable=not err.is_terminal,  # it would leave an empty line in a log
     )
     with engine.begin() as conn:
         now = clock.now(conn)

@@ -67,14 +67,15 @@ async def drain(engine: Engine, orders: Orders) -> Report:
     gate = Gate(engine, worker)
     feed = Feed(gate, worker, orders.kinds, orders.stationery)
     report = Report()
-    serving = asyncio.create_task(gate.run())
+    lanes = [_Lane(slot, gate, feed, orders, report) for slot in range(max(r.lanes for r in orders.relays))]
     try:
-        lanes = [_Lane(slot, gate, feed, orders, report) for slot in range(max(r.lanes for r in orders.relays))]
-        async with asyncio.TaskGroup() as group:
-            for lane in lanes:
-                group.create_task(lane.serve())
+        async with asyncio.TaskGroup() as group:  # should the gate fail, no lane waits at it for ever
+            group.create_task(gate.run())
+            async with asyncio.TaskGroup() as serving:
+                for lane in lanes:
+                    serving.create_task(lane.serve())
+            gate.end()
     finally:
-        serving.cancel()
         await _wind_up(gate, feed, worker, report)
     report.letters = feed.drawn
     return report

@@ -61,6 +61,7 @@ class Feed:
         self._presses: dict[int, CampaignPress] = {}
         self._claiming = asyncio.Lock()
         self._ended: list[Held] = []  # claims whose last errand ended while nobody could wait for the database
+        self._is_dry = False  # the last claim found nothing, and nothing was put back since
         self.closed = False  # no new batch is claimed, no new errand drawn
         self.drawn = 0
 
@@ -71,8 +72,9 @@ class Feed:
             if errand is not None:
                 return errand
             await self._close_ended()
-            async with self._claiming:
-                if not self._queue and not await self._claim():
+            async with self._claiming:  # one asks for all; whom it finds nothing for goes home too
+                if not self._queue and (self._is_dry or not await self._claim()):
+                    self._is_dry = True
                     return None
         return None
 
@@ -103,6 +105,7 @@ class Feed:
             await self.finish(errand)
             return
         self._queue.append((errand.held, errand.to, errand.losses + int(lost)))
+        self._is_dry = False
 
     def halt(self, held: Held, reason: str) -> None:
         """Serve no more of this claim: its campaign stands still, or it is another worker's."""

@@ -12,6 +12,7 @@ renewed may have ended. If the transaction fails, nobody passes and what was to 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class Gate:
         self._records: list[Record] = []
         self._questions: list[_Question] = []
         self._wake = asyncio.Event()
+        self._ending = False
         self._held: dict[tuple[int, int], Claim] = {}
         self._lost: set[tuple[int, int]] = set()
         self.campaigns: dict[int, Campaign] = {}
@@ -111,19 +113,22 @@ class Gate:
         return await question.answer
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until `end`. A turn that has begun is finished, so that nothing it was told is forgotten."""
         beat = steady()
-        while True:
-            try:
+        while not self._ending:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), 1.0)
-            except TimeoutError:
-                if steady() - beat > HEARTBEAT:
-                    beat = steady()
-                    await self._heartbeat()
-                if not self._records:
-                    continue
             self._wake.clear()
-            await self._turn()
+            if self._questions or self._records:
+                await self._turn()
+            if steady() - beat > HEARTBEAT:  # a batch may wait for slow answers while others pass the gate
+                beat = steady()
+                await self._heartbeat()
+
+    def end(self) -> None:
+        """Let `run` return after its turn."""
+        self._ending = True
+        self._wake.set()
 
     async def flush(self) -> None:
         """Write down what is still to be recorded. Raises DBAPIError when the database is away."""
