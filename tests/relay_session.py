@@ -65,8 +65,9 @@ class Session(asyncio.Protocol):
         assert self._transport is not None
         self._closing = True
         self._transport.abort()
-        if self._upgrading is not None:
+        if self._upgrading is not None and not self._upgrading.done():
             self._upgrading.cancel()
+            self.connection_lost(None)  # no loop reports the end of a handshake that was called off
 
     def pending(self) -> bytes:
         return bytes(self._buffer) if self._in_content else b""

@@ -4,6 +4,7 @@ import importlib
 import sys
 
 import click
+import structlog
 
 from dispatcher.cli.context import Context, fail
 from dispatcher.errors import DispatcherError, PartUnavailable
@@ -50,6 +51,7 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Run the command line; our errors end in two lines, what happened and what to do."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is for results
     try:
         cli(prog_name="dispatcher")
     except DispatcherError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import Engine
 
 from dispatcher.cli.main import main
@@ -78,6 +79,7 @@ def run(outside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         return Ran(code, said.out, said.err)
 
     yield call
+    structlog.reset_defaults()
     for engine in made:
         engine.dispose()
 

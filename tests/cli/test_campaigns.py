@@ -173,7 +173,8 @@ def test_a_campaign_is_started_paused_resumed_and_cancelled(dispatcher: Run, fil
     campaign_id = _create(dispatcher, file)
     ran = dispatcher("campaigns", "start", campaign_id)
     assert ran.code == 0
-    assert "starts at the next tick (the broker does not answer)" in ran.out
+    assert ran.out.startswith(f"campaign {campaign_id} starts at the next tick (the broker does not answer)\n")
+    assert "nudge.unheard" in ran.err
     with stage.engine.begin() as conn:
         conn.execute(update(campaign).values(state=CampaignState.SENDING))
     for word, state in (("pause", "paused"), ("resume", "sending"), ("cancel", "cancelled")):

@@ -299,6 +299,17 @@ def _claim_confirmation(dispatch: Dispatch) -> batches.Claim:
     return claim
 
 
+def _proof(who: int, request_id: int) -> Proof:
+    return Proof(
+        subscriber_id=who,
+        request_id=request_id,
+        mail_template="ab" * 32,
+        mail_sha256=b"h" * 32,
+        message_id="id@example.de",
+        relay_reply="250 ok",
+    )
+
+
 def test_a_confirmation_passes_under_the_request_and_its_taking_is_proof(dispatch: Dispatch, engine: Engine) -> None:
     maria = _nobody(engine, dispatch)
     of = _confirmation(dispatch, maria)
@@ -307,13 +318,12 @@ def test_a_confirmation_passes_under_the_request_and_its_taking_is_proof(dispatc
     assert (to.subscriber_id, to.consented_on) == (maria, None)
     (event,) = events_of(dispatch.ask("a", mine, of, [maria]))
     assert of.request_id is not None
-    dispatch.record(
-        final(of, maria, Outcome.SENT, event, 250), Proof(maria, of.request_id, b"h" * 32, "id@example.de", "250 ok")
-    )
+    dispatch.record(final(of, maria, Outcome.SENT, event, 250), _proof(maria, of.request_id))
     requested, sent = _rows(dispatch, consent_event)
     assert (requested.id, requested.kind) == (event, ConsentKind.REQUESTED)
     assert (sent.kind, sent.topic, sent.request_id) == (ConsentKind.CONFIRMATION_SENT, TOPIC, of.request_id)
-    assert (sent.mail_sha256, sent.message_id, sent.relay_reply) == (b"h" * 32, "id@example.de", "250 ok")
+    assert (sent.mail_template, sent.mail_sha256) == ("ab" * 32, b"h" * 32)
+    assert (sent.message_id, sent.relay_reply) == ("id@example.de", "250 ok")
 
 
 def test_no_confirmation_goes_to_whoever_has_used_the_request_or_objected(dispatch: Dispatch, engine: Engine) -> None:

@@ -187,7 +187,7 @@ ROWS = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ROWS, max_size=14), st.permutations(PASTS))
 def test_a_dry_run_gives_exactly_the_verdicts_of_the_real_one_and_a_second_run_finds_nothing_new(
     engine: Engine, keyring: Keyring, rows: list[tuple[str, str, str]], pasts: list

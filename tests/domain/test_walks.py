@@ -72,9 +72,12 @@ class Walk(RuleBasedStateMachine):
         self._bring_to_an_end()
         self.dispatch.engine.dispose()
 
-    @rule(name=WORKERS, answers=st.lists(ANSWERS, min_size=1, max_size=4))
-    def serve(self, name: str, answers: list[str]) -> None:
-        """Claim what there is to claim, and take letters through the gate; some answers come later."""
+    @rule(name=WORKERS, answers=st.lists(ANSWERS, min_size=1, max_size=4), late=st.sampled_from([0, 0, 61]))
+    def serve(self, name: str, answers: list[str], late: int) -> None:
+        """Claim what there is to claim, and take letters through the gate; some answers come later, some workers too
+        late for their lease.
+        """
+        self.dispatch.now += timedelta(seconds=late)
         if not self.workers[name].todo:
             self._claim(name)
         for answer in answers:
@@ -244,7 +247,7 @@ class Walk(RuleBasedStateMachine):
         self.end = self.dispatch.now + timedelta(hours=12)
         if self.state is CampaignState.PAUSED:
             self._pause_or_resume()
-        while len(self.dispatch.outcomes(self.of)) < PEOPLE:
+        while not self.dispatch.is_complete(self.of):
             self.dispatch.now += timedelta(minutes=6)
             assert self.dispatch.now < self.end
             while self._claim("a"):
@@ -256,7 +259,6 @@ class Walk(RuleBasedStateMachine):
         self.nobody_gets_it_twice()
         self.the_ledger_only_grows()
         assert len(self.ledger) == PEOPLE
-        assert self.dispatch.is_complete(self.of)
         assert {who for who, outcome in self.ledger.items() if outcome == "sent"} <= {*self.taken.elements()}
         with self.dispatch.engine.begin() as conn:
             assert campaigns.move(conn, self.of.id, CampaignState.SENT)

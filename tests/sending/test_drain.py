@@ -277,7 +277,7 @@ def test_ten_thousand_people_and_a_thousand_who_may_not_be_written_to(stage: Sta
         builders.withdraw(conn, [stage.ids[a] for a in people[350:700]], Topic.FINANCE_NEWS, now)
     campaign = stage.campaign()
     with ScriptedRelay(keep_raw=False, keep_lines=False) as relay:
-        stage.drain(relay.relay(lanes=32))
+        stage.drain(relay.relay(lanes=64))
     forbidden = set(people[:700]) | set(unconfirmed)
     assert len(forbidden) == 1000
     taken = Counter(a.recipient for a in relay.accepted)
