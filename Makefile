@@ -24,7 +24,7 @@ demo: $(RUN)  ## see a newsletter go out on this machine alone; ONCE=1 ends by i
 	@$(BIN)/dispatcher demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
 test: $(DEV)  ## run all tests; ARGS="-k gate" chooses, WORKERS=8 uses more cores
-	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: $(DEV)  ## formatting, lint, types, floors, then all tests; TESTS=0 leaves the tests out
 	@$(BIN)/ruff format --check .
