@@ -214,7 +214,7 @@ def _keys(text: str) -> tuple[tuple[str, bytes], ...]:
             secret = bytes.fromhex(digits)
         except ValueError:  # not named by its id: who swaps the two would see the secret
             raise SettingInvalid(name, f"key number {place} is not hexadecimal", cure) from None
-        if not colon or not key_id or len(secret) < 32:
+        if not colon or not key_id.isalnum() or len(secret) < 32:
             raise SettingInvalid(name, "a key without an id, or shorter than 32 bytes", cure)
         if key_id in keys:
             raise SettingInvalid(name, f"the key {key_id!r} stands there twice", "give each key its own id")

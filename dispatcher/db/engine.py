@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from dispatcher.errors import PartUnavailable, SettingInvalid
 
@@ -53,7 +53,7 @@ def check(engine: Engine) -> None:
     try:
         with reading(engine).connect() as conn:
             conn.execute(text("SELECT 1"))
-    except OperationalError as error:
+    except DatabaseError as error:
         where = engine.url.render_as_string(hide_password=True)
         raise PartUnavailable(
             f"the database {where} does not answer: {str(error.orig).strip().splitlines()[0]}",
@@ -78,7 +78,14 @@ def _parse(url: str) -> URL:
 
 def _sqlite(url: URL) -> Engine:
     assert url.database is not None
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingInvalid(
+            "DISPATCHER_DATABASE_URL",
+            f"{Path(url.database).parent} cannot be made: {error.strerror}",
+            "name another folder",
+        ) from None
     engine = create_engine(url, connect_args={"timeout": 30}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")

@@ -188,11 +188,13 @@ class _Lane:
             case Refused(reply=reply):
                 self._final(errand, Outcome.FAILED, consent_event_id, reply.code, str(reply))
             case Deferred(reply=reply):
-                self._defer(errand, reply.code, str(reply))
+                self._defer(errand, Outcome.FAILED, None, reply.code, str(reply))
             case Unknown(why=why) if errand.of.unknown_policy is UnknownPolicy.HOLD:
                 self._final(errand, Outcome.UNKNOWN, consent_event_id, None, why)
-            case Unknown(why=why) | NotSent(why=why):
-                self._defer(errand, None, why)
+            case Unknown(why=why):
+                self._defer(errand, Outcome.UNKNOWN, consent_event_id, None, why)
+            case NotSent(why=why):
+                self._defer(errand, Outcome.FAILED, None, None, why)
             case other:
                 assert_never(other)
 
@@ -201,13 +203,14 @@ class _Lane:
             Final(errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], self._relay.name)
         )
 
-    def _defer(self, errand: Errand, code: int | None, reply: str) -> None:
+    def _defer(self, errand: Errand, at_the_end: Outcome, event: int | None, code: int | None, reply: str) -> None:
+        """Have it tried again later; once its time is over, that is its outcome `at_the_end`."""
         now = self._gate.now()
         began = errand.of.launched_at or errand.of.created_at
         expires = began + timedelta(seconds=errand.of.expires_after_s)
         at = retry.next_attempt(errand.to.attempt, now, expires, random.random())  # noqa: S311  (jitter)
         if at is None:
-            self._final(errand, Outcome.FAILED, None, code, f"gave up after {errand.to.attempt} attempts: {reply}")
+            self._final(errand, at_the_end, event, code, f"gave up after {errand.to.attempt} attempts: {reply}")
             return
         self._gate.tell(
             Deferral(

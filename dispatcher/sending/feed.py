@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
+from jinja2 import TemplateError
 from sqlalchemy import Connection
 
-from dispatcher.db.terms import CampaignKind, Outcome
+from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
 from dispatcher.domain import batches, campaigns, deliveries
 from dispatcher.domain.batches import Claim
 from dispatcher.domain.campaigns import Campaign
@@ -126,15 +127,11 @@ class Feed:
 
     async def _claim(self) -> bool:
         def work(conn: Connection, now: datetime) -> tuple[Claim, list[Recipient]] | None:
-            claim = batches.claim(conn, self._worker, self._kinds, now)
-            if claim is None:
-                return None
-            of = self._gate.campaigns.get(claim.campaign_id)
-            if of is None:
-                of = campaigns.get(conn, claim.campaign_id)
-                self._presses[of.id] = presses.load(conn, of, self._stationery)
-                self._gate.campaigns[of.id] = of
-            return claim, deliveries.recipients(conn, claim, of, now)
+            while (claim := batches.claim(conn, self._worker, self._kinds, now)) is not None:
+                of = self._load(conn, claim)
+                if of is not None:
+                    return claim, deliveries.recipients(conn, claim, of, now)
+            return None
 
         got = await self._gate.transact(work)
         if got is None:
@@ -147,16 +144,35 @@ class Feed:
         self._queue.extend((held, to, 0) for to in people)
         return True
 
+    def _load(self, conn: Connection, claim: Claim) -> Campaign | None:
+        """Give a claimed batch's campaign, its press ready. One that cannot be composed is paused, not to stand in the
+        way of the others.
+        """
+        of = self._gate.campaigns.get(claim.campaign_id)
+        if of is not None:
+            return of
+        of = campaigns.get(conn, claim.campaign_id)
+        try:
+            self._presses[of.id] = presses.load(conn, of, self._stationery)
+        except (DispatcherError, LookupError, ValueError) as error:
+            log.error("edition.unusable", campaign=of.id, error=type(error).__name__)
+            problem = error.what if isinstance(error, DispatcherError) else "the stored letter cannot be read"
+            campaigns.move(conn, of.id, CampaignState.PAUSED, problem=problem)
+            batches.give_back(conn, claim, None, problem)
+            return None
+        self._gate.campaigns[of.id] = of
+        return of
+
     def _compose(self, held: Held, to: Recipient) -> Parcel | None:
         """Compose; a letter that cannot be composed has failed for this person, and for nobody else."""
         try:
             return self._presses[held.claim.campaign_id].parcel(to, self._gate.now())
-        except DispatcherError as error:
+        except (DispatcherError, TemplateError) as error:
             log.error("compose.failed", campaign=held.claim.campaign_id, subscriber=to.subscriber_id)
             self._gate.tell(
                 Final(
                     held.claim.campaign_id, to.subscriber_id, Outcome.FAILED, None, None,
-                    f"could not be composed: {error.what}", None,
+                    f"could not be composed: {error}", None,
                 )
             )  # fmt: skip
             self._end(held, 1)

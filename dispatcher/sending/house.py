@@ -2,15 +2,18 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from dispatcher.compose.house import House
+from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import secret_key
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused, SettingInvalid
 from dispatcher.sending.press import Stationery
 from dispatcher.settings import Settings
 from dispatcher.smtp.relays import Relay, parse_relay
+
+_OLDEST = "(oldest)"  # no key can be called so: an id holds no parenthesis
 
 
 def keyring(settings: Settings) -> Keyring:
@@ -31,7 +34,8 @@ def remember_keys(conn: Connection, ring: Keyring, now: datetime) -> None:
 
     Without it links in letters that were sent would die, and without the oldest the never-mail list would be blind.
     """
-    known = dict(conn.execute(select(secret_key.c.id, secret_key.c.fingerprint).limit(1000)).all())
+    known: dict[str, bytes] = dict(conn.execute(select(secret_key.c.id, secret_key.c.fingerprint).limit(1000)).all())
+    oldest = known.pop(_OLDEST, None)
     ours = {key.id: key.fingerprint() for key in ring.keys}
     for key_id, fingerprint in known.items():
         if ours.get(key_id) != bytes(fingerprint):
@@ -40,15 +44,15 @@ def remember_keys(conn: Connection, ring: Keyring, now: datetime) -> None:
                 f"the key {key_id!r} that this database was used with is {'other' if key_id in ours else 'missing'}",
                 "put it back; new keys go in front of the old ones, and none is ever taken away",
             )
-    if known and ring.oldest.id not in known:
+    if oldest is not None and bytes(oldest) != ring.oldest.fingerprint():
         raise SettingInvalid(
             "DISPATCHER_SECRET_KEYS",
-            f"the new key {ring.oldest.id!r} stands last, where the oldest must stay",
-            "put new keys in front",
+            f"the key {ring.oldest.id!r} stands last, where the oldest must stay",
+            "put new keys in front and keep the order of the others",
         )
-    new = [{"id": k, "fingerprint": f, "first_seen": now} for k, f in ours.items() if k not in known]
-    if new:
-        conn.execute(insert(secret_key), new)
+    used = {**ours, _OLDEST: ring.oldest.fingerprint()}
+    rows = [{"id": key_id, "fingerprint": f, "first_seen": now} for key_id, f in used.items()]
+    conn.execute(insert_or(conn, secret_key).on_conflict_do_nothing(), rows)
 
 
 def stationery(settings: Settings) -> Stationery:

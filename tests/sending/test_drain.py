@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from dispatcher.db import clock
-from dispatcher.db.tables import batch, deferral, delivery, lane
+from dispatcher.db.tables import batch, deferral, delivery, edition, lane
 from dispatcher.db.terms import CampaignState, Topic
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending.press import Stationery
@@ -289,3 +289,16 @@ def test_ten_thousand_people_and_a_thousand_who_may_not_be_written_to(stage: Sta
     status = stage.status(campaign)
     assert (status.audience, status.sent, status.withheld) == (10_300, 9_300, 1_000)
     assert status.state is CampaignState.SENT
+
+
+def test_a_campaign_whose_stored_letter_was_altered_is_paused_and_holds_up_no_other(stage: Stage) -> None:
+    stage.add(5)
+    broken, good = stage.campaign(), stage.campaign()
+    with stage.engine.begin() as conn:
+        conn.execute(edition.update().where(edition.c.campaign_id == broken).values(frozen="{}"))
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay(lanes=2))
+    assert stage.status(good).state is CampaignState.SENT
+    assert stage.status(broken).state is CampaignState.PAUSED
+    assert stage.status(broken).problem
+    assert len(relay.accepted) == 5

@@ -25,7 +25,7 @@ def test_keys_are_remembered_by_fingerprint_alone(engine: Engine) -> None:
     _remember(engine, K1)
     _remember(engine, K1)
     with engine.begin() as conn:
-        row = conn.execute(select(secret_key)).one()
+        row = conn.execute(select(secret_key).where(secret_key.c.id == "k1")).one()
     assert (row.id, row.fingerprint, row.first_seen) == ("k1", K1.fingerprint(), NOW)
     assert K1.secret not in row.fingerprint
 
@@ -35,7 +35,7 @@ def test_new_keys_go_in_front_of_the_old_ones(engine: Engine) -> None:
     _remember(engine, K2, K1)
     _remember(engine, K3, K2, K1)
     with engine.begin() as conn:
-        assert set(conn.execute(select(secret_key.c.id)).scalars()) == {"k1", "k2", "k3"}
+        assert set(conn.execute(select(secret_key.c.id)).scalars()) == {"k1", "k2", "k3", "(oldest)"}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_new_keys_go_in_front_of_the_old_ones(engine: Engine) -> None:
         ((K2,), "'k1' that this database was used with is missing"),
         ((K3,), "that this database was used with is missing"),
         ((K2, Key("k1", b"x" * 32)), "'k1' that this database was used with is other"),
-        ((K2, K1, K3), "the new key 'k3' stands last, where the oldest must stay"),
+        ((K2, K1, K3), "the key 'k3' stands last, where the oldest must stay"),
     ],
 )
 def test_a_key_that_is_gone_changed_or_appended_is_refused(engine: Engine, keys: tuple[Key, ...], what: str) -> None:
@@ -76,3 +76,10 @@ def test_a_relay_that_cannot_be_read_is_a_wrong_setting(tmp_path: Path) -> None:
     with pytest.raises(SettingInvalid) as caught:
         house.relays(made)
     assert caught.value.name == "DISPATCHER_SMTP_URL"
+
+
+def test_known_keys_in_another_order_are_refused_for_the_oldest_hashes_the_never_mail_list(engine: Engine) -> None:
+    _remember(engine, K2, K1)
+    _remember(engine, K3, K2, K1)
+    with pytest.raises(SettingInvalid, match="stands last"):
+        _remember(engine, K3, K1, K2)
