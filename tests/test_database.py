@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, Text, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from dispatcher.db import clock, migrate
-from dispatcher.db.columns import Id, rows_param, rows_value
+from dispatcher.db.columns import Id, Rows, Utc
 from dispatcher.db.engine import check, make_engine, reading
 from dispatcher.db.tables import delivery, metadata, signup_attempt
 from dispatcher.errors import PartUnavailable, SettingInvalid
@@ -67,9 +67,11 @@ def test_the_databases_clock_is_about_ours(engine: Engine) -> None:
 
 def test_rows_can_be_handed_in_as_one_parameter(engine: Engine) -> None:
     with engine.connect() as conn:
-        rows = rows_param(conn.dialect.name, "people", {"id": Id})
-        got = conn.execute(select(rows.c.id), {"people": rows_value(["id"], [(3,), (1 << 40,)])}).scalars().all()
-    assert sorted(got) == [3, 1 << 40]
+        people = Rows("people", {"id": Id, "name": Text(), "at": Utc()})
+        rows = people.table(conn.dialect.name)
+        handed = [(3, 'a "b", \\ {c}', NOW), (1 << 40, None, None), (4, "NULL", NOW), (5, "", NOW)]
+        got = conn.execute(select(rows).order_by(rows.c.id), people.values(conn.dialect.name, handed)).all()
+    assert [tuple(row) for row in got] == sorted(handed)
 
 
 def test_a_letter_cannot_be_recorded_twice(engine: Engine) -> None:

@@ -20,7 +20,7 @@ from dispatcher.domain.tokens import Keyring, Purpose
 from dispatcher.errors import TokenInvalid
 
 _HEADERS = ("To", "Cc", "Delivered-To", "X-Original-To", "Envelope-To")
-_UNSUBSCRIBE = re.compile(r"(u\+[a-z2-7]{20,60})@", re.ASCII | re.IGNORECASE)
+_UNSUBSCRIBE = re.compile(r"(u\+[0-9a-f]{38,50})@", re.ASCII | re.IGNORECASE)
 _LONGEST_HEAD = 256 * 1024  # bytes; the body does not matter
 
 

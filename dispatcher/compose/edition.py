@@ -119,7 +119,9 @@ def _feedback_id(campaign_id: int, topic: str, house: House) -> str:
 
 def _pressed(kind: Kind, ready: Ready, sheet: Sheet, house: House, special: list[str]) -> Edition:
     prelude = wire.prelude(*greetings(ready.language))
-    source = prelude + _head(ready.language, sheet, house, special) + _parts(sheet)
+    values = wire.Values()
+    parts = _parts(sheet, values)
+    source = prelude + values.prelude() + _head(ready.language, sheet, house, special) + parts
     html = prelude + wire.readable(sheet.html, sheet.snippets, wire.PART_HTML)
     text = prelude + wire.readable(sheet.text, sheet.snippets, wire.PART_TEXT)
     return Edition(
@@ -153,14 +155,14 @@ def _head(language: Language, sheet: Sheet, house: House, special: list[str]) ->
     ])  # fmt: skip
 
 
-def _parts(sheet: Sheet) -> str:
+def _parts(sheet: Sheet, values: wire.Values) -> str:
     between = f"--{_boundary(sheet)}"
     parts = (("plain", sheet.text, wire.PART_TEXT), ("html", sheet.html, wire.PART_HTML))
     written = [
         f"{between}\r\n"
         + headers.field("Content-Type", f'text/{subtype}; charset="utf-8"')
         + headers.field("Content-Transfer-Encoding", "quoted-printable")
-        + f"\r\n{wire.encoded(marked, sheet.snippets, part)}\r\n"
+        + f"\r\n{wire.encoded(marked, sheet.snippets, part, values)}\r\n"
         for subtype, marked, part in parts
     ]
     return "".join([*written, f"{between}--\r\n"])

@@ -4,7 +4,7 @@ import datetime
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Fields:
     """One recipient. `address` is local@domain with the domain as A-label; `name` may be "".
 

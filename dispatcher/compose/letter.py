@@ -25,7 +25,7 @@ from dispatcher.errors import InputRefused
 from dispatcher.languages import Language
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Letter:
     """What goes over one line to one person. `body` is headers and MIME with CRLF, without the closing dot; no
     line of it begins with a dot, so none must be stuffed."""
@@ -73,6 +73,10 @@ class Press:
         """Give the subject as people read it."""
         return self._subject.render(self._values(fields))
 
+    def _render(self, context: dict[str, str]) -> str:
+        # What Template.render does, without its copy of the context and its rewriting of tracebacks.
+        return "".join(self._wire.root_render_func(self._wire.new_context(context, shared=True)))
+
     @cached_property
     def _page(self) -> Template:
         return _FOR_THE_EYE.from_string(self.edition.html)
@@ -87,7 +91,7 @@ class Press:
 
     def _pressed(self, fields: Fields, context: dict[str, str]) -> Letter:
         try:
-            body = self._wire.render(context).encode()
+            body = self._render(context).encode()
         except UnicodeEncodeError:
             raise InputRefused("a value holds half a character", "Give well-formed Unicode.") from None
         sender = headers.check_address("the envelope sender", fields.envelope_sender)

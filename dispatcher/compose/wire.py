@@ -9,14 +9,36 @@ from dispatcher.compose.snippets import MARKERS, Snippet, index_of
 PART_HTML, PART_TEXT, PART_SUBJECT = "html", "text", "subject_text"
 
 
+class Values:
+    """The values that stand in a letter, each escaped for its place once, however often it stands there."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str], str] = {}
+
+    def name(self, expression: str, part: str) -> str:
+        """Give the variable that holds the value of `expression`, escaped for `part`."""
+        return self._names.setdefault((expression, part), f"_v{len(self._names)}")
+
+    def prelude(self) -> str:
+        """Give the Jinja2 source that fills the variables; it prints nothing."""
+        pieces = (f"{{% set {name} = ({inner})|{part} %}}" for (inner, part), name in self._names.items())
+        return "".join(pieces)
+
+
 def readable(marked: str, snippets: Sequence[Snippet], part: str) -> str:
     """Give a Jinja2 template of the text as people read it, for previews and the web view."""
-    return _joined(marked, snippets, part, lambda text, _followed: literal(text))
+    return _joined(marked, snippets, lambda snippet: snippet.jinja(part), lambda text, _followed: literal(text))
 
 
-def encoded(marked: str, snippets: Sequence[Snippet], part: str) -> str:
-    """Give a Jinja2 template, pure ASCII, of the quoted-printable text."""
-    return _joined(marked, snippets, part, lambda text, followed: quoted_printable.constant(text, soft=followed))
+def encoded(marked: str, snippets: Sequence[Snippet], part: str, values: Values) -> str:
+    """Give a Jinja2 template, pure ASCII, of the quoted-printable text; `values` is told what stands in it."""
+
+    def source(snippet: Snippet) -> str:
+        if snippet.is_control:
+            return snippet.jinja(part)
+        return f"{{{{ {values.name(snippet.expression, part)} }}}}"
+
+    return _joined(marked, snippets, source, lambda text, soft: quoted_printable.constant(text, soft=soft))
 
 
 def subject_line(marked: str, snippets: Sequence[Snippet]) -> str:
@@ -24,7 +46,7 @@ def subject_line(marked: str, snippets: Sequence[Snippet]) -> str:
     if not MARKERS.search(marked):
         return literal(headers.field("Subject", headers.subject(marked)))
     headers.guard("Subject", marked)
-    inner = _joined(marked, snippets, PART_SUBJECT, lambda text, _followed: _spelled(text))
+    inner = _joined(marked, snippets, lambda one: one.jinja(PART_SUBJECT), lambda text, _followed: _spelled(text))
     return f"Subject: {{% filter subject %}}{inner}{{% endfilter %}}\r\n"
 
 
@@ -49,11 +71,16 @@ def _quoted(text: str) -> str:
     return f'"{escaped.encode("ascii", "backslashreplace").decode("ascii")}"'
 
 
-def _joined(marked: str, snippets: Sequence[Snippet], part: str, constant: Callable[[str, bool], str]) -> str:
+def _joined(
+    marked: str,
+    snippets: Sequence[Snippet],
+    source: Callable[[Snippet], str],
+    constant: Callable[[str, bool], str],
+) -> str:
     pieces: list[str] = []
     at = 0
     for found in MARKERS.finditer(marked):
         pieces.append(constant(marked[at : found.start()], True))
-        pieces.append(snippets[index_of(found.group())].jinja(part))
+        pieces.append(source(snippets[index_of(found.group())]))
         at = found.end()
     return "".join([*pieces, constant(marked[at:], False)])

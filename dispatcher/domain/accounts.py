@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
-from dispatcher.db.columns import Id, rows_param, rows_value
+from dispatcher.db.columns import Id, Rows
 from dispatcher.db.tables import batch, deferral, delivery, subscriber
 from dispatcher.db.terms import BatchState, CampaignState, Outcome
 from dispatcher.domain.campaigns import Campaign
 
 _RATE_OVER = timedelta(seconds=30)
+_IDS = Rows("ids", {"id": Id})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def _untouched(conn: Connection, of: Campaign) -> Iterator[Missing]:
         .order_by(batch.c.no)
     ).all()
     for (page,) in pages:
-        ids = rows_param(conn.dialect.name, "ids", {"id": Id})
+        ids = _IDS.table(conn.dialect.name)
         left = conn.execute(
             select(subscriber.c.id, subscriber.c.address)
             .join(ids, ids.c.id == subscriber.c.id)
@@ -129,7 +130,7 @@ def _untouched(conn: Connection, of: Campaign) -> Iterator[Missing]:
             .outerjoin(deferral, (deferral.c.campaign_id == of.id) & (deferral.c.subscriber_id == ids.c.id))
             .where(delivery.c.subscriber_id.is_(None), deferral.c.subscriber_id.is_(None))
             .order_by(subscriber.c.id),
-            {"ids": rows_value(["id"], [(i,) for i in page])},
+            _IDS.values(conn.dialect.name, [(i,) for i in page]),
         )
         for row in left:
             yield Missing(row.id, row.address or "(erased)", "remaining", reason)

@@ -5,32 +5,33 @@
                \\-> ready                         given back: paused, shut down, relay away
 
 What must stay true: a claim raises the token, and only the holder of the token may write to the batch (the fence).
-Whoever claims a batch whose holder vanished first settles what that holder had in flight.
+`in_flight` names the letters of a batch whose dots may be out: the gate writes it before the dots leave. Whoever claims
+a batch whose holder vanished first settles what that holder had in flight.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
     and_,
-    delete,
     func,
     insert,
     literal,
-    null,
     or_,
     select,
     update,
 )
 
-from dispatcher.db.columns import Id, among, collect, rows_param, rows_value
-from dispatcher.db.tables import batch, campaign, deferral, delivery, lane, subscription
+from dispatcher.db.columns import Id, Rows, among, collect
+from dispatcher.db.tables import batch, campaign, deferral, delivery, subscription
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
-from dispatcher.domain import audiences
+from dispatcher.domain import audiences, ledger
+from dispatcher.domain.ledger import Final
 
 PAGE = 500  # recipients to a batch
 LEASE = timedelta(seconds=60)
@@ -52,6 +53,21 @@ class Claim:
     def key(self) -> tuple[int, int]:
         """Give the batch's primary key."""
         return self.campaign_id, self.no
+
+
+class Flight(NamedTuple):
+    """A letter whose dot may be out, as `batch.in_flight` has it: its attempt, by which consent, over which relay."""
+
+    subscriber_id: int
+    attempt: int
+    consent_event_id: int
+    relay: str
+
+
+_CLAIMED = (
+    batch.c.campaign_id, batch.c.no, batch.c.token, batch.c.attempts, batch.c.subscriber_ids, batch.c.in_flight,
+)  # fmt: skip
+HELD = Rows("held", {"campaign_id": Id, "no": Integer(), "token": Integer()})
 
 
 def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> int:
@@ -131,12 +147,12 @@ def claim(conn: Connection, worker: str, kinds: Sequence[CampaignKind], now: dat
             attempts=batch.c.attempts + 1,
             lease_until=now + LEASE,
         )
-        .returning(batch.c.campaign_id, batch.c.no, batch.c.token, batch.c.attempts, batch.c.subscriber_ids)
+        .returning(*_CLAIMED)
     ).one_or_none()
     if row is None:
         return None
     mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids))
-    _settle_orphans(conn, mine, now)
+    _settle_orphans(conn, mine, row.in_flight, now)
     return mine
 
 
@@ -159,8 +175,7 @@ def renew(conn: Connection, held: Sequence[Claim], now: datetime) -> dict[tuple[
     """
     if not held:
         return {}
-    fields = {"campaign_id": Id, "no": Integer(), "token": Integer()}
-    mine = rows_param(conn.dialect.name, "held", fields)
+    mine = HELD.table(conn.dialect.name)
     state = select(campaign.c.state).where(campaign.c.id == batch.c.campaign_id).scalar_subquery()
     renewed = conn.execute(
         update(batch)
@@ -172,7 +187,7 @@ def renew(conn: Connection, held: Sequence[Claim], now: datetime) -> dict[tuple[
         )
         .values(lease_until=now + LEASE)
         .returning(batch.c.campaign_id, batch.c.no, state),
-        {"held": rows_value(list(fields), [(c.campaign_id, c.no, c.token) for c in held])},
+        HELD.values(conn.dialect.name, [(c.campaign_id, c.no, c.token) for c in held]),
     )
     return {(campaign_id, no): CampaignState(word) for campaign_id, no, word in renewed}
 
@@ -204,11 +219,6 @@ def give_back(conn: Connection, mine: Claim, not_before: datetime | None, proble
     return _leave(conn, mine, BatchState.READY, not_before, problem)
 
 
-def forget_lanes(conn: Connection, worker: str) -> None:
-    """Take a worker's lanes off the table, once every outcome of theirs is recorded."""
-    conn.execute(delete(lane).where(lane.c.worker == worker))
-
-
 def close_cancelled(conn: Connection, now: datetime, limit: int = 100) -> None:
     """Settle what vanished workers had in flight of cancelled campaigns, whose batches nobody claims any more."""
     dead = (
@@ -224,10 +234,11 @@ def close_cancelled(conn: Connection, now: datetime, limit: int = 100) -> None:
         update(batch)
         .where(batch.c.campaign_id == dead.c.campaign_id, batch.c.no == dead.c.no)
         .values(state=BatchState.READY, owner=None, lease_until=None, token=batch.c.token + 1)
-        .returning(batch.c.campaign_id, batch.c.no, batch.c.token, batch.c.attempts, batch.c.subscriber_ids)
+        .returning(*_CLAIMED)
     ).all()
     for row in freed:
-        _settle_orphans(conn, Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids)), now)
+        mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids))
+        _settle_orphans(conn, mine, row.in_flight, now)
 
 
 def waiting(conn: Connection, kinds: Sequence[CampaignKind], now: datetime, limit: int) -> int:
@@ -253,6 +264,7 @@ def _leave(
             state=state,
             owner=None,
             lease_until=None,
+            in_flight=None,
             not_before=not_before,
             last_error=problem,
             attempts=batch.c.attempts if problem else 0,
@@ -262,52 +274,23 @@ def _leave(
     return state if left.one_or_none() is not None else None
 
 
-def _settle_orphans(conn: Connection, mine: Claim, now: datetime) -> None:
-    """Turn intents of earlier holders without an answer into `unknown`, where the policy is to hold."""
-    ours = and_(lane.c.campaign_id == mine.campaign_id, lane.c.batch_no == mine.no, lane.c.token < mine.token)
-    answered = or_(
-        select(delivery.c.subscriber_id)
-        .where(delivery.c.campaign_id == lane.c.campaign_id, delivery.c.subscriber_id == lane.c.in_flight)
-        .exists(),
-        select(deferral.c.subscriber_id)
-        .where(
-            deferral.c.campaign_id == lane.c.campaign_id,
-            deferral.c.subscriber_id == lane.c.in_flight,
-            deferral.c.attempt >= lane.c.attempt,
+def _settle_orphans(conn: Connection, mine: Claim, in_flight: list[list[Any]] | None, now: datetime) -> None:
+    """Turn letters of earlier holders whose answer is not recorded into `unknown`, where the policy is to hold."""
+    if not in_flight:
+        return
+    policy = conn.execute(select(campaign.c.unknown_policy).where(campaign.c.id == mine.campaign_id)).scalar_one()
+    if policy == UnknownPolicy.HOLD:
+        flights = [Flight(*entry) for entry in in_flight]
+        who = among(conn, deferral.c.subscriber_id, [flight.subscriber_id for flight in flights])
+        waiting = select(deferral.c.subscriber_id, deferral.c.attempt).where(
+            deferral.c.campaign_id == mine.campaign_id, who
         )
-        .exists(),
-    )
-    holds = (
-        select(campaign.c.id)
-        .where(campaign.c.id == mine.campaign_id, campaign.c.unknown_policy == UnknownPolicy.HOLD)
-        .exists()
-    )
-    conn.execute(
-        insert(delivery).from_select(
-            ["campaign_id", "subscriber_id", "outcome", "consent_event_id", "at", "code", "reply", "relay"],
-            select(
-                lane.c.campaign_id,
-                lane.c.in_flight,
-                literal(Outcome.UNKNOWN.value),
-                func.min(lane.c.consent_event_id),
-                literal(now, delivery.c.at.type),
-                null(),
-                literal(DIED_IN_FLIGHT),
-                func.min(lane.c.relay),
-            )
-            .where(ours, ~answered, holds)
-            .group_by(lane.c.campaign_id, lane.c.in_flight),
-        )
-    )
-    conn.execute(
-        delete(deferral).where(
-            deferral.c.campaign_id == mine.campaign_id,
-            deferral.c.batch_no == mine.no,
-            select(delivery.c.subscriber_id)
-            .where(
-                delivery.c.campaign_id == deferral.c.campaign_id, delivery.c.subscriber_id == deferral.c.subscriber_id
-            )
-            .exists(),
-        )
-    )
-    conn.execute(delete(lane).where(ours))
+        answered: dict[int, int] = {row.subscriber_id: row.attempt for row in conn.execute(waiting)}
+        lost = [
+            Final(mine.campaign_id, f.subscriber_id, Outcome.UNKNOWN, f.consent_event_id, None, DIED_IN_FLIGHT, f.relay)
+            for f in flights
+            if answered.get(f.subscriber_id, 0) < f.attempt
+        ]
+        ledger.record(conn, lost, now)
+    ours = and_(batch.c.campaign_id == mine.campaign_id, batch.c.no == mine.no, batch.c.token == mine.token)
+    conn.execute(update(batch).where(ours).values(in_flight=None))

@@ -252,7 +252,7 @@ def _project(conn: Connection, events: list[tuple[Event, int]], now: datetime) -
             }
     if not rows:
         return
-    statement = insert_or(conn, subscription)
+    statement = insert_or(conn.dialect.name, subscription)
     conn.execute(
         statement.on_conflict_do_update(
             index_elements=["topic", "subscriber_id"],

@@ -87,7 +87,7 @@ def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> None:
     ]
     if not rows:
         return
-    statement = insert_or(conn, subscriber)
+    statement = insert_or(conn.dialect.name, subscriber)
     conn.execute(statement.on_conflict_do_nothing(index_elements=["address_hash"]), rows)
 
 

@@ -46,7 +46,7 @@ def suppress(
     ]
     if not rows:
         return
-    statement = insert_or(conn, suppression)
+    statement = insert_or(conn.dialect.name, suppression)
     conn.execute(
         statement.on_conflict_do_update(
             index_elements=["address_hash", "scope"],

@@ -3,9 +3,9 @@ nothing to anyone but us; a token made for one purpose is refused for every othe
 
     token = base64url( public id (8) | topic code (1) | campaign (0 to 5) | MAC (10) )
 
-The MAC is HMAC-SHA256 over purpose and payload, cut to 80 bits (RFC 2104, section 5). The key's name is not in it:
-every key of the ring is tried, so the header line stays short. In a local part the same bytes stand in lower-case
-base32, because some mail servers fold its case.
+One keyed BLAKE2b (RFC 7693) of the payload gives 64 octets; each purpose has ten of its own among them as its MAC, so
+that one hash serves all links of a letter. The key's name is not in the token: every key of the ring is tried, and the
+header line stays short. In a local part the same bytes stand in hexadecimal, because some mail servers fold its case.
 """
 
 import base64
@@ -15,12 +15,14 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 
 from dispatcher.db.terms import TOPIC_CODES, Topic
 from dispatcher.errors import TokenInvalid
 
 _MAC = 10
 _PUBLIC_ID = 8
+_NAME = slice(50, 64)  # of the 64 octets: what names a letter in its Message-ID
 _TOPICS = {code: topic for topic, code in TOPIC_CODES.items()}
 
 
@@ -33,6 +35,12 @@ class Purpose(StrEnum):
     BOUNCE = "bounce"
 
 
+_PLACES = {
+    Purpose.UNSUBSCRIBE: slice(0, 10),
+    Purpose.PREFERENCES: slice(10, 20),
+    Purpose.VIEW: slice(20, 30),
+    Purpose.BOUNCE: slice(30, 40),
+}
 _PREFIXES = {Purpose.BOUNCE: "b+", Purpose.UNSUBSCRIBE: "u+"}  # of the local parts that we hand out
 
 
@@ -45,6 +53,11 @@ class Key:
 
     def __repr__(self) -> str:
         return f"Key({self.id!r})"
+
+    def digest(self, payload: bytes) -> bytes:
+        """Give the 64 octets that only this key makes of a payload."""
+        key = self.secret if len(self.secret) <= blake2b.MAX_KEY_SIZE else hashlib.sha512(self.secret).digest()
+        return blake2b(payload, key=key, person=b"dispatcher link").digest()
 
     def fingerprint(self) -> bytes:
         """Give 16 bytes that tell this key from another and reveal nothing of it."""
@@ -77,9 +90,39 @@ class Link:
     campaign_id: int = 0
 
 
+@dataclass(slots=True)
+class Tokens:
+    """All that a letter to one person bears of ours: three tokens for links, two local parts, a name."""
+
+    unsubscribe: str
+    preferences: str
+    view: str
+    bounce_local_part: str
+    unsubscribe_local_part: str
+    name: str
+
+
+def for_letter(keyring: Keyring, link: Link) -> Tokens:
+    """Make all tokens of a letter. `name` is the same at every attempt and tells nothing: the oldest key makes it, so
+    that a letter tried again after a change of keys keeps its Message-ID.
+    """
+    payload = _payload(link)
+    digest = keyring.signing.digest(payload)
+    name = digest if keyring.oldest is keyring.signing else keyring.oldest.digest(payload)
+    unsubscribe = payload + digest[:10]  # the places, spelled out: this runs for each letter
+    return Tokens(
+        _base64url(unsubscribe),
+        _base64url(payload + digest[10:20]),
+        _base64url(payload + digest[20:30]),
+        "b+" + (payload + digest[30:40]).hex(),
+        "u+" + unsubscribe.hex(),
+        name[_NAME].hex(),
+    )
+
+
 def sign(keyring: Keyring, purpose: Purpose, link: Link) -> str:
     """Make the token of a link, 26 to 32 characters of base64url."""
-    return base64.urlsafe_b64encode(_seal(keyring, purpose, link)).rstrip(b"=").decode()
+    return _base64url(_seal(keyring, purpose, link))
 
 
 def verify(keyring: Keyring, purpose: Purpose, token: str) -> Link:
@@ -88,37 +131,18 @@ def verify(keyring: Keyring, purpose: Purpose, token: str) -> Link:
         sealed = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (UnicodeEncodeError, binascii.Error):
         raise TokenInvalid("this link is not valid") from None
-    if base64.urlsafe_b64encode(sealed).rstrip(b"=").decode() != token:
+    if _base64url(sealed) != token:
         raise TokenInvalid("this link is not valid")  # one token, one spelling
     return _unseal(keyring, purpose, sealed)
 
 
-def return_path(keyring: Keyring, link: Link, bounce_domain: str) -> str:
-    """Make the envelope sender of one letter (VERP): it names the delivery to us, and the address to nobody."""
-    return f"{_local_part(keyring, Purpose.BOUNCE, link)}@{bounce_domain}"
-
-
-def unsubscribe_address(keyring: Keyring, link: Link, bounce_domain: str) -> str:
-    """Make the address to which a mail means "unsubscribe" (RFC 2369)."""
-    return f"{_local_part(keyring, Purpose.UNSUBSCRIBE, link)}@{bounce_domain}"
-
-
 def read_local_part(keyring: Keyring, purpose: Purpose, local_part: str) -> Link:
     """Read the local part of such an address back, in any case. Raises TokenInvalid."""
-    sealed = local_part.upper().removeprefix(_PREFIXES[purpose].upper())
+    sealed = local_part.lower().removeprefix(_PREFIXES[purpose])
     try:
-        return _unseal(keyring, purpose, base64.b32decode(sealed + "=" * (-len(sealed) % 8)))
-    except ValueError:  # not base32, or not even ASCII
+        return _unseal(keyring, purpose, binascii.unhexlify(sealed))
+    except ValueError:  # not hexadecimal, or not even ASCII
         raise TokenInvalid("this address is not ours") from None
-
-
-def message_id(keyring: Keyring, campaign_id: int, public_id: bytes, domain: str) -> str:
-    """Give the Message-ID of a letter, without angle brackets: the same at every attempt, and telling nothing.
-
-    The oldest key makes it, so that a letter tried again after a change of keys keeps its name.
-    """
-    name = hmac.digest(keyring.oldest.secret, b"message-id\0%d\0%b" % (campaign_id, public_id), "sha256")
-    return f"{name[:12].hex()}@{domain}"
 
 
 def new_public_id() -> bytes:
@@ -139,10 +163,6 @@ def token_sha256(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _local_part(keyring: Keyring, purpose: Purpose, link: Link) -> str:
-    return _PREFIXES[purpose] + base64.b32encode(_seal(keyring, purpose, link)).rstrip(b"=").lower().decode()
-
-
 def _payload(link: Link) -> bytes:
     code = TOPIC_CODES[link.topic] if link.topic else 0
     campaign = link.campaign_id.to_bytes((link.campaign_id.bit_length() + 7) // 8, "big")
@@ -150,7 +170,14 @@ def _payload(link: Link) -> bytes:
 
 
 def _mac(key: Key, purpose: Purpose, payload: bytes) -> bytes:
-    return hmac.digest(key.secret, purpose.encode() + b"\0" + payload, "sha256")[:_MAC]
+    return key.digest(payload)[_PLACES[purpose]]
+
+
+def _base64url(sealed: bytes) -> str:
+    return binascii.b2a_base64(sealed, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def _seal(keyring: Keyring, purpose: Purpose, link: Link) -> bytes:

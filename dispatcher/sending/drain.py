@@ -27,8 +27,8 @@ from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind, Outcome, UnknownPolicy
-from dispatcher.domain import batches
-from dispatcher.domain.deliveries import Deferral, Final, Halted, Intent, Pass, Proof, Withheld
+from dispatcher.domain.ledger import Deferral, Final, Proof
+from dispatcher.domain.passage import Halted, Intent, Pass, Withheld
 from dispatcher.errors import RelayDown
 from dispatcher.sending import retry
 from dispatcher.sending.feed import Errand, Feed
@@ -64,7 +64,7 @@ class Report:
 async def drain(engine: Engine, orders: Orders) -> Report:
     """Serve claimable batches over the relays until there is no more work, or time is up, or no relay can be used."""
     worker = uuid.uuid4().hex
-    gate = Gate(engine, worker)
+    gate = Gate(engine)
     feed = Feed(gate, worker, orders.kinds, orders.stationery)
     report = Report()
     lanes = [_Lane(slot, gate, feed, orders, report) for slot in range(max(r.lanes for r in orders.relays))]
@@ -76,17 +76,16 @@ async def drain(engine: Engine, orders: Orders) -> Report:
                     serving.create_task(lane.serve())
             gate.end()
     finally:
-        await _wind_up(gate, feed, worker, report)
+        await _wind_up(gate, feed, report)
     report.letters = feed.drawn
     return report
 
 
-async def _wind_up(gate: Gate, feed: Feed, worker: str, report: Report) -> None:
+async def _wind_up(gate: Gate, feed: Feed, report: Report) -> None:
     """Record what is known, give back what is not served. With the database away the lease does it later."""
     try:
         await gate.flush()
         await feed.close_all(report.problem)
-        await gate.transact(lambda conn, _now: batches.forget_lanes(conn, worker))
     except DBAPIError as error:
         log.warning("drain.left_to_the_lease", error=type(error.orig).__name__)
         report.problem = DATABASE_AWAY
@@ -134,16 +133,18 @@ class _Lane:
         verdict = await line.offer(errand.parcel)
         if verdict is not None:
             return await self._settle(errand, verdict, None)
-        permit = await self._gate.ask(
-            Intent(self._slot, errand.held.claim, errand.to.subscriber_id, errand.to.attempt, self._relay.name)
-        )
+        intent = Intent(errand.held.claim, errand.to.subscriber_id, errand.to.attempt, self._relay.name)
+        permit = await self._gate.ask(intent)
         if not permit.is_good:
             await line.abandon()
+            self._gate.recall(intent)
             await self._refused_at_gate(errand, permit)
             return True
         assert isinstance(permit.decision, Pass)
         self._following = self._peek(line)
         verdict = await line.release(self._following.parcel if self._following else None)
+        if isinstance(verdict, NotSent):
+            self._gate.recall(intent)
         return await self._settle(errand, verdict, permit.decision.consent_event_id)
 
     def _peek(self, line: Lane) -> Errand | None:
@@ -200,8 +201,11 @@ class _Lane:
 
     def _final(self, errand: Errand, outcome: Outcome, event: int | None, code: int | None, reply: str) -> None:
         self._gate.tell(
-            Final(errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], self._relay.name)
-        )
+            Final(
+                errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], self._relay.name,
+                was_deferred=errand.to.attempt > 1,
+            )
+        )  # fmt: skip
 
     def _defer(self, errand: Errand, at_the_end: Outcome, event: int | None, code: int | None, reply: str) -> None:
         """Have it tried again later; once its time is over, that is its outcome `at_the_end`."""

@@ -15,10 +15,11 @@ from jinja2 import TemplateError
 from sqlalchemy import Connection
 
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
-from dispatcher.domain import batches, campaigns, deliveries
+from dispatcher.domain import batches, campaigns, recipients
 from dispatcher.domain.batches import Claim
 from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.deliveries import Final, Recipient
+from dispatcher.domain.ledger import Final
+from dispatcher.domain.recipients import Recipient
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import press as presses
 from dispatcher.sending import retry
@@ -130,7 +131,7 @@ class Feed:
             while (claim := batches.claim(conn, self._worker, self._kinds, now)) is not None:
                 of = self._load(conn, claim)
                 if of is not None:
-                    return claim, deliveries.recipients(conn, claim, of, now)
+                    return claim, recipients.to_serve(conn, claim, of, now)
             return None
 
         got = await self._gate.transact(work)

@@ -25,10 +25,11 @@ from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.clock import DatabaseClock, steady
 from dispatcher.db.clock import now as database_now
-from dispatcher.domain import batches
-from dispatcher.domain.batches import Claim
+from dispatcher.domain import batches, ledger, passage
+from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.deliveries import Decision, Halted, Intent, Pass, Record, pass_gate, record
+from dispatcher.domain.ledger import Proof, Record
+from dispatcher.domain.passage import Decision, Halted, Intent, Pass
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -60,9 +61,9 @@ class _Question:
 class Gate:
     """The engine's one way into the database while lanes are open."""
 
-    def __init__(self, engine: Engine, worker: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._worker = worker
+        self._line: Connection | None = None  # kept for statements that are a transaction of their own
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gate")
         self._records: list[Record] = []
         self._questions: list[_Question] = []
@@ -70,6 +71,7 @@ class Gate:
         self._ending = False
         self._held: dict[tuple[int, int], Claim] = {}
         self._lost: set[tuple[int, int]] = set()
+        self._out: dict[tuple[int, int], tuple[int, Flight]] = {}  # by campaign and person: batch, and what is out
         self.campaigns: dict[int, Campaign] = {}
         self.clock: DatabaseClock | None = None
 
@@ -105,6 +107,10 @@ class Gate:
         """Hand in what became of a letter; the next transaction writes it down."""
         self._records.append(answered)
 
+    def recall(self, intent: Intent) -> None:
+        """Take note that a letter which had passed was not released after all."""
+        self._out.pop((intent.claim.campaign_id, intent.subscriber_id), None)
+
     async def ask(self, intent: Intent) -> Permit:
         """Wait for the transaction that decides about this intent."""
         question = _Question(intent, asyncio.get_running_loop().create_future())
@@ -136,13 +142,14 @@ class Gate:
         if not records:
             return
         try:
-            await self.transact(lambda conn, now: record(conn, records, now))
+            await self.transact(lambda conn, now: ledger.record(conn, records, now))
         except DBAPIError:
             self._records[:0] = records
             raise
 
     def close(self) -> None:
         """End the gate's thread."""
+        self._thread.submit(self._hang_up)
         self._thread.shutdown(wait=True)
 
     async def _turn(self) -> None:
@@ -151,17 +158,60 @@ class Gate:
         intents = [q.intent for q in questions]
         began = steady()
         try:
-            decisions: Sequence[Decision] = await self.transact(
-                lambda conn, now: pass_gate(conn, self._worker, self.campaigns, records, intents, now)
-            )
+            decisions: Sequence[Decision] = await self._pass(records, intents)
         except DBAPIError as error:
             log.warning("gate.failed", error=type(error.orig).__name__, waiting=len(questions))
             self._records[:0] = records
             decisions = [Halted(DATABASE_AWAY)] * len(questions)
         deadline = began + batches.LEASE.total_seconds() - MARGIN
         for question, decision in zip(questions, decisions, strict=True):
+            if isinstance(decision, Pass):
+                self._note_out(question.intent, decision)
             if not question.answer.done():
                 question.answer.set_result(Permit(decision, deadline))
+
+    async def _pass(self, records: list[Record], intents: list[Intent]) -> list[Decision]:
+        out = self._still_out(records)
+
+        def in_thread() -> list[Decision]:
+            if passage.is_one_statement(self._engine.dialect.name, records, intents):
+                return self._in_one_statement(records, intents, out)
+            with self._engine.begin() as conn:
+                return passage.pass_gate(conn, self.campaigns, records, intents, out, self.now())
+
+        decisions = await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
+        for answered in records:
+            if not isinstance(answered, Proof):
+                self._out.pop((answered.campaign_id, answered.subscriber_id), None)
+        return decisions
+
+    def _in_one_statement(self, records: list[Record], intents: list[Intent], out: passage.Out) -> list[Decision]:
+        """Spare BEGIN and COMMIT their round trips. Runs in the gate's thread."""
+        if self._line is None:
+            self._line = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            return passage.pass_gate(self._line, self.campaigns, records, intents, out, self.now())
+        except DBAPIError:
+            self._hang_up()
+            raise
+
+    def _hang_up(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def _still_out(self, records: list[Record]) -> passage.Out:
+        """Give, by batch, the letters whose dots may be out and whose answer these records do not hold."""
+        answered = {(r.campaign_id, r.subscriber_id) for r in records if not isinstance(r, Proof)}
+        out: dict[tuple[int, int], list[Flight]] = {}
+        for key, (no, flight) in self._out.items():
+            if key not in answered:
+                out.setdefault((key[0], no), []).append(flight)
+        return out
+
+    def _note_out(self, intent: Intent, passed: Pass) -> None:
+        flight = Flight(intent.subscriber_id, intent.attempt, passed.consent_event_id, intent.relay)
+        self._out[intent.claim.campaign_id, intent.subscriber_id] = (intent.claim.no, flight)
 
     async def _heartbeat(self) -> None:
         held = list(self._held.values())

@@ -52,7 +52,7 @@ def remember_keys(conn: Connection, ring: Keyring, now: datetime) -> None:
         )
     used = {**ours, _OLDEST: ring.oldest.fingerprint()}
     rows = [{"id": key_id, "fingerprint": f, "first_seen": now} for key_id, f in used.items()]
-    conn.execute(insert_or(conn, secret_key).on_conflict_do_nothing(), rows)
+    conn.execute(insert_or(conn.dialect.name, secret_key).on_conflict_do_nothing(), rows)
 
 
 def stationery(settings: Settings) -> Stationery:

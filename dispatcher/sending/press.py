@@ -12,8 +12,8 @@ from dispatcher.compose.letter import Letter, Press
 from dispatcher.db.terms import Language
 from dispatcher.domain import campaigns, tokens
 from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.deliveries import Recipient
-from dispatcher.domain.tokens import Keyring, Link, Purpose
+from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.tokens import Keyring, Link
 from dispatcher.sending import opt_in
 from dispatcher.smtp.lane import Parcel
 
@@ -57,8 +57,8 @@ class CampaignPress:
 
     def message_id(self, to: Recipient) -> str:
         """Give the Message-ID of this recipient's letter, the same at every attempt."""
-        s = self._stationery
-        return tokens.message_id(s.keyring, self._of.id, to.public_id, s.sender_domain)
+        made = tokens.for_letter(self._stationery.keyring, self._link(to))
+        return f"{made.name}@{self._stationery.sender_domain}"
 
     def parcel(self, to: Recipient, now: datetime) -> Parcel:
         """Compose one letter for a lane."""
@@ -74,22 +74,25 @@ class CampaignPress:
     def fields(self, to: Recipient, now: datetime) -> Fields:
         """Give the values of one recipient: links signed for this person, topic and campaign."""
         s = self._stationery
-        link = Link(to.public_id, self._of.topic, self._of.id)
+        made = tokens.for_letter(s.keyring, self._link(to))
         return Fields(
             address=to.address,
             name=to.name,
-            message_id=self.message_id(to),
-            envelope_sender=tokens.return_path(s.keyring, link, s.bounce_domain),
+            message_id=f"{made.name}@{s.sender_domain}",
+            envelope_sender=f"{made.bounce_local_part}@{s.bounce_domain}",
             date=self._stamp(now),
-            unsubscribe_url=f"{s.public_url}/u/{tokens.sign(s.keyring, Purpose.UNSUBSCRIBE, link)}",
-            unsubscribe_mailto=tokens.unsubscribe_address(s.keyring, link, s.bounce_domain),
-            preferences_url=f"{s.public_url}/p/{tokens.sign(s.keyring, Purpose.PREFERENCES, link)}",
-            view_url=f"{s.public_url}/v/{tokens.sign(s.keyring, Purpose.VIEW, link)}",
+            unsubscribe_url=f"{s.public_url}/u/{made.unsubscribe}",
+            unsubscribe_mailto=f"{made.unsubscribe_local_part}@{s.bounce_domain}",
+            preferences_url=f"{s.public_url}/p/{made.preferences}",
+            view_url=f"{s.public_url}/v/{made.view}",
             consented_on=to.consented_on,
             confirm_url=self.asked.confirm_url if self.asked else "",
             requested_at=self.asked.requested_at if self.asked else "",
             requested_topics=" ".join(self.asked.topics) if self.asked else "",
         )
+
+    def _link(self, to: Recipient) -> Link:
+        return Link(to.public_id, self._of.topic, self._of.id)
 
     def _press(self, to: Recipient) -> Press:
         return self._presses.get(to.language) or self._presses[self._of.default_language]

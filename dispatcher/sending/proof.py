@@ -13,7 +13,7 @@ from dispatcher.db.terms import Language
 from dispatcher.domain import campaigns, consent, subscribers, suppression
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.deliveries import Recipient
+from dispatcher.domain.recipients import Recipient
 from dispatcher.errors import InputRefused, NotFound, RelayDown
 from dispatcher.sending import press, release
 from dispatcher.sending.press import CampaignPress, Stationery

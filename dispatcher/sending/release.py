@@ -13,7 +13,7 @@ from dispatcher.compose.house import House
 from dispatcher.db.terms import CampaignState, Language
 from dispatcher.domain import campaigns
 from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.deliveries import Recipient
+from dispatcher.domain.recipients import Recipient
 from dispatcher.errors import InputRefused
 from dispatcher.sending.press import CampaignPress, Stationery
 

@@ -3,6 +3,9 @@
     open -> offer(a) -> [gate] -> release(b) -> offer(b) -> [gate] -> release() -> close
                            `----> abandon: the gate said no, nothing was delivered
 
+A body of usual size waits here for the gate as well: body, dot and the next letter's envelope then share one write, and a
+letter costs one write, one read and one round trip. A longer body goes out in `offer`, block by block.
+
 What must stay true
 - The dot of a letter is written by `release` alone, at once or never: on a lane that was lost before, it is NotSent.
 - Neither `offer` nor `release` raises for anything that a relay or a network can do; only `open` does (RelayDown).
@@ -20,7 +23,7 @@ from dispatcher.smtp.wire import Wire
 
 __all__ = ["Lane", "Parcel"]
 
-_BLOCK = 64 * 1024  # a longer body goes out in blocks, each with a limit of its own (RFC 5321 4.5.3.2.5)
+_BLOCK = 64 * 1024  # a longer body goes out before the gate, in blocks, each with a limit (RFC 5321 4.5.3.2.5)
 _QUIT = b"QUIT\r\n"
 _QUIT_SECONDS = 5.0
 
@@ -36,6 +39,7 @@ class Lane:
         self._under_way: Parcel | None = None  # its envelope went out together with the dot before
         self._envelope: Invited | Verdict | None = None
         self._answer: Verdict | None = None
+        self._held = b""  # a body that goes out together with its dot
         self._ended: NotSent | None = NotSent(f"the lane to relay {relay.name} is not open", about_us=False)
         self._letters = 0
 
@@ -60,7 +64,7 @@ class Lane:
         self._letters = 0
 
     async def offer(self, parcel: Parcel) -> Verdict | None:
-        """Send envelope and body without the dot. None: the dot is held back, `release` or `abandon` comes next.
+        """Send the envelope, and a long body, without the dot. None: `release` or `abandon` comes next.
 
         A verdict: no dot will be due. The lane can carry the next letter if it `is_open`. After `release(following)`
         only `following` may be offered; anything else gives the connection up and is NotSent.
@@ -80,6 +84,10 @@ class Lane:
         answer, self._envelope = self._envelope, None
         if not isinstance(answer, Invited):
             return answer
+        if len(parcel.body) <= _BLOCK:
+            self._held = parcel.body
+            return self._end_seen()
+        self._held = b""
         for block in _blocks(parcel.body):
             if self._end_seen() is None and self._write(block):
                 await self._drain()
@@ -95,7 +103,8 @@ class Lane:
         self._letters += 1
         self._under_way = following if self._may_follow(following) else None
         self._dialogue.release(self._under_way)
-        self._flush()
+        assert self._wire is not None
+        self._wire.write_both(self._held, self._dialogue.take())
         while self._answer is None:
             await self._news(self._limits.dot)
         answer, self._answer = self._answer, None
@@ -179,8 +188,6 @@ class Lane:
                     self._wire.abort()
 
 
-def _blocks(body: bytes) -> Iterable[bytes | memoryview]:
-    if len(body) <= _BLOCK:
-        return (body,)
+def _blocks(body: bytes) -> Iterable[memoryview]:
     view = memoryview(body)
     return (view[start : start + _BLOCK] for start in range(0, len(body), _BLOCK))

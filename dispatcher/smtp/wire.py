@@ -56,6 +56,11 @@ class Wire(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(data)
 
+    def write_both(self, first: bytes, second: bytes) -> None:
+        """Hand over two pieces at once, so that they leave together."""
+        assert self._transport is not None
+        self._transport.writelines((first, second) if first else (second,))
+
     def news(self, seconds: float) -> asyncio.Future[bool]:
         """Wait until `ring` is called; False when nobody did within `seconds`. One task at a time."""
         self._deadline = self._loop.time() + seconds

@@ -17,7 +17,7 @@ from dispatcher.db.terms import CampaignKind, SubscriptionState, Topic
 from dispatcher.domain import campaigns, consent
 from dispatcher.domain.addresses import masked
 from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.deliveries import Recipient
+from dispatcher.domain.recipients import Recipient
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import NotFound, TokenInvalid

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, select, update
 from dispatcher.compose.house import House
 from dispatcher.db.tables import batch, campaign, content
 from dispatcher.db.terms import CampaignState, ConsentKind, Outcome, Topic
-from dispatcher.domain import deliveries
-from dispatcher.domain.deliveries import Final
+from dispatcher.domain import ledger
+from dispatcher.domain.ledger import Final
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending.press import Stationery
 from tests import builders
@@ -207,7 +207,7 @@ def _mixed(stage: Stage) -> int:
             Final(campaign_id, stage.ids[people[2]], Outcome.FAILED, None, 550, "550 5.1.1 no such [user]", "r"),
             Final(campaign_id, stage.ids[people[3]], Outcome.UNKNOWN, 1, None, "=cmd|' /C calc'!A0", "r"),
         ]
-        deliveries.record(conn, finals, builders.clock.now(conn))
+        ledger.record(conn, finals, builders.clock.now(conn))
     return campaign_id
 
 

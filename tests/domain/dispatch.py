@@ -4,17 +4,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from sqlalchemy import Engine, select, update
 
-from dispatcher.db.tables import batch, campaign, delivery, lane
+from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
-from dispatcher.domain import accounts, batches, campaigns, consent, deliveries
+from dispatcher.domain import accounts, batches, campaigns, consent, ledger, passage
 from dispatcher.domain.accounts import Status
-from dispatcher.domain.batches import Claim
+from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.deliveries import Decision, Deferral, Final, Intent, Pass, Recipient, Record
+from dispatcher.domain.ledger import Deferral, Final, Record
+from dispatcher.domain.passage import Decision, Intent, Pass
+from dispatcher.domain.recipients import Recipient, to_serve
 from dispatcher.domain.tokens import Keyring
 from tests import builders
 
@@ -70,19 +73,28 @@ class Dispatch:
 
     def recipients(self, claim: Claim, of: Campaign) -> list[Recipient]:
         with self.engine.begin() as conn:
-            return deliveries.recipients(conn, claim, of, self.now)
+            return to_serve(conn, claim, of, self.now)
 
     def ask(
-        self, worker: str, claim: Claim, of: Campaign, who: Sequence[int], *, attempt: int = 1, slot: int = 0
+        self, claim: Claim, of: Campaign, who: Sequence[int], *, attempt: int = 1, out: Sequence[Flight] = ()
     ) -> list[Decision]:
-        """Ask at the gate for each of these, each on a lane of its own."""
-        intents = [Intent(slot + n, claim, subscriber, attempt, RELAY) for n, subscriber in enumerate(who)]
+        """Ask at the gate for each of these, each on a lane of its own; `out`: what other lanes have in flight."""
+        intents = [Intent(claim, subscriber, attempt, RELAY) for subscriber in who]
+        return self.pass_gate([], intents, of, out={claim.key: out})
+
+    def pass_gate(
+        self,
+        records: Sequence[Record],
+        intents: Sequence[Intent],
+        *of: Campaign,
+        out: passage.Out = MappingProxyType({}),
+    ) -> list[Decision]:
         with self.engine.begin() as conn:
-            return deliveries.pass_gate(conn, worker, {of.id: of}, [], intents, self.now)
+            return passage.pass_gate(conn, {c.id: c for c in of}, records, intents, out, self.now)
 
     def record(self, *records: Record) -> None:
         with self.engine.begin() as conn:
-            deliveries.record(conn, records, self.now)
+            ledger.record(conn, records, self.now)
 
     def settle(self, claim: Claim) -> BatchState | None:
         with self.engine.begin() as conn:
@@ -128,7 +140,8 @@ class Dispatch:
 
     def in_flight(self) -> list[int]:
         with self.engine.begin() as conn:
-            return list(conn.execute(select(lane.c.in_flight).order_by(lane.c.in_flight)).scalars())
+            rows = conn.execute(select(batch.c.in_flight).where(batch.c.in_flight.is_not(None))).scalars()
+            return sorted(flight[0] for row in rows for flight in row)
 
     def batch_states(self, of: Campaign) -> list[str]:
         with self.engine.begin() as conn:

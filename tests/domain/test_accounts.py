@@ -42,7 +42,7 @@ def test_the_parts_are_the_whole_at_every_step_and_the_missing_are_named_with_th
     sent, busy, refused, doubtful, left, _untouched = dispatch.people(6)
     dispatch.withdraw(left)
     of = dispatch.campaign()
-    (event,) = events_of(dispatch.ask("a", dispatch.must_claim(), of, [sent]))
+    (event,) = events_of(dispatch.ask(dispatch.must_claim(), of, [sent]))
     seen = [_parts(dispatch.status(of))]
     for record in (
         final(of, sent, Outcome.SENT, event, 250),

@@ -10,7 +10,7 @@ from dispatcher.db.tables import batch, campaign
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome, UnknownPolicy
 from dispatcher.domain import batches
 from dispatcher.domain.batches import LEASE, Claim
-from dispatcher.domain.deliveries import Halted
+from dispatcher.domain.passage import Halted
 from tests.domain.dispatch import Dispatch, deferred, events_of, final
 
 DONE, DEFERRED, READY = "done", "deferred", "ready"
@@ -105,7 +105,7 @@ def test_nothing_that_a_former_holder_does_touches_the_batch(dispatch: Dispatch)
     assert dispatch.renew(old) == {}
     assert dispatch.settle(old) is None
     assert dispatch.give_back(old, "the relay is away") is None
-    assert dispatch.ask("a", old, of, [maria]) == [Halted("the batch was claimed by another worker")]
+    assert dispatch.ask(old, of, [maria]) == [Halted("the batch was claimed by another worker")]
     with dispatch.engine.begin() as conn:
         assert conn.execute(select(batch)).one() == before
     assert dispatch.in_flight() == []
@@ -119,7 +119,7 @@ def test_a_batch_that_was_given_back_is_nobodys(dispatch: Dispatch) -> None:
     assert dispatch.give_back(mine) == READY
     assert dispatch.renew(mine) == {}
     assert dispatch.settle(mine) is None
-    assert isinstance(dispatch.ask("a", mine, of, [maria])[0], Halted)
+    assert isinstance(dispatch.ask(mine, of, [maria])[0], Halted)
     again = dispatch.must_claim()
     assert (again.token, again.attempts) == (2, 1)  # without a problem it does not count as an attempt
 
@@ -178,7 +178,7 @@ def test_a_letter_in_flight_when_its_worker_died_is_in_doubt(dispatch: Dispatch)
     one, two, three = dispatch.people(3)
     of = dispatch.campaign()
     mine = dispatch.must_claim("a")
-    events = events_of(dispatch.ask("a", mine, of, [one, two]))
+    events = events_of(dispatch.ask(mine, of, [one, two]))
     dispatch.record(final(of, one, Outcome.SENT, events[0], 250))
     again = dispatch.take_over("b")
     assert dispatch.outcomes(of) == {one: "sent", two: "unknown"}
@@ -189,7 +189,7 @@ def test_a_letter_in_flight_when_its_worker_died_is_in_doubt(dispatch: Dispatch)
 def test_where_the_policy_is_to_resend_a_letter_in_flight_is_tried_again(dispatch: Dispatch) -> None:
     one, two = dispatch.people(2)
     of = dispatch.campaign(UnknownPolicy.RESEND)
-    dispatch.ask("a", dispatch.must_claim("a"), of, [one])
+    dispatch.ask(dispatch.must_claim("a"), of, [one])
     again = dispatch.take_over("b")
     assert dispatch.outcomes(of) == {}
     assert [to.subscriber_id for to in dispatch.recipients(again, of)] == [one, two]
@@ -198,7 +198,7 @@ def test_where_the_policy_is_to_resend_a_letter_in_flight_is_tried_again(dispatc
 def test_a_letter_whose_4xx_was_recorded_is_not_in_doubt(dispatch: Dispatch) -> None:
     (maria,) = dispatch.people(1)
     of = dispatch.campaign()
-    dispatch.ask("a", dispatch.must_claim("a"), of, [maria])
+    dispatch.ask(dispatch.must_claim("a"), of, [maria])
     dispatch.record(deferred(of, maria, dispatch.now + 5 * MINUTE))
     dispatch.take_over("b")
     assert dispatch.outcomes(of) == {}
@@ -209,30 +209,27 @@ def test_the_4xx_of_an_earlier_attempt_does_not_answer_for_a_later_one(dispatch:
     (maria,) = dispatch.people(1)
     of = dispatch.campaign()
     first = dispatch.must_claim("a")
-    dispatch.ask("a", first, of, [maria])
+    dispatch.ask(first, of, [maria])
     dispatch.record(deferred(of, maria, dispatch.now + 5 * MINUTE))
     dispatch.settle(first)
     dispatch.now += 5 * MINUTE
     second = dispatch.must_claim("a")
     (to,) = dispatch.recipients(second, of)
     assert to.attempt == 2
-    dispatch.ask("a", second, of, [maria], attempt=to.attempt)
+    dispatch.ask(second, of, [maria], attempt=to.attempt)
     dispatch.take_over("b")
     assert dispatch.outcomes(of) == {maria: "unknown"}
     assert (dispatch.status(of).deferred, dispatch.status(of).remaining) == (0, 0)
 
 
-def test_a_worker_that_ended_well_leaves_nothing_in_doubt(dispatch: Dispatch) -> None:
+def test_a_batch_that_is_settled_has_nothing_in_flight(dispatch: Dispatch) -> None:
     (maria,) = dispatch.people(1)
     of = dispatch.campaign()
     mine = dispatch.must_claim("a")
-    (event,) = events_of(dispatch.ask("a", mine, of, [maria]))
+    (event,) = events_of(dispatch.ask(mine, of, [maria]))
     dispatch.record(final(of, maria, Outcome.SENT, event, 250))
-    with dispatch.engine.begin() as conn:
-        batches.forget_lanes(conn, "somebody else")
     assert dispatch.in_flight() == [maria]
-    with dispatch.engine.begin() as conn:
-        batches.forget_lanes(conn, "a")
+    dispatch.settle(mine)
     assert dispatch.in_flight() == []
 
 
@@ -240,8 +237,8 @@ def test_what_another_batch_has_in_flight_stays_in_flight(dispatch: Dispatch) ->
     people = dispatch.people(501)
     of = dispatch.campaign()
     first, second = dispatch.must_claim("a"), dispatch.must_claim("b")
-    dispatch.ask("a", first, of, [people[0]])
-    dispatch.ask("b", second, of, [people[500]])
+    dispatch.ask(first, of, [people[0]])
+    dispatch.ask(second, of, [people[500]])
     dispatch.now += timedelta(seconds=40)
     dispatch.renew(second)
     dispatch.now += timedelta(seconds=40)
@@ -254,7 +251,7 @@ def test_what_a_dead_worker_had_in_flight_of_a_cancelled_campaign_is_in_doubt_to
     one, _two = dispatch.people(2)
     of, other = dispatch.campaign(), dispatch.campaign()
     for each in (of, other):
-        dispatch.ask("a", dispatch.must_claim("a"), each, [one], slot=each.id)
+        dispatch.ask(dispatch.must_claim("a"), each, [one])
     dispatch.move(of, CampaignState.CANCELLED)
 
     def close() -> None:

@@ -6,12 +6,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, delete, insert, select, update
 
-from dispatcher.db.tables import consent_event, deferral, delivery, lane, opt_in_request, subscriber, suppression
+from dispatcher.db.tables import batch, consent_event, deferral, delivery, opt_in_request, subscriber, suppression
 from dispatcher.db.terms import CampaignKind, CampaignState, ConsentKind, Language, Outcome, UnknownPolicy
-from dispatcher.domain import batches, campaigns, consent, deliveries
+from dispatcher.domain import batches, campaigns, consent
+from dispatcher.domain.batches import Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.deliveries import Final, Halted, Intent, Pass, Proof, Withheld
+from dispatcher.domain.ledger import Final, Proof
+from dispatcher.domain.passage import Halted, Intent, Pass, Withheld
 from tests import builders
 from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, events_of, final
 
@@ -26,7 +28,7 @@ def _rows(dispatch: Dispatch, table) -> list:
 def test_whoever_agreed_passes_under_the_event_by_which_they_agreed(dispatch: Dispatch) -> None:
     (maria,) = dispatch.people(1)
     of = dispatch.campaign()
-    (event,) = events_of(dispatch.ask("a", dispatch.must_claim(), of, [maria]))
+    (event,) = events_of(dispatch.ask(dispatch.must_claim(), of, [maria]))
     (row,) = _rows(dispatch, consent_event)
     assert (row.id, row.subscriber_id, row.kind, row.topic) == (event, maria, ConsentKind.IMPORTED, TOPIC)
 
@@ -38,30 +40,42 @@ def test_a_newer_consent_is_the_one_that_counts(dispatch: Dispatch) -> None:
     dispatch.withdraw(maria)
     with dispatch.engine.begin() as conn:
         consent.confirm(conn, maria, [TOPIC], Evidence(source="a test"), dispatch.now)
-    (event,) = events_of(dispatch.ask("a", mine, of, [maria]))
+    (event,) = events_of(dispatch.ask(mine, of, [maria]))
     assert event == max(row.id for row in _rows(dispatch, consent_event))
 
 
-def test_what_passes_and_nothing_else_stands_in_the_lanes_before_the_dot(dispatch: Dispatch) -> None:
+def test_what_passes_and_nothing_else_is_written_down_before_the_dot(dispatch: Dispatch) -> None:
     one, two, three = dispatch.people(3)
     of = dispatch.campaign()
     mine = dispatch.must_claim()
     dispatch.withdraw(two)
-    decisions = dispatch.ask("a", mine, of, [one, two, three], attempt=4)
+    decisions = dispatch.ask(mine, of, [one, two, three], attempt=4)
     assert [type(decision) for decision in decisions] == [Pass, Withheld, Pass]
-    lanes = {row.in_flight: row for row in _rows(dispatch, lane)}
-    assert set(lanes) == {one, three}
-    assert (lanes[three].worker, lanes[three].slot, lanes[three].attempt) == ("a", 2, 4)
-    assert (lanes[three].campaign_id, lanes[three].batch_no, lanes[three].token) == (of.id, 0, mine.token)
-    assert (lanes[three].relay, lanes[three].at) == (RELAY, dispatch.now)
+    first, _, third = decisions
+    assert isinstance(first, Pass) and isinstance(third, Pass)  # noqa: PT018
+    (row,) = _rows(dispatch, batch)
+    assert [tuple(flight) for flight in row.in_flight] == [
+        Flight(one, 4, first.consent_event_id, RELAY),
+        Flight(three, 4, third.consent_event_id, RELAY),
+    ]
+    assert row.lease_until == dispatch.now + batches.LEASE
 
 
-def test_a_lane_holds_one_letter_at_a_time(dispatch: Dispatch) -> None:
+def test_what_other_lanes_have_in_flight_stays_written_down(dispatch: Dispatch) -> None:
     one, two = dispatch.people(2)
     of = dispatch.campaign()
     mine = dispatch.must_claim()
-    dispatch.ask("a", mine, of, [one])
-    dispatch.ask("a", mine, of, [two])
+    (event,) = events_of(dispatch.ask(mine, of, [one]))
+    dispatch.ask(mine, of, [two], out=[Flight(one, 1, event, RELAY)])
+    assert dispatch.in_flight() == [one, two]
+
+
+def test_what_was_answered_is_in_flight_no_more(dispatch: Dispatch) -> None:
+    one, two = dispatch.people(2)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim()
+    dispatch.ask(mine, of, [one])
+    dispatch.ask(mine, of, [two])
     assert dispatch.in_flight() == [two]
 
 
@@ -100,7 +114,7 @@ def test_a_change_of_mind_after_the_claim_is_found_at_the_gate_and_written_down(
     mine = dispatch.must_claim()
     assert len(dispatch.recipients(mine, of)) == 2
     change(dispatch, maria)
-    decisions = dispatch.ask("a", mine, of, [maria, josef])
+    decisions = dispatch.ask(mine, of, [maria, josef])
     assert decisions[0] == Withheld(reason)
     assert isinstance(decisions[1], Pass)
     (row,) = _rows(dispatch, delivery)
@@ -113,7 +127,7 @@ def test_what_is_withheld_stays_withheld_when_consent_comes_back(dispatch: Dispa
     of = dispatch.campaign()
     mine = dispatch.must_claim()
     dispatch.withdraw(maria)
-    dispatch.ask("a", mine, of, [maria])
+    dispatch.ask(mine, of, [maria])
     with dispatch.engine.begin() as conn:
         consent.confirm(conn, maria, [TOPIC], Evidence(source="a test"), dispatch.now)
     assert dispatch.recipients(mine, of) == []
@@ -129,8 +143,8 @@ def test_nothing_passes_once_the_campaign_stands_still_and_nothing_is_recorded(
     mine = dispatch.must_claim()
     dispatch.withdraw(josef)
     dispatch.move(of, state)
-    assert dispatch.ask("a", mine, of, [maria, josef]) == [Halted(f"the campaign is {state}")] * 2
-    assert _rows(dispatch, lane) == []
+    assert dispatch.ask(mine, of, [maria, josef]) == [Halted(f"the campaign is {state}")] * 2
+    assert dispatch.in_flight() == []
     assert _rows(dispatch, delivery) == []
 
 
@@ -142,9 +156,8 @@ def test_one_lost_batch_holds_up_no_other(dispatch: Dispatch) -> None:
     dispatch.renew(kept)
     dispatch.now += timedelta(seconds=40)
     assert dispatch.must_claim("b").key == lost.key
-    intents = [Intent(0, lost, people[0], 1, RELAY), Intent(1, kept, people[500], 1, RELAY)]
-    with dispatch.engine.begin() as conn:
-        decisions = deliveries.pass_gate(conn, "a", {of.id: of}, [], intents, dispatch.now)
+    intents = [Intent(lost, people[0], 1, RELAY), Intent(kept, people[500], 1, RELAY)]
+    decisions = dispatch.pass_gate([], intents, of)
     assert decisions[0] == Halted("the batch was claimed by another worker")
     assert isinstance(decisions[1], Pass)
     assert dispatch.in_flight() == [people[500]]
@@ -155,10 +168,8 @@ def test_letters_of_two_campaigns_pass_in_one_transaction_each_by_its_own_rules(
     first, second = dispatch.campaign(), dispatch.campaign()
     claims = [dispatch.must_claim(), dispatch.must_claim()]
     dispatch.move(second, CampaignState.PAUSED)
-    intents = [Intent(slot, claim, maria, 1, RELAY) for slot, claim in enumerate(claims)]
-    with dispatch.engine.begin() as conn:
-        by_id = {first.id: first, second.id: second}
-        decisions = deliveries.pass_gate(conn, "a", by_id, [], intents, dispatch.now)
+    intents = [Intent(claim, maria, 1, RELAY) for claim in claims]
+    decisions = dispatch.pass_gate([], intents, first, second)
     assert [type(decision) for decision in decisions] == [Pass, Halted]
 
 
@@ -166,10 +177,8 @@ def test_what_was_answered_is_recorded_in_the_transaction_that_lets_the_next_go(
     one, two = dispatch.people(2)
     of = dispatch.campaign()
     mine = dispatch.must_claim()
-    (event,) = events_of(dispatch.ask("a", mine, of, [one]))
-    with dispatch.engine.begin() as conn:
-        answered = [final(of, one, Outcome.SENT, event, 250)]
-        deliveries.pass_gate(conn, "a", {of.id: of}, answered, [Intent(0, mine, two, 1, RELAY)], dispatch.now)
+    (event,) = events_of(dispatch.ask(mine, of, [one]))
+    dispatch.pass_gate([final(of, one, Outcome.SENT, event, 250)], [Intent(mine, two, 1, RELAY)], of)
     assert dispatch.outcomes(of) == {one: "sent"}
     assert dispatch.in_flight() == [two]
 
@@ -177,9 +186,7 @@ def test_what_was_answered_is_recorded_in_the_transaction_that_lets_the_next_go(
 def test_a_gate_without_questions_records_and_no_more(dispatch: Dispatch) -> None:
     (maria,) = dispatch.people(1)
     of = dispatch.campaign()
-    with dispatch.engine.begin() as conn:
-        answered = [final(of, maria, Outcome.FAILED, None, 550)]
-        assert deliveries.pass_gate(conn, "a", {}, answered, [], dispatch.now) == []
+    assert dispatch.pass_gate([final(of, maria, Outcome.FAILED, None, 550)], []) == []
     assert dispatch.outcomes(of) == {maria: "failed"}
 
 
@@ -234,7 +241,7 @@ def test_a_4xx_that_comes_after_the_outcome_changes_nothing(dispatch: Dispatch) 
     (maria,) = dispatch.people(1)
     of = dispatch.campaign()
     mine = dispatch.must_claim("a")
-    dispatch.ask("a", mine, of, [maria])
+    dispatch.ask(mine, of, [maria])
     again = dispatch.take_over("b")  # maria is in doubt now
     dispatch.record(deferred(of, maria, dispatch.now + MINUTE))  # and only now worker a wakes up
     assert _rows(dispatch, deferral) == []
@@ -316,7 +323,7 @@ def test_a_confirmation_passes_under_the_request_and_its_taking_is_proof(dispatc
     mine = _claim_confirmation(dispatch)
     (to,) = dispatch.recipients(mine, of)
     assert (to.subscriber_id, to.consented_on) == (maria, None)
-    (event,) = events_of(dispatch.ask("a", mine, of, [maria]))
+    (event,) = events_of(dispatch.ask(mine, of, [maria]))
     assert of.request_id is not None
     dispatch.record(final(of, maria, Outcome.SENT, event, 250), _proof(maria, of.request_id))
     requested, sent = _rows(dispatch, consent_event)
@@ -331,11 +338,11 @@ def test_no_confirmation_goes_to_whoever_has_used_the_request_or_objected(dispat
     of = _confirmation(dispatch, maria)
     mine = _claim_confirmation(dispatch)
     dispatch.suppress("maria@example.de")
-    assert dispatch.ask("a", mine, of, [maria]) == [Withheld("the request was used, withdrawn or suppressed")]
+    assert dispatch.ask(mine, of, [maria]) == [Withheld("the request was used, withdrawn or suppressed")]
     with dispatch.engine.begin() as conn:
         conn.execute(delete(delivery))
         conn.execute(delete(suppression))
-    assert isinstance(dispatch.ask("a", mine, of, [maria])[0], Pass)
+    assert isinstance(dispatch.ask(mine, of, [maria])[0], Pass)
     with dispatch.engine.begin() as conn:
         conn.execute(update(opt_in_request).values(used_at=dispatch.now))
-    assert isinstance(dispatch.ask("a", mine, of, [maria])[0], Withheld)
+    assert isinstance(dispatch.ask(mine, of, [maria])[0], Withheld)

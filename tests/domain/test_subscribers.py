@@ -92,7 +92,7 @@ def test_an_unknown_topic_is_named_with_those_there_are() -> None:
 def test_a_story_tells_consent_and_letters_oldest_first_and_each_letters_consent(dispatch: Dispatch) -> None:
     (maria,) = dispatch.people(1)
     of = dispatch.campaign()
-    (event,) = events_of(dispatch.ask("a", dispatch.must_claim(), of, [maria]))
+    (event,) = events_of(dispatch.ask(dispatch.must_claim(), of, [maria]))
     dispatch.now += timedelta(minutes=1)
     dispatch.record(final(of, maria, Outcome.SENT, event, 250))
     dispatch.now += timedelta(minutes=1)

@@ -18,11 +18,12 @@ from sqlalchemy import Engine, event
 from dispatcher.db.engine import make_engine
 from dispatcher.db.terms import CampaignState, Outcome
 from dispatcher.domain import batches, campaigns, consent
-from dispatcher.domain.batches import Claim
+from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.deliveries import Halted, Pass, Record, Withheld
+from dispatcher.domain.ledger import Record
+from dispatcher.domain.passage import Halted, Pass, Withheld
 from dispatcher.domain.tokens import Key, Keyring
-from tests.domain.dispatch import TOPIC, Dispatch, deferred, final
+from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final
 
 PEOPLE, PAGE, LANES = 7, 3, 2
 WORKERS = st.sampled_from(["a", "b"])
@@ -171,7 +172,7 @@ class Walk(RuleBasedStateMachine):
         self.ledger = now
 
     @invariant()
-    def whatever_was_taken_is_recorded_or_still_in_a_lane(self) -> None:
+    def whatever_was_taken_is_recorded_or_still_in_flight(self) -> None:
         accounted = {who for who, outcome in self.ledger.items() if outcome in {"sent", "unknown"}}
         assert {who for who, count in self.taken.items() if count} <= accounted | set(self.dispatch.in_flight())
 
@@ -209,7 +210,8 @@ class Walk(RuleBasedStateMachine):
         if not free or not worker.todo:
             return None
         claim, who, attempt = worker.todo.pop(0)
-        (decision,) = self.dispatch.ask(worker.name, claim, self.of, [who], attempt=attempt, slot=free[0])
+        out = [Flight(f.who, f.attempt, f.event, RELAY) for f in worker.flying.values() if f.claim == claim]
+        (decision,) = self.dispatch.ask(claim, self.of, [who], attempt=attempt, out=out)
         match decision:
             case Pass(event_id):
                 assert who in self.consenting

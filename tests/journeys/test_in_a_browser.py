@@ -14,7 +14,7 @@ from dispatcher.compose.content import parse_content
 from dispatcher.compose.edition import freeze
 from dispatcher.compose.house import House
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain.deliveries import Recipient
+from dispatcher.domain.recipients import Recipient
 from dispatcher.sending.press import CampaignPress, Stationery
 from dispatcher.settings import in_ci
 from dispatcher.web import stamp

@@ -19,7 +19,7 @@ import pytest
 from lxml import html
 from sqlalchemy import Engine, select
 
-from dispatcher.db.tables import campaign, consent_event, lane, metadata
+from dispatcher.db.tables import batch, campaign, consent_event, metadata
 from dispatcher.db.terms import CampaignState, Language
 from dispatcher.domain import campaigns
 from dispatcher.web import stamp
@@ -71,7 +71,7 @@ def whole_database(engine: Engine) -> dict[str, list[Any]]:
 def all_at_rest(engine: Engine) -> bool:
     with engine.begin() as conn:
         moving = conn.execute(select(campaign.c.id).where(campaign.c.state != "sent")).first()
-        return moving is None and conn.execute(select(lane.c.slot)).first() is None
+        return moving is None and conn.execute(select(batch.c.no).where(batch.c.state == "leased")).first() is None
 
 
 def sign_up(house: RunningHouse, pages: httpx.Client, engine: Engine) -> None:

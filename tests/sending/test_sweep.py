@@ -3,15 +3,15 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, update
 
 from dispatcher.compose.house import House
 from dispatcher.db import clock
-from dispatcher.db.tables import lane, signup_attempt
+from dispatcher.db.tables import batch, signup_attempt
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
 from dispatcher.domain import batches, campaigns
 from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.deliveries import Final, record
+from dispatcher.domain.ledger import Final, record
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import release, sweep
 from dispatcher.sending.press import Stationery
@@ -87,11 +87,7 @@ def test_what_a_dead_worker_had_in_flight_of_a_cancelled_campaign_is_settled_by_
         long_ago = builders.long_ago(conn)
         claim = batches.claim(conn, "dead", list(CampaignKind), long_ago)
         assert claim is not None
-        row = {
-            "worker": "dead", "slot": 0, "campaign_id": campaign_id, "batch_no": 0, "token": claim.token,
-            "in_flight": stage.ids[address], "attempt": 1, "consent_event_id": 1, "relay": "r", "at": long_ago,
-        }  # fmt: skip
-        conn.execute(insert(lane), row)
+        conn.execute(update(batch).values(in_flight=[[stage.ids[address], 1, 1, "r"]]))
     stage.move(campaign_id, CampaignState.CANCELLED)
     sweep.tick(stage.engine, stage.house)
     assert stage.outcomes(campaign_id) == {address: "unknown"}

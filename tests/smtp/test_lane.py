@@ -73,8 +73,8 @@ def test_the_body_goes_out_but_the_dot_waits_for_the_release(run: Run, size: int
         assert all(parcel.body.startswith(content) for content in relay.abandoned)
 
 
-def test_the_whole_body_lies_at_the_relay_before_the_gate_is_asked(run: Run) -> None:
-    parcel = letter(ANNA, 12_000)
+def test_a_long_body_lies_at_the_relay_before_the_gate_is_asked(run: Run) -> None:
+    parcel = letter(ANNA, 100_000)
 
     async def play(lane: Lane) -> Verdict:
         await lane.open()

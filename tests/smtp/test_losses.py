@@ -149,7 +149,7 @@ def test_what_ends_the_lane_while_the_gate_thinks_keeps_the_dot_unwritten(
 ) -> None:
     async def play(lane: Lane) -> tuple[Verdict | None, Verdict, Verdict | None]:
         await lane.open()
-        offered = await lane.offer(letter(ANNA))
+        offered = await lane.offer(letter(ANNA, 100_000))
         assert lane._wire is not None
         while lane.is_open:
             await lane._wire.news(5)

@@ -1,0 +1,160 @@
+"""The insert-only ledger of what became of each letter, and the 4xx answers that wait for their next attempt.
+
+What must stay true: there is one row per campaign and person, and it is final; only an `unknown` whose answer comes
+late becomes `sent`. To record something again is harmless.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Insert, Integer, Text, and_, bindparam, delete, select, true
+
+from dispatcher.db.columns import Id, Rows, Utc, insert_or
+from dispatcher.db.tables import deferral, delivery, opt_in_request
+from dispatcher.db.terms import ConsentKind, Language, Outcome, Topic
+from dispatcher.domain import consent
+from dispatcher.domain.consent import Event, Evidence
+
+
+@dataclass(slots=True)
+class Final:
+    """What became of one recipient, for good. `consent_event_id` is None only if no dot ever left."""
+
+    campaign_id: int
+    subscriber_id: int
+    outcome: Outcome
+    consent_event_id: int | None
+    code: int | None
+    reply: str
+    relay: str | None
+    was_deferred: bool = True  # False: it is known that no 4xx answer of theirs waits
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """A 4xx answer: to be tried again at `retry_at`."""
+
+    campaign_id: int
+    subscriber_id: int
+    batch_no: int
+    attempt: int
+    retry_at: datetime
+    code: int | None
+    reply: str
+    relay: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The relay took a confirmation mail: evidence for the request it belongs to."""
+
+    subscriber_id: int
+    request_id: int
+    mail_template: str  # SHA-256 of the edition: which version of the letter it was
+    mail_sha256: bytes
+    message_id: str
+    relay_reply: str
+
+
+Record = Final | Deferral | Proof
+
+_FINALS = Rows(
+    "finals",
+    {
+        "campaign_id": Id, "subscriber_id": Id, "outcome": Text(), "consent_event_id": Id, "code": Integer(),
+        "reply": Text(), "relay": Text(),
+    },
+)  # fmt: skip
+_DEFERRALS = Rows(
+    "deferrals",
+    {
+        "campaign_id": Id, "subscriber_id": Id, "batch_no": Integer(), "attempt": Integer(), "retry_at": Utc(),
+        "code": Integer(), "reply": Text(), "relay": Text(),
+    },
+)  # fmt: skip
+_PAIRS = Rows("pairs", {"campaign_id": Id, "subscriber_id": Id})
+
+
+def record(conn: Connection, records: Sequence[Record], now: datetime) -> None:
+    """Write outcomes to the ledger and 4xx answers to the deferrals. To write one again is harmless."""
+    finals = [r for r in records if isinstance(r, Final)]
+    if finals:
+        dialect = conn.dialect.name
+        conn.execute(write_finals(dialect), finals_values(dialect, finals, now))
+        forget_deferrals(conn, finals)
+    deferrals = [r for r in records if isinstance(r, Deferral)]
+    if deferrals:
+        _write_deferrals(conn, deferrals)
+    for r in records:
+        if isinstance(r, Proof):
+            _write_proof(conn, r, now)
+
+
+def write_finals(dialect: str) -> Insert:
+    """Give the statement that writes outcomes; `finals_values` has its parameters."""
+    rows = _FINALS.table(dialect)
+    names = [column.name for column in rows.c]
+    at = bindparam("now", type_=Utc())
+    statement = insert_or(dialect, delivery).from_select(["at", *names], select(at, *rows.c).where(true()))
+    return statement.on_conflict_do_update(
+        index_elements=["campaign_id", "subscriber_id"],
+        set_={c: statement.excluded[c] for c in ("outcome", "at", "code", "reply", "relay")},
+        where=and_(delivery.c.outcome == Outcome.UNKNOWN, statement.excluded.outcome == Outcome.SENT),
+    )
+
+
+def finals_values(dialect: str, finals: Sequence[Final], now: datetime) -> dict[str, object]:
+    """Give the parameters of `write_finals`."""
+    rows = [(f.campaign_id, f.subscriber_id, f.outcome, f.consent_event_id, f.code, f.reply, f.relay) for f in finals]
+    return {"now": now, **_FINALS.values(dialect, rows)}
+
+
+def forget_deferrals(conn: Connection, finals: Sequence[Final]) -> None:
+    """Take off the 4xx answers of those whose outcome is written."""
+    pairs = [(f.campaign_id, f.subscriber_id) for f in finals if f.was_deferred]
+    if not pairs:
+        return
+    theirs = _PAIRS.table(conn.dialect.name)
+    is_theirs = and_(theirs.c.campaign_id == deferral.c.campaign_id, theirs.c.subscriber_id == deferral.c.subscriber_id)
+    conn.execute(
+        delete(deferral).where(select(theirs).where(is_theirs).exists()), _PAIRS.values(conn.dialect.name, pairs)
+    )
+
+
+def _write_deferrals(conn: Connection, deferrals: Sequence[Deferral]) -> None:
+    """Write 4xx answers, except those that come late: after an outcome, or after the answer to a later attempt."""
+    newest = {(r.campaign_id, r.subscriber_id): r for r in sorted(deferrals, key=lambda r: r.attempt)}
+    rows = _DEFERRALS.table(conn.dialect.name)
+    names = [column.name for column in rows.c]
+    is_final = (
+        select(delivery.c.subscriber_id)
+        .where(delivery.c.campaign_id == rows.c.campaign_id, delivery.c.subscriber_id == rows.c.subscriber_id)
+        .exists()
+    )
+    statement = insert_or(conn.dialect.name, deferral).from_select(names, select(*rows.c).where(~is_final))
+    conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["campaign_id", "subscriber_id"],
+            set_={c: statement.excluded[c] for c in ("attempt", "retry_at", "code", "reply", "relay", "batch_no")},
+            where=deferral.c.attempt <= statement.excluded.attempt,
+        ),
+        _DEFERRALS.values(conn.dialect.name, [tuple(getattr(r, name) for name in names) for r in newest.values()]),
+    )
+
+
+def _write_proof(conn: Connection, r: Proof, now: datetime) -> None:
+    asked = conn.execute(
+        select(opt_in_request.c.topics, opt_in_request.c.language).where(opt_in_request.c.id == r.request_id)
+    ).one()
+    evidence = Evidence(
+        source="confirmation mail",
+        language=Language(asked.language),
+        request_id=r.request_id,
+        mail_template=r.mail_template,
+        mail_sha256=r.mail_sha256,
+        message_id=r.message_id,
+        relay_reply=r.relay_reply,
+    )
+    kind = ConsentKind.CONFIRMATION_SENT
+    consent.append(conn, [Event(r.subscriber_id, Topic(topic), kind, evidence) for topic in asked.topics], now)

@@ -1,0 +1,283 @@
+"""The transaction at the gate, the promise of the house in one function.
+
+    record what has been answered  ·  are the batches still ours?  ·  does the campaign run?  ·  who of these may be
+    written to, under which consent?  ·  whoever may not is withheld  ·  write down whose dots are about to leave
+
+Only after its COMMIT may a dot leave. On PostgreSQL all of it but the withholding is one statement, one round trip and
+one commit for all lanes of a process; on SQLite, where a statement is a call, each step is a statement of its own.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Select,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from dispatcher.db.columns import Id, Rows, Utc, among
+from dispatcher.db.tables import batch, campaign, subscriber, subscription
+from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
+from dispatcher.domain import audiences, consent, ledger
+from dispatcher.domain.batches import LEASE, Claim, Flight
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.ledger import Final, Record
+
+TAKEN_OVER = "the batch was claimed by another worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A lane that holds a letter back at its dot and asks to release it."""
+
+    claim: Claim
+    subscriber_id: int
+    attempt: int
+    relay: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The dot may go, under this consent event."""
+
+    consent_event_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """The dot may not go: no current consent. It is in the ledger already."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """The dot may not go now: campaign paused or cancelled, or the batch is another worker's. Nothing is recorded."""
+
+    reason: str
+
+
+Decision = Pass | Withheld | Halted
+Out = Mapping[tuple[int, int], Sequence[Flight]]  # by batch: the letters whose dots may still be out
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What the database says about one campaign's intents."""
+
+    states: dict[int, CampaignState]  # of the batches that are ours
+    events: dict[int, int]  # by subscriber: the consent under which the dot may go
+
+
+def is_one_statement(dialect: str, records: Sequence[Record], intents: Sequence[Intent]) -> bool:
+    """Say whether `pass_gate` would be a single statement, its own transaction."""
+    return (
+        dialect == _POSTGRESQL
+        and len({intent.claim.campaign_id for intent in intents}) == 1
+        and all(isinstance(r, Final) and not r.was_deferred for r in records)
+    )
+
+
+def pass_gate(
+    conn: Connection,
+    campaigns: Mapping[int, Campaign],
+    records: Sequence[Record],
+    intents: Sequence[Intent],
+    out: Out,
+    now: datetime,
+) -> list[Decision]:
+    """Record what was answered, then decide for each intent, in order, whether its dot may go.
+
+    The caller commits, and releases a dot only after that. A letter that passed stands in its batch's `in_flight` from
+    then on, beside those of `out`: should we die, whoever claims the batch finds it there.
+    """
+    asking: dict[int, list[Intent]] = {}
+    for intent in intents:
+        asking.setdefault(intent.claim.campaign_id, []).append(intent)
+    finals: list[Final] = []
+    if asking and conn.dialect.name == "postgresql":  # they go with the first campaign's statement
+        finals = [r for r in records if isinstance(r, Final)]
+        ledger.forget_deferrals(conn, finals)
+        records = [r for r in records if not isinstance(r, Final)]
+    ledger.record(conn, records, now)
+    decided: dict[tuple[int, int], Decision] = {}
+    for campaign_id, theirs in asking.items():
+        of = campaigns[campaign_id]
+        let_go = _in_one_statement if conn.dialect.name == "postgresql" else _step_by_step
+        answer = let_go(conn, of, finals, theirs, out, now)
+        finals = []
+        decided.update(_decide(conn, of, theirs, answer, now))
+    return [decided[intent.claim.campaign_id, intent.subscriber_id] for intent in intents]
+
+
+def _decide(
+    conn: Connection, of: Campaign, intents: Sequence[Intent], answer: _Answer, now: datetime
+) -> dict[tuple[int, int], Decision]:
+    decided: dict[tuple[int, int], Decision] = {}
+    turned_away = []
+    for intent in intents:
+        who = intent.subscriber_id
+        event = answer.events.get(who)
+        state = answer.states.get(intent.claim.no)
+        if event is not None:
+            decided[of.id, who] = Pass(event)
+        elif state is None:
+            decided[of.id, who] = Halted(TAKEN_OVER)
+        elif state is not CampaignState.SENDING:
+            decided[of.id, who] = Halted(f"the campaign is {state}")
+        else:
+            turned_away.append(who)
+    for who, reason in withhold(conn, of, turned_away, now).items():
+        decided[of.id, who] = Withheld(reason)
+    return decided
+
+
+def withhold(conn: Connection, of: Campaign, ids: list[int], now: datetime) -> dict[int, str]:
+    """Record people as withheld, each with the reason as it stands now; give the reasons."""
+    if not ids:
+        return {}
+    reasons = dict.fromkeys(ids, "the request was used, withdrawn or suppressed")
+    if of.topic is not None:
+        rows = conn.execute(
+            select(subscription.c.subscriber_id, audiences.why_not(of.topic))
+            .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
+            .where(subscription.c.topic == of.topic, among(conn, subscription.c.subscriber_id, ids))
+        )
+        reasons |= {row[0]: row[1] for row in rows}
+    records = [Final(of.id, who, Outcome.WITHHELD, None, None, reason, None) for who, reason in reasons.items()]
+    ledger.record(conn, records, now)
+    return reasons
+
+
+def permitted_among(conn: Connection, of: Campaign, ids: Sequence[int]) -> dict[int, int]:
+    """Give those of `ids` who may be written to at this moment, with the consent event that allows it."""
+    if not ids:
+        return {}
+    allowed = _permits(of.topic, of.request_id)
+    rows = conn.execute(allowed.where(among(conn, allowed.selected_columns[0], ids)))
+    return {row.subscriber_id: row.event_id for row in rows}
+
+
+def _permits(topic: Topic | None, request_id: int | None) -> Select[tuple[int, int]]:
+    if topic is not None:
+        return consent.permits_newsletter(topic)
+    assert request_id is not None  # the schema's CHECK says so
+    return consent.permits_confirmation(request_id)
+
+
+def _step_by_step(
+    conn: Connection, of: Campaign, finals: list[Final], intents: Sequence[Intent], out: Out, now: datetime
+) -> _Answer:
+    """SQLite: it has begun to write already, so nothing can change between these statements."""
+    assert not finals
+    claims = {intent.claim.no: intent.claim for intent in intents}
+    states = {}
+    for claim in claims.values():
+        state = conn.execute(_STATE_OF_OURS, {"of": of.id, "no": claim.no, "token": claim.token}).scalar_one_or_none()
+        if state is not None:
+            states[claim.no] = CampaignState(state)
+    running = {no for no, state in states.items() if state is CampaignState.SENDING}
+    events = permitted_among(conn, of, [i.subscriber_id for i in intents if i.claim.no in running])
+    for no in states:
+        going = [
+            Flight(i.subscriber_id, i.attempt, events[i.subscriber_id], i.relay)
+            for i in intents
+            if i.claim.no == no and i.subscriber_id in events
+        ]
+        flights = [*out.get((of.id, no), ()), *going]
+        conn.execute(_RENEW, {"of": of.id, "at": no, "until": now + LEASE, "flights": flights})
+    return _Answer(states, events)
+
+
+_STATE_OF_OURS = (
+    select(campaign.c.state)
+    .join(batch, batch.c.campaign_id == campaign.c.id)
+    .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("no"))
+    .where(batch.c.token == bindparam("token"), batch.c.state == BatchState.LEASED)
+)
+_RENEW = (
+    update(batch)
+    .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("at"))
+    .values(lease_until=bindparam("until"), in_flight=bindparam("flights"))
+)
+
+
+def _in_one_statement(
+    conn: Connection, of: Campaign, finals: list[Final], intents: Sequence[Intent], out: Out, now: datetime
+) -> _Answer:
+    """PostgreSQL: one round trip; its row locks are the fence."""
+    claims = {intent.claim.no: intent.claim for intent in intents}
+    still_out = ((c.no, c.token, json.dumps(out.get(c.key, ()))) for c in claims.values())
+    values = {
+        "of": of.id,
+        "until": now + LEASE,
+        **_OURS.values(_POSTGRESQL, list(still_out)),
+        **_ASKED.values(_POSTGRESQL, [(i.claim.no, i.subscriber_id, i.attempt, i.relay) for i in intents]),
+    }
+    if finals:
+        values |= ledger.finals_values(_POSTGRESQL, finals, now)
+    answer = _Answer({}, {})
+    for no, state, ids, events in conn.execute(_statement(of.topic, of.request_id, bool(finals)), values):
+        answer.states[no] = CampaignState(state)
+        if ids:
+            answer.events.update(zip(ids, events, strict=True))
+    return answer
+
+
+_POSTGRESQL = "postgresql"
+_OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()})
+_ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer(), "relay": Text()})
+
+
+@lru_cache(maxsize=64)
+def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -> Update:
+    ours, asked = _OURS.table(_POSTGRESQL), _ASKED.table(_POSTGRESQL)
+    held = (
+        select(batch.c.no, campaign.c.state, ours.c.still_out)
+        .join(ours, and_(ours.c.no == batch.c.no, ours.c.token == batch.c.token))
+        .join(campaign, campaign.c.id == batch.c.campaign_id)
+        .where(batch.c.campaign_id == bindparam("of"), batch.c.state == BatchState.LEASED)
+        .with_for_update(of=batch)  # whoever claims the batch comes wholly before us or wholly after us
+        .cte("held")
+    )
+    allowed = _permits(topic, request_id).subquery("allowed")
+    flight = func.jsonb_build_array(asked.c.subscriber_id, asked.c.attempt, allowed.c.event_id, asked.c.relay)
+    going = (
+        select(
+            asked.c.no,
+            func.array_agg(asked.c.subscriber_id).label("ids"),
+            func.array_agg(allowed.c.event_id).label("events"),
+            func.jsonb_agg(flight).label("flights"),
+        )
+        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING))
+        .join(allowed, allowed.c.subscriber_id == asked.c.subscriber_id)
+        .group_by(asked.c.no)
+        .cte("going")
+    )
+    found = select(held, going.c.ids, going.c.events, going.c.flights).outerjoin(going, going.c.no == held.c.no)
+    ready = found.cte("ready")
+    none = literal_column("'[]'::jsonb", JSONB)
+    renewed = (
+        update(batch)
+        .where(batch.c.campaign_id == bindparam("of"), batch.c.no == ready.c.no)
+        .values(
+            lease_until=bindparam("until", type_=Utc()),
+            in_flight=cast(ready.c.still_out, JSONB).concat(func.coalesce(ready.c.flights, none)),
+        )
+        .returning(batch.c.no, ready.c.state, ready.c.ids, ready.c.events)
+    )
+    return renewed.add_cte(ledger.write_finals(_POSTGRESQL).cte("written")) if with_finals else renewed
