@@ -3,8 +3,8 @@
     open -> offer(a) -> [gate] -> release(b) -> offer(b) -> [gate] -> release() -> close
                            `----> abandon: the gate said no, nothing was delivered
 
-A body of usual size waits here for the gate as well: body, dot and the next letter's envelope then share one write, and a
-letter costs one write, one read and one round trip. A longer body goes out in `offer`, block by block.
+A body of usual size waits here for the gate as well: body, dot and the next letter's envelope then share one write, and
+a letter costs one write, one read and one round trip. A longer body goes out in `offer`, block by block.
 
 What must stay true
 - The dot of a letter is written by `release` alone, at once or never: on a lane that was lost before, it is NotSent.
@@ -87,11 +87,7 @@ class Lane:
         if len(parcel.body) <= _BLOCK:
             self._held = parcel.body
             return self._end_seen()
-        self._held = b""
-        for block in _blocks(parcel.body):
-            if self._end_seen() is None and self._write(block):
-                await self._drain()
-        return self._ended
+        return await self._write_ahead(parcel.body)
 
     async def release(self, following: Parcel | None = None) -> Verdict:
         """Write the dot, and with it the envelope of `following` where the relay pipelines; give what became of it.
@@ -142,6 +138,13 @@ class Lane:
         assert self._wire is not None
         self._wire.write(data)
         return self._wire.is_choked
+
+    async def _write_ahead(self, body: bytes) -> NotSent | None:
+        self._held = b""
+        for block in _blocks(body):
+            if self._end_seen() is None and self._write(block):
+                await self._drain()
+        return self._ended
 
     async def _drain(self) -> None:
         assert self._wire is not None
