@@ -38,6 +38,7 @@ class Letter:
 
 
 _MARKUP = re.compile("[&<>\"']")
+_READY = [(name, wire.ready(name, wire.PART_HTML), wire.ready(name, wire.PART_TEXT)) for name in wire.READY_FIELDS]
 
 
 class Press:
@@ -53,6 +54,7 @@ class Press:
         if is_newsletter and fields.consented_on is None:
             raise InputRefused("a newsletter without the date of consent", "Every newsletter says why it comes.")
         context = self._values(fields)
+        self._write_ready(context)
         context["date"] = headers.guard("Date", fields.date)
         # A letter around consent echoes no typed name: it may have been typed by someone else, as an insult.
         context["to"] = headers.mailbox("To", fields.name if is_newsletter else "", fields.address)
@@ -60,6 +62,16 @@ class Press:
         if is_newsletter:
             context["list_unsubscribe"] = headers.list_unsubscribe(fields.unsubscribe_url, fields.unsubscribe_mailto)
         return self._pressed(fields, context)
+
+    @staticmethod
+    def _write_ready(context: dict[str, str]) -> None:
+        """Add the values that come ready for each part: they stand in every letter, twice or more."""
+        for name, html, text in _READY:
+            value = context[name]
+            if is_clean(value):
+                context[html] = context[text] = value + SOFT
+            else:
+                context[html], context[text] = _html_on_the_wire(value), filled(value)
 
     def page(self, fields: Fields) -> str:
         """Give the HTML for "view in browser" and for previews."""

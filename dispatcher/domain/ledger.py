@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Insert, Integer, Text, and_, bindparam, delete, select, true
 
-from dispatcher.db.columns import Id, Rows, Utc, insert_or
+from dispatcher.db.columns import Id, Rows, Utc, array_of, array_of_texts, insert_or
 from dispatcher.db.tables import deferral, delivery, opt_in_request
 from dispatcher.db.terms import ConsentKind, Language, Outcome, Topic
 from dispatcher.domain import consent
@@ -106,6 +106,17 @@ def write_finals(dialect: str) -> Insert:
 
 def finals_values(dialect: str, finals: Sequence[Final], now: datetime) -> dict[str, object]:
     """Give the parameters of `write_finals`."""
+    if dialect == "postgresql":  # column by column: this runs at every turn of the gate
+        return {
+            "now": now,
+            "finals_campaign_id": array_of([f.campaign_id for f in finals]),
+            "finals_subscriber_id": array_of([f.subscriber_id for f in finals]),
+            "finals_outcome": array_of([f.outcome for f in finals]),  # one of our words: needs no quotes
+            "finals_consent_event_id": array_of([f.consent_event_id for f in finals]),
+            "finals_code": array_of([f.code for f in finals]),
+            "finals_reply": array_of_texts([f.reply for f in finals]),
+            "finals_relay": array_of_texts([f.relay for f in finals]),
+        }
     rows = [(f.campaign_id, f.subscriber_id, f.outcome, f.consent_event_id, f.code, f.reply, f.relay) for f in finals]
     return {"now": now, **_FINALS.values(dialect, rows)}
 

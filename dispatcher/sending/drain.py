@@ -5,8 +5,8 @@ For each letter a lane does this, and nothing else does it anywhere:
     1. draw an errand                          feed    a recipient of a batch that is ours; the letter is composed
     2. offer: MAIL RCPT DATA, body, no dot     lane    whatever goes wrong here, nothing was sent
     3. ask                                     gate    one transaction: still ours? running? consent? suppressed?
-    4. release: the dot, with the next         lane    from here to the reply the fate is open: one letter per lane
-       letter's MAIL RCPT DATA behind it
+    4. release: the dot, with the next         gate,   from here to the reply the fate is open: one letter per lane
+       letter's MAIL RCPT DATA behind it       lane
     5. tell                                    gate    the answer goes into the next transaction
 
 A lane that loses its connection puts the errand back (before the dot) or tells `unknown` (after it).
@@ -28,11 +28,11 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind, Outcome, UnknownPolicy
 from dispatcher.domain.ledger import Deferral, Final, Proof
-from dispatcher.domain.passage import Halted, Intent, Pass, Withheld
+from dispatcher.domain.passage import Halted, Intent, Withheld
 from dispatcher.errors import RelayDown
 from dispatcher.sending import retry
 from dispatcher.sending.feed import Errand, Feed
-from dispatcher.sending.gate import DATABASE_AWAY, Gate, Permit
+from dispatcher.sending.gate import DATABASE_AWAY, LEASE_OVER, Gate
 from dispatcher.sending.press import Stationery
 from dispatcher.smtp.lane import Lane
 from dispatcher.smtp.relays import Relay
@@ -63,17 +63,17 @@ class Report:
 
 async def drain(engine: Engine, orders: Orders) -> Report:
     """Serve claimable batches over the relays until there is no more work, or time is up, or no relay can be used."""
-    worker = uuid.uuid4().hex
-    gate = Gate(engine)
-    feed = Feed(gate, worker, orders.kinds, orders.stationery)
+    lanes = max(relay.lanes for relay in orders.relays)
+    shift = _Shift(orders)
+    gate = Gate(engine, lanes, shift.look)
+    feed = Feed(gate, uuid.uuid4().hex, orders.kinds, orders.stationery, low=2 * lanes)
     report = Report()
-    lanes = [_Lane(slot, gate, feed, orders, report) for slot in range(max(r.lanes for r in orders.relays))]
     try:
         async with asyncio.TaskGroup() as group:  # should the gate fail, no lane waits at it for ever
             group.create_task(gate.run())
             async with asyncio.TaskGroup() as serving:
-                for lane in lanes:
-                    serving.create_task(lane.serve())
+                for slot in range(lanes):
+                    serving.create_task(_Lane(slot, gate, feed, orders, shift, report).serve())
             gate.end()
     finally:
         await _wind_up(gate, feed, report)
@@ -93,11 +93,26 @@ async def _wind_up(gate: Gate, feed: Feed, report: Report) -> None:
         gate.close()
 
 
+class _Shift:
+    """How long new letters are begun, and what was learned of the relays meanwhile."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self.is_over = False
+        self.careful: set[str] = set()  # relays that broke off in the middle of a letter
+        self.look()
+
+    def look(self) -> None:
+        """Look whether it is over: once for all lanes, at each turn of the gate, for to ask may cost a system call."""
+        self.is_over = self._orders.stop() or steady() > self._orders.until
+
+
 class _Lane:
     """One connection, strictly serial, and what it carries."""
 
-    def __init__(self, slot: int, gate: Gate, feed: Feed, orders: Orders, report: Report) -> None:
+    def __init__(self, slot: int, gate: Gate, feed: Feed, orders: Orders, shift: _Shift, report: Report) -> None:
         self._slot, self._gate, self._feed, self._orders, self._report = slot, gate, feed, orders, report
+        self._shift = shift
         self._line: Lane | None = None
         self._relay = orders.relays[0]
         self._following: Errand | None = None
@@ -107,7 +122,9 @@ class _Lane:
         try:
             while (errand := self._following or await self._next()) is not None:
                 self._following = None
-                if not await self._carry(errand):
+                if errand.held.halted is not None:
+                    await self._feed.put_back(errand, lost=False)
+                elif not await self._carry(errand):
                     break
         except DBAPIError as error:
             log.warning("lane.database_away", error=type(error.orig).__name__)
@@ -120,53 +137,47 @@ class _Lane:
             await self._feed.put_back(self._following, lost=False)
 
     async def _next(self) -> Errand | None:
-        if self._orders.stop() or steady() > self._orders.until:
+        if self._shift.is_over:
             self._feed.closed = True
         return await self._feed.draw()
 
     async def _carry(self, errand: Errand) -> bool:
         """Take one errand to its end. False: this lane cannot go on."""
-        line = await self._open_line()
+        line = self._line
+        if line is None or not line.is_fit:
+            line = await self._open_line()
         if line is None:
             await self._feed.put_back(errand, lost=False)
             return False
         verdict = await line.offer(errand.parcel)
         if verdict is not None:
             return await self._settle(errand, verdict, None)
-        intent = Intent(errand.held.claim, errand.to.subscriber_id, errand.to.attempt, self._relay.name)
-        permit = await self._gate.ask(intent)
-        if not permit.is_good:
+        if not self._shift.is_over:
+            self._following = self._feed.draw_ready()
+        claim, to = errand.held.claim, errand.to
+        intent = Intent(claim, to.subscriber_id, to.attempt, self._relay.name)
+        question = self._gate.ask(intent, line, self._following.parcel if self._following else None)
+        answer = await question.answer  # between these two words the gate lets the dot go, or not
+        if isinstance(answer, Withheld | Halted):
             await line.abandon()
-            self._gate.recall(intent)
-            await self._refused_at_gate(errand, permit)
+            await self._turned_away(errand, answer)
             return True
-        assert isinstance(permit.decision, Pass)
-        self._following = self._peek(line)
-        verdict = await line.release(self._following.parcel if self._following else None)
-        if isinstance(verdict, NotSent):
-            self._gate.recall(intent)
-        return await self._settle(errand, verdict, permit.decision.consent_event_id)
+        if isinstance(answer, NotSent):
+            self._gate.recall(claim, to.subscriber_id)
+        elif isinstance(answer, Unknown):
+            self._shift.careful.add(self._relay.name)
+        return await self._settle(errand, answer, question.consent_event_id)
 
-    def _peek(self, line: Lane) -> Errand | None:
-        """Draw the errand whose envelope shares the dot's write, unless this line is at its end."""
-        if line.is_spent or self._orders.stop() or steady() > self._orders.until:
-            return None
-        return self._feed.draw_ready()
-
-    async def _refused_at_gate(self, errand: Errand, permit: Permit) -> None:
-        match permit.decision:
-            case Withheld():
-                await self._feed.finish(errand)
-            case Halted(reason):
-                self._feed.halt(errand.held, reason)
-                await self._feed.put_back(errand, lost=False)
-                if reason == DATABASE_AWAY:
-                    self._report.problem = DATABASE_AWAY
-                    self._feed.closed = True
-            case Pass():  # the lease may be over
-                await self._feed.put_back(errand, lost=False)
-            case other:
-                assert_never(other)
+    async def _turned_away(self, errand: Errand, answer: Withheld | Halted) -> None:
+        if isinstance(answer, Withheld):
+            await self._feed.finish(errand)
+            return
+        if answer.reason != LEASE_OVER:
+            self._feed.halt(errand.held, answer.reason)
+        await self._feed.put_back(errand, lost=False)
+        if answer.reason == DATABASE_AWAY:
+            self._report.problem = DATABASE_AWAY
+            self._feed.closed = True
 
     async def _settle(self, errand: Errand, verdict: Verdict, consent_event_id: int | None) -> bool:
         """Put the errand back or tell the gate its end. False: the relay refuses us, not them; this lane is over."""
@@ -184,8 +195,10 @@ class _Lane:
         """Tell the gate what the verdict means for this person."""
         match verdict:
             case Sent(reply=reply):
-                self._final(errand, Outcome.SENT, consent_event_id, reply.code, str(reply))
-                self._prove(errand, str(reply))
+                said = str(reply)
+                self._final(errand, Outcome.SENT, consent_event_id, reply.code, said)
+                if errand.of.request_id is not None:
+                    self._prove(errand, errand.of.request_id, said)
             case Refused(reply=reply):
                 self._final(errand, Outcome.FAILED, consent_event_id, reply.code, str(reply))
             case Deferred(reply=reply):
@@ -203,8 +216,9 @@ class _Lane:
         self._gate.tell(
             Final(
                 errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], self._relay.name,
-                was_deferred=errand.to.attempt > 1,
-            )
+                errand.to.attempt > 1,
+            ),
+            errand.held.claim,
         )  # fmt: skip
 
     def _defer(self, errand: Errand, at_the_end: Outcome, event: int | None, code: int | None, reply: str) -> None:
@@ -220,31 +234,29 @@ class _Lane:
             Deferral(
                 errand.of.id, errand.to.subscriber_id, errand.held.claim.no, errand.to.attempt, at, code,
                 reply[:500], self._relay.name,
-            )
+            ),
+            errand.held.claim,
         )  # fmt: skip
 
-    def _prove(self, errand: Errand, reply: str) -> None:
+    def _prove(self, errand: Errand, request_id: int, reply: str) -> None:
         """A confirmation mail that was taken is part of the proof of the consent it asks for."""
-        if errand.of.request_id is None:
-            return
         press = self._feed.press_of(errand)
         self._gate.tell(
             Proof(
-                errand.to.subscriber_id, errand.of.request_id, press.edition_sha256(errand.to),
+                errand.to.subscriber_id, request_id, press.edition_sha256(errand.to),
                 hashlib.sha256(errand.parcel.body).digest(), press.message_id(errand.to), reply,
-            )
+            ),
+            errand.held.claim,
         )  # fmt: skip
 
     async def _open_line(self) -> Lane | None:
-        """Give an open line: the one at hand, else a new one to the first relay that takes us."""
-        if self._line is not None and self._line.is_open and not self._line.is_spent:
-            return self._line
+        """Give a new line, to the first relay that takes us."""
         if self._line is not None:
             await self._line.close()
         for relay in self._orders.relays:
             if self._slot >= relay.lanes:
                 continue
-            line = Lane(relay)
+            line = Lane(relay, careful=relay.name in self._shift.careful)
             try:
                 await line.open()
             except RelayDown as error:

@@ -54,14 +54,18 @@ class Errand:
 class Feed:
     """Claims batches as the lanes need them; composes each letter when it is drawn."""
 
-    def __init__(self, gate: Gate, worker: str, kinds: Sequence[CampaignKind], stationery: Stationery) -> None:
+    def __init__(
+        self, gate: Gate, worker: str, kinds: Sequence[CampaignKind], stationery: Stationery, low: int = 0
+    ) -> None:
+        """`low`: with fewer recipients than these at hand, the next batch is asked for."""
         self._gate = gate
+        self._low = low
         self._worker = worker
         self._kinds = kinds
         self._stationery = stationery
         self._queue: deque[tuple[Held, Recipient, int]] = deque()
         self._presses: dict[int, CampaignPress] = {}
-        self._claiming = asyncio.Lock()
+        self._claiming: asyncio.Task[bool] | None = None  # one asks for all
         self._ended: list[Held] = []  # claims whose last errand ended while nobody could wait for the database
         self._is_dry = False  # the last claim found nothing, and nothing was put back since
         self.closed = False  # no new batch is claimed, no new errand drawn
@@ -74,10 +78,8 @@ class Feed:
             if errand is not None:
                 return errand
             await self._close_ended()
-            async with self._claiming:  # one asks for all; whom it finds nothing for goes home too
-                if not self._queue and (self._is_dry or not await self._claim()):
-                    self._is_dry = True
-                    return None
+            if not self._queue and not await self._more():
+                return None
         return None
 
     def draw_ready(self) -> Errand | None:
@@ -88,6 +90,8 @@ class Feed:
                 self._queue.appendleft((held, to, losses))
                 self.halt(held, "the batch was claimed by another worker")
                 continue
+            if len(self._queue) < self._low:
+                self._ask_ahead()
             parcel = self._compose(held, to)
             if parcel is not None:
                 self.drawn += 1
@@ -120,13 +124,30 @@ class Feed:
     async def close_all(self, problem: str | None) -> None:
         """Give back every claim that is still held, with what is left of it."""
         self.closed = True
+        if self._claiming is not None:
+            await self._claiming
         await self._close_ended()
         queued = {id(held): held for held, _, _ in self._queue}
         self._queue.clear()
         for held in queued.values():
             await self._give_back(held, problem)
 
+    async def _more(self) -> bool:
+        """Wait for the next batch; False: there is none. All who wait while one is being claimed wait for that one."""
+        if not self._is_dry:
+            self._ask_ahead()
+        if self._claiming is None:
+            return False
+        return await asyncio.shield(self._claiming)
+
+    def _ask_ahead(self) -> None:
+        """Have the next batch claimed before the last one is through, so that no lane waits for it."""
+        if self._claiming is None and not self._is_dry and not self.closed:
+            self._claiming = asyncio.get_running_loop().create_task(self._claim())
+
     async def _claim(self) -> bool:
+        """Claim a batch. Raises DBAPIError; the failed attempt stays, so that whoever waits next hears of it."""
+
         def work(conn: Connection, now: datetime) -> tuple[Claim, list[Recipient]] | None:
             while (claim := batches.claim(conn, self._worker, self._kinds, now)) is not None:
                 of = self._load(conn, claim)
@@ -135,7 +156,9 @@ class Feed:
             return None
 
         got = await self._gate.transact(work)
+        self._claiming = None
         if got is None:
+            self._is_dry = True
             return False
         claim, people = got
         held = Held(claim, left=len(people))
@@ -167,14 +190,15 @@ class Feed:
     def _compose(self, held: Held, to: Recipient) -> Parcel | None:
         """Compose; a letter that cannot be composed has failed for this person, and for nobody else."""
         try:
-            return self._presses[held.claim.campaign_id].parcel(to, self._gate.now())
+            return self._presses[held.claim.campaign_id].parcel(to, self._gate.about_now())
         except (DispatcherError, TemplateError) as error:
             log.error("compose.failed", campaign=held.claim.campaign_id, subscriber=to.subscriber_id)
             self._gate.tell(
                 Final(
                     held.claim.campaign_id, to.subscriber_id, Outcome.FAILED, None, None,
                     f"could not be composed: {error}", None,
-                )
+                ),
+                held.claim,
             )  # fmt: skip
             self._end(held, 1)
             return None
@@ -196,14 +220,12 @@ class Feed:
         if not held.is_whole:
             await self._give_back(held, None)
             return
-        await self._gate.flush()
-        await self._gate.transact(lambda conn, _now: batches.settle(conn, held.claim))
+        await self._gate.conclude(lambda conn, _now: batches.settle(conn, held.claim))
         self._gate.let_go(held.claim)
 
     async def _give_back(self, held: Held, problem: str | None) -> None:
         wait = retry.relay_break(held.claim.attempts) if problem else None
-        await self._gate.flush()
-        await self._gate.transact(
+        await self._gate.conclude(
             lambda conn, now: batches.give_back(conn, held.claim, now + wait if wait else None, problem)
         )
         self._gate.let_go(held.claim)

@@ -38,7 +38,8 @@ class Reply:
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
-        return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
+        enhanced = f" {self.enhanced}" if self.enhanced else ""
+        return f"{self.code}{enhanced} {self.text}" if self.text else f"{self.code}{enhanced}"
 
 
 class ReplyReader:

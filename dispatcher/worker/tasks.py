@@ -1,6 +1,7 @@
 """The tasks. Each is safe to run twice, late, or never: it looks into the database for what there is to do."""
 
 import asyncio
+import gc
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from dispatcher.settings import Settings
 log = structlog.get_logger()
 BUDGET = 60.0  # seconds in which a task begins new letters; then it calls for another
 CALLS = 16  # drains that may wait to be heard
+_GARBAGE = 20_000  # objects between two looks of the collector
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Bench:
 
 def make_bench(settings: Settings, stopping: Callable[[], bool]) -> Bench:
     """Set a process up. `stopping` is asked at each gate whether to begin no more letters."""
+    gc.freeze()  # what was imported stays; nothing of a letter is cyclic, so the collector need not look often
+    gc.set_threshold(_GARBAGE, 20, 100)
     return Bench(settings, make_engine(settings.database_url), house.house(settings), stopping)
 
 

