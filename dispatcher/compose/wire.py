@@ -10,7 +10,7 @@ PART_HTML, PART_TEXT, PART_SUBJECT = "html", "text", "subject_text"
 
 
 # Fields whose values letter.py hands over written for each part already, as variables called `ready(field, part)`.
-READY_FIELDS = ("unsubscribe_url", "preferences_url", "view_url", "consented_on")
+READY_LINKS, READY_DAY = ("unsubscribe_url", "preferences_url", "view_url"), "consented_on"
 
 
 def ready(field: str, part: str) -> str:
@@ -26,7 +26,7 @@ class Values:
 
     def name(self, expression: str, part: str) -> str:
         """Give the variable that holds the value of `expression`, escaped for `part`."""
-        if expression in READY_FIELDS:
+        if expression in READY_LINKS or expression == READY_DAY:
             return ready(expression, part)
         return self._names.setdefault((expression, part), f"_v{len(self._names)}")
 
