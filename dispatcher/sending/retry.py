@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
+from dispatcher.smtp.breaker import back_off
+
 _STEPS = (timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=30), timedelta(minutes=60))
 _LONGEST = timedelta(hours=4)
-_FIRST_BREAK = timedelta(seconds=5)
-_LONGEST_BREAK = timedelta(minutes=10)
 
 
 def next_attempt(attempt: int, now: datetime, expires: datetime, jitter: float) -> datetime | None:
@@ -22,5 +22,4 @@ def next_attempt(attempt: int, now: datetime, expires: datetime, jitter: float) 
 
 def relay_break(attempts: int) -> timedelta:
     """Say how long to leave a relay alone that could not be used `attempts` times running: 5 s to 10 min."""
-    doubled: timedelta = _FIRST_BREAK * 2 ** min(max(attempts - 1, 0), 10)
-    return min(doubled, _LONGEST_BREAK)
+    return timedelta(seconds=back_off(attempts, 0.0))
