@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 
@@ -36,14 +36,19 @@ def signatures(letter: bytes) -> list[dict[str, str]]:
     return [_tags(value) for name, value in _fields(letter) if name == b"DKIM-Signature"]
 
 
-def verified(letter: bytes, keys: Sequence[SigningKey] | None = None) -> list[bool]:
-    """Say of each signature whether dkimpy takes it, with our records as the DNS."""
-    records = {f"{k.name}.": k.record for k in keys or signer().keys}
+def verified(letter: bytes, records: Mapping[str, str] | None = None) -> list[bool]:
+    """Say of each signature whether dkimpy takes it. `records` stands for the DNS; without it, those of `signer`."""
+    dns = records or records_of(*signer().keys)
 
     def answer(name: bytes, timeout: int = 5) -> bytes:
-        return records[name.decode()].encode()
+        return dns[name.decode().removesuffix(".")].encode()
 
     return [_takes(letter, at, answer) for at in range(len(signatures(letter)))]
+
+
+def records_of(*keys: SigningKey) -> dict[str, str]:
+    """Give the records of keys by name."""
+    return {k.name: k.record for k in keys}
 
 
 def _takes(letter: bytes, at: int, answer) -> bool:

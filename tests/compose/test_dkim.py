@@ -26,7 +26,7 @@ from tests.compose.samples import (
     sample_files,
     service,
 )
-from tests.verifier import key, public_half, signatures, signer, stands, verified
+from tests.verifier import key, public_half, records_of, signatures, signer, stands, verified
 
 NOW = datetime(2026, 11, 24, 9, 45, tzinfo=UTC)
 NAMES = [
@@ -74,7 +74,7 @@ def test_letters_around_consent_are_signed_as_well(kind: str, language: str) -> 
 def test_one_key_alone_signs(algorithm: Algorithm) -> None:
     letter = signed(press(), by=Signer([key(algorithm)]))
     assert [tags["a"] for tags in signatures(letter)] == [f"{algorithm}-sha256"]
-    assert verified(letter, [key(algorithm)]) == [True]
+    assert verified(letter, records_of(key(algorithm))) == [True]
 
 
 @given(name=TEXTS | BLANKS, url=TEXTS | BLANKS)
@@ -155,7 +155,7 @@ def test_a_long_domain_and_a_long_selector_stand_in_lines_of_their_own() -> None
     long = replace(key(Algorithm.ED25519), selector="s" * 60, domain=f"{'d' * 60}.example.de")
     letter = signed(press(), by=Signer([long]))
     assert max(map(len, letter.split(b"\r\n\r\n")[0].decode().split("\r\n"))) <= 76
-    assert verified(letter, [long]) == [True]
+    assert verified(letter, records_of(long)) == [True]
 
 
 def test_the_letter_itself_is_not_touched() -> None:
