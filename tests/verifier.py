@@ -58,6 +58,11 @@ def _takes(letter: bytes, at: int, answer) -> bool:
         return False
 
 
+def listed(tags: Mapping[str, str]) -> list[str]:
+    """Give the names in a signature's h=, in lower case."""
+    return tags["h"].lower().split(":")
+
+
 def stands(letter: bytes, which: int, public: RSAPublicKey | Ed25519PublicKey) -> bool:
     """Verify a signature step by step as RFC 6376 3.4, 3.7 and 5.4.2 describe it."""
     fields = _fields(letter)
@@ -67,8 +72,8 @@ def stands(letter: bytes, which: int, public: RSAPublicKey | Ed25519PublicKey) -
     if base64.b64encode(sha256(body).digest()).decode() != tags["bh"]:
         return False
     left, signed = list(fields), b""
-    for wanted in tags["h"].split(":"):
-        found = [at for at, field in enumerate(left) if field[0].lower() == wanted.lower().encode()]
+    for wanted in listed(tags):
+        found = [at for at, field in enumerate(left) if field[0].lower() == wanted.encode()]
         if found:
             signed += _relaxed_field(*left.pop(found[-1])) + b"\r\n"
     signed += _relaxed_field(name, re.sub(rb"(;\s*b=)[^;]*", rb"\1", value))

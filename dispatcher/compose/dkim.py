@@ -32,7 +32,7 @@ SIGNED = (
     "List-Id", "Feedback-ID", "Precedence", "Auto-Submitted", "Content-Language", "MIME-Version", "Content-Type",
     "Content-Transfer-Encoding",
 )  # fmt: skip
-_RELAXED_NAMES = {name.encode(): f"{name.lower()}:".encode() for name in SIGNED}
+_RELAXED = {name.encode(): f"{name.lower()}:".encode() for name in SIGNED}
 _FIELD = "DKIM-Signature"
 _RUN = re.compile(rb" {2,}")
 _BLANKS = re.compile(rb"[ \t]+")
@@ -70,7 +70,8 @@ class Signer:
         return b"".join([*fields, letter])
 
     def _add_forms(self, names: tuple[bytes, ...]) -> list[_Form]:
-        self._forms[names] = forms = [_form(key, [name.decode() for name in names]) for key in self.keys]
+        listed = [*names, *_RELAXED.values()]  # each once more than there is of it
+        self._forms[names] = forms = [_form(key, [name.decode("ascii") for name in listed]) for key in self.keys]
         return forms
 
 
@@ -81,8 +82,10 @@ def relaxed_body(body: bytes) -> bytes:
 
 
 def _relaxed_head(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
-    """Give the names of the signed fields and their relaxed form (RFC 6376 3.4.2), both bottom up: of fields with the
-    same name the last is signed first (5.4.2). `head` is of our own hand: names as in SIGNED, folds as in headers.py.
+    """Give the names of the signed fields, each with its colon, and the relaxed form of all (RFC 6376 3.4.2).
+
+    Both bottom up, for of fields with the same name the last is signed first (5.4.2). `head` is of our own hand: names
+    as in SIGNED, folds as in headers.py.
     """
     ours, post, rest = head.partition(_FROM_HERE_ON_THE_SAME)
     lower_names, lower = _same_for_all(post + rest)
@@ -97,9 +100,8 @@ def _relaxed_fields(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
     names, lines = [], []
     for line in reversed(text.split(b"\r\n")):
         name, _, value = line.partition(b":")
-        relaxed = _RELAXED_NAMES.get(name)
-        if relaxed is not None:
-            names.append(name)
+        if (relaxed := _RELAXED.get(name)) is not None:
+            names.append(relaxed)
             lines.append(relaxed + value.strip(b" "))
     lines.append(b"")
     return tuple(names), b"\r\n".join(lines)
@@ -113,12 +115,12 @@ def _field(form: _Form, head: bytes, open_tags: tuple[int, bytes]) -> bytes:
     return form.wire % open_tags + _WIRE_FOLD.join(form.cut(signature)) + b"\r\n"
 
 
-def _form(key: SigningKey, present: list[str]) -> _Form:
+def _form(key: SigningKey, listed: list[str]) -> _Form:
     lines = [
         f"v=1; a={key.algorithm}-sha256; c=relaxed/relaxed;",
         *_folded([f"d={key.domain}; ", f"s={key.selector};"]),
         "t=%d; bh=%b;",
-        *_folded(_signed_names(present)),
+        *_folded([f"h={listed[0]}", *listed[1:-1], listed[-1].replace(":", ";")]),
         "b=",
     ]
     wire = f"{_FIELD}: {FOLD.join(lines)}"
@@ -130,11 +132,6 @@ def _cutter(length: int) -> Callable[[bytes], tuple[bytes, ...]]:
     """Give what cuts a base64 text of `length` to be folded behind b=."""
     starts = [0, *range(WIDTH - len(" b="), length, WIDTH - 1)]
     return itemgetter(*(slice(*ends) for ends in pairwise([*starts, length])))
-
-
-def _signed_names(present: list[str]) -> list[str]:
-    names = [*present, *SIGNED]  # each once more than there is of it
-    return [f"h={names[0]}:", *(f"{name}:" for name in names[1:-1]), f"{names[-1]};"]
 
 
 def _folded(pieces: list[str]) -> Iterator[str]:
