@@ -18,6 +18,7 @@ from jinja2.utils import missing
 from markupsafe import escape
 
 from dispatcher.compose import headers, wire
+from dispatcher.compose.dkim import relaxed_body
 from dispatcher.compose.edition import Edition, Kind
 from dispatcher.compose.fields import Fields
 from dispatcher.compose.quoted_printable import SOFT, filled, is_clean
@@ -107,6 +108,14 @@ class Press:
     def subject(self, fields: Fields) -> str:
         """Give the subject as people read it."""
         return self._subject.render(self._values(fields))
+
+    @cached_property
+    def is_relaxed(self) -> bool:
+        """Claim that each letter's body is its own relaxed form, for DKIM. False for editions of version 0.1.0."""
+        tokens = _ON_THE_WIRE.lex(self.edition.wire)
+        constants = "".join(text for _, kind, text in tokens if kind == "data").replace("\n", "\r\n")
+        body = constants.partition("\r\n\r\n")[2].encode("ascii")
+        return body == relaxed_body(body)
 
     def _render(self, context: _Values) -> str:
         # What Template.render does, without its copy of the context and its rewriting of tracebacks.
