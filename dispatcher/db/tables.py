@@ -257,7 +257,7 @@ batch = Table(
     Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
     Column("no", Integer, nullable=False),
     Column("state", Text, nullable=False),
-    Column("subscriber_ids", IdList, nullable=False),
+    Column("subscriber_ids", IdList, nullable=False),  # never changed, and on PostgreSQL kept out of line
     Column("provider", Text, nullable=False, server_default="other"),
     Column("owner", Text),  # which worker holds it
     Column("token", Integer, nullable=False, server_default="0"),  # grows with each claim: the fence
