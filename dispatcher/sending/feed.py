@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from jinja2 import TemplateError
@@ -22,7 +22,6 @@ from dispatcher.domain.ledger import Final
 from dispatcher.domain.recipients import Recipient
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import press as presses
-from dispatcher.sending import retry
 from dispatcher.sending.gate import Gate
 from dispatcher.sending.press import CampaignPress, Stationery
 from dispatcher.smtp.lane import Parcel
@@ -121,8 +120,8 @@ class Feed:
         self._end(held, len(self._queue) - len(kept))
         self._queue = kept
 
-    async def close_all(self, problem: str | None) -> None:
-        """Give back every claim that is still held, with what is left of it."""
+    async def close_all(self, problem: str | None, wait: timedelta = timedelta()) -> None:
+        """Give back every claim that is still held, with what is left of it; because of a problem, for this long."""
         self.closed = True
         if self._claiming is not None:
             await self._claiming
@@ -130,7 +129,7 @@ class Feed:
         queued = {id(held): held for held, _, _ in self._queue}
         self._queue.clear()
         for held in queued.values():
-            await self._give_back(held, problem)
+            await self._give_back(held, problem, wait)
 
     async def _more(self) -> bool:
         """Wait for the next batch; False: there is none. All who wait while one is being claimed wait for that one."""
@@ -218,14 +217,13 @@ class Feed:
 
     async def _close(self, held: Held) -> None:
         if not held.is_whole:
-            await self._give_back(held, None)
+            await self._give_back(held, None, timedelta())
             return
         await self._gate.conclude(lambda conn, _now: batches.settle(conn, held.claim))
         self._gate.let_go(held.claim)
 
-    async def _give_back(self, held: Held, problem: str | None) -> None:
-        wait = retry.relay_break(held.claim.attempts) if problem else None
+    async def _give_back(self, held: Held, problem: str | None, wait: timedelta) -> None:
         await self._gate.conclude(
-            lambda conn, now: batches.give_back(conn, held.claim, now + wait if wait else None, problem)
+            lambda conn, now: batches.give_back(conn, held.claim, now + wait if problem else None, problem)
         )
         self._gate.let_go(held.claim)
