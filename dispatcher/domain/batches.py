@@ -280,7 +280,7 @@ def _leave(
 ) -> BatchState | None:
     key = {"of": mine.campaign_id, "at": mine.no, "mine": mine.token}
     values = {"to": state, "due": not_before, "problem": problem}
-    left = conn.execute(_LEAVING_WITH_PROBLEM if problem else _LEAVING, {**key, **values})
+    left = conn.execute(_LEAVING, {**key, **values})
     return state if left.one_or_none() is not None else None
 
 
@@ -325,25 +325,22 @@ def _tally(dialect: str) -> Select[Any]:
     )
 
 
-def _leaving(attempts: ColumnElement[int]) -> ReturningUpdate[Any]:
-    return (
-        update(batch)
-        .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("at"))
-        .where(batch.c.token == bindparam("mine"), batch.c.state == BatchState.LEASED)
-        .values(
-            state=bindparam("to"),
-            owner=None,
-            lease_until=None,
-            in_flight=None,
-            not_before=bindparam("due"),
-            last_error=bindparam("problem"),
-            attempts=attempts,
-        )
-        .returning(batch.c.no)
+_LEAVING = (
+    update(batch)
+    .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("at"))
+    .where(batch.c.token == bindparam("mine"), batch.c.state == BatchState.LEASED)
+    .values(
+        state=bindparam("to"),
+        owner=None,
+        lease_until=None,
+        in_flight=None,
+        not_before=bindparam("due"),
+        last_error=bindparam("problem"),
+        attempts=0,  # whoever gives a batch back has survived it
+        left_last=None,
     )
-
-
-_LEAVING, _LEAVING_WITH_PROBLEM = _leaving(literal(0)), _leaving(batch.c.attempts)
+    .returning(batch.c.no)
+)
 
 
 def _settle_orphans(conn: Connection, mine: Claim, in_flight: list[list[Any]] | None, now: datetime) -> None:

@@ -5,7 +5,7 @@ is not to be served any more; when the last errand of a claim has come to one of
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 from sqlalchemy import Connection
 
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
-from dispatcher.domain import batches, campaigns, recipients
+from dispatcher.domain import batches, campaigns, poison, recipients
 from dispatcher.domain.batches import Claim
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final
@@ -27,6 +27,8 @@ from dispatcher.sending.press import CampaignPress, Stationery
 from dispatcher.smtp.lane import Parcel
 
 log = structlog.get_logger()
+FEW_FAILURES, MOST_FAILURES = 5, 0.05  # letters that cannot be composed: so many pause nothing; a larger share does
+SPOILT = "more than 5 % of the letters could not be composed: see who, and why, with `campaigns missing`"
 
 
 @dataclass(slots=True)
@@ -67,6 +69,9 @@ class Feed:
         self._claiming: asyncio.Task[bool] | None = None  # one asks for all
         self._ended: list[Held] = []  # claims whose last errand ended while nobody could wait for the database
         self._is_dry = False  # the last claim found nothing, and nothing was put back since
+        self._taken: Counter[int] = Counter()  # people claimed, by campaign,
+        self._failed: Counter[int] = Counter()  # and of these, whose letter could not be composed
+        self._spoilt: list[int] = []  # campaigns to be paused because that was too many
         self.closed = False  # no new batch is claimed, no new errand drawn
         self.drawn = 0
 
@@ -76,6 +81,7 @@ class Feed:
             errand = self.draw_ready()
             if errand is not None:
                 return errand
+            await self._pause_spoilt()
             await self._close_ended()
             if not self._queue and not await self._more():
                 return None
@@ -125,6 +131,7 @@ class Feed:
         self.closed = True
         if self._claiming is not None:
             await self._claiming
+        await self._pause_spoilt()
         await self._close_ended()
         queued = {id(held): held for held, _, _ in self._queue}
         self._queue.clear()
@@ -150,8 +157,11 @@ class Feed:
         def work(conn: Connection, now: datetime) -> tuple[Claim, list[Recipient]] | None:
             while (claim := batches.claim(conn, self._worker, self._kinds, now)) is not None:
                 of = self._load(conn, claim)
-                if of is not None:
-                    return claim, recipients.to_serve(conn, claim, of, now)
+                if of is None:
+                    continue
+                people = recipients.to_serve(conn, claim, of, now)
+                if poison.weigh(conn, claim, [to.subscriber_id for to in people], now):
+                    return claim, people
             return None
 
         got = await self._gate.transact(work)
@@ -160,6 +170,7 @@ class Feed:
             self._is_dry = True
             return False
         claim, people = got
+        self._taken[claim.campaign_id] += len(people)
         held = Held(claim, left=len(people))
         self._gate.hold(claim)
         if not people:
@@ -200,7 +211,23 @@ class Feed:
                 held.claim,
             )  # fmt: skip
             self._end(held, 1)
+            self._count_failure(held)
             return None
+
+    def _count_failure(self, held: Held) -> None:
+        """One letter that cannot be composed is that person's bad luck; many are the campaign's fault: it is paused."""
+        campaign_id = held.claim.campaign_id
+        self._failed[campaign_id] += 1
+        if self._failed[campaign_id] > max(FEW_FAILURES, MOST_FAILURES * self._taken[campaign_id]):
+            self._spoilt.append(campaign_id)
+            self.halt(held, SPOILT)
+
+    async def _pause_spoilt(self) -> None:
+        while self._spoilt:
+            of = self._spoilt.pop()
+            await self._gate.transact(
+                lambda conn, _now, of=of: campaigns.move(conn, of, CampaignState.PAUSED, problem=SPOILT)  # type: ignore[misc]
+            )
 
     def press_of(self, errand: Errand) -> CampaignPress:
         """Give the press that an errand's letter came from."""

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from dispatcher.db import clock
-from dispatcher.db.tables import batch, deferral, delivery, edition
+from dispatcher.db.tables import batch, deferral, delivery, edition, subscriber
 from dispatcher.db.terms import CampaignState, Topic
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending.press import Stationery
@@ -311,3 +311,33 @@ def test_a_campaign_whose_stored_letter_was_altered_is_paused_and_holds_up_no_ot
     assert stage.status(broken).state is CampaignState.PAUSED
     assert stage.status(broken).problem
     assert len(relay.accepted) == 5
+
+
+def spoil_names(stage: Stage, people: list[str]) -> None:
+    """Give people a name that no header can hold. The entrances refuse it; older data may have it."""
+    with stage.engine.begin() as conn:
+        conn.execute(subscriber.update().where(subscriber.c.address.in_(people)).values(name="Anna\nBcc: x@example.de"))
+
+
+def test_a_letter_that_cannot_be_composed_fails_for_that_person_alone(stage: Stage) -> None:
+    people = stage.add(60)
+    spoil_names(stage, people[10:13])
+    campaign = stage.campaign()
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay(lanes=2))
+    assert stage.status(campaign).sent == 57
+    assert sorted(stage.missing(campaign)) == sorted(people[10:13])
+    assert stage.status(campaign).state is CampaignState.SENT
+
+
+def test_a_campaign_of_which_too_many_letters_cannot_be_composed_is_paused(stage: Stage) -> None:
+    people = stage.add(60)
+    spoil_names(stage, people[::5])
+    campaign = stage.campaign()
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay(lanes=2))
+    stands = stage.status(campaign)
+    assert stands.state is CampaignState.PAUSED
+    assert "could not be composed" in (stands.problem or "")
+    assert stands.sent + stands.failed + stands.remaining == 60
+    assert stands.failed == 6

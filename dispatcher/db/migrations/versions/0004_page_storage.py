@@ -1,9 +1,10 @@
-"""Keep the ids of a batch out of line: the gate rewrites the row for every turn, and the ids never change.
+"""Batches: ids out of line (the gate rewrites the row at every turn, and not the ids), and what tells poison.
 
 Revision ID: 0004
 Revises: 0003
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
@@ -13,11 +14,13 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("batch", sa.Column("left_last", sa.Integer(), nullable=True))
     _store("EXTERNAL")
 
 
 def downgrade() -> None:
     _store("EXTENDED")
+    op.drop_column("batch", "left_last")
 
 
 def _store(how: str) -> None:
