@@ -125,7 +125,7 @@ class Rows:
     def values(self, dialect: str, rows: Sequence[Sequence[Any]]) -> dict[str, str]:
         """Give the parameters that carry these rows."""
         if dialect != "postgresql":
-            return {self._name: json.dumps(rows, default=_stored)}
+            return {self._name: json.dumps(rows, default=stored)}
         columns = zip(*rows, strict=True) if rows else [()] * len(self._columns)
         return {
             f"{self._name}_{c}": _array(type_, values)
@@ -147,7 +147,7 @@ def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
     return array_of_texts(values) if isinstance(type_, Text) else array_of(values)
 
 
-def _stored(moment: datetime) -> str:
+def stored(moment: datetime) -> str:
     """Write a moment as SQLite stores it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 

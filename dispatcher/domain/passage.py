@@ -235,7 +235,7 @@ def _in_one_statement(
         "asked_relay": array_of_texts([intent.relay for intent in intents]),
     }
     if finals:
-        values |= ledger.finals_values(_POSTGRESQL, finals, now)
+        values |= ledger.finals_values(finals, now)
     answer = _Answer({}, {})
     for no, state, ids, events in _execute(conn, _prepared(of.topic, of.request_id, bool(finals)), values):
         answer.states[no] = CampaignState(state)
@@ -319,4 +319,4 @@ def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -
         )
         .returning(batch.c.no, ready.c.state, ready.c.ids, ready.c.events)
     )
-    return renewed.add_cte(ledger.write_finals(_POSTGRESQL).cte("written")) if with_finals else renewed
+    return renewed.add_cte(ledger.write_finals().cte("written")) if with_finals else renewed
