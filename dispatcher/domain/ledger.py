@@ -10,7 +10,19 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Integer, Text, and_, bindparam, delete, literal_column, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dispatcher.db.columns import Id, Rows, Utc, array_of, array_of_texts, insert_or, stored
@@ -134,7 +146,8 @@ def _one_final() -> str:
     return str(_settling_doubt(sqlite.insert(delivery)).compile(dialect=sqlite.dialect()))
 
 
-_DOUBT, _SENT = (literal_column(f"'{outcome.value}'") for outcome in (Outcome.UNKNOWN, Outcome.SENT))
+_DOUBT: ColumnElement[str] = literal_column(f"'{Outcome.UNKNOWN.value}'")
+_SENT: ColumnElement[str] = literal_column(f"'{Outcome.SENT.value}'")
 
 
 def _settling_doubt(statement: Any) -> Insert:
