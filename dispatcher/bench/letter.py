@@ -1,7 +1,7 @@
 """The letter that is measured: finance news of about 10 KB HTML and 2 KB text, with name and links per recipient."""
 
 from dispatcher.compose.content import parse_content
-from dispatcher.compose.edition import freeze
+from dispatcher.compose.freezing import freeze
 from dispatcher.compose.house import House
 from dispatcher.db.terms import Topic
 

@@ -22,9 +22,12 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
-from dispatcher.compose.dkim_key import SigningKey
 from dispatcher.compose.headers import FOLD, WIDTH
+
+if TYPE_CHECKING:  # whoever signs nothing needs no cryptography: it weighs 7 MB in every process
+    from dispatcher.compose.dkim_key import SigningKey
 
 # What a reader sees, what a mail program acts upon, and how the body is read. Not Sender: who passes mail on adds it.
 SIGNED = (
@@ -45,7 +48,7 @@ class _Form:
     """One key's field for letters with the same fields: it lacks t= and bh= (in this order, %), and what b= says, which
     `cut` cuts into lines."""
 
-    key: SigningKey
+    key: "SigningKey"
     wire: bytes
     relaxed: bytes
     cut: Callable[[bytes], tuple[bytes, ...]]
@@ -54,7 +57,7 @@ class _Form:
 class Signer:
     """Signs letters with each of its keys. Share it among all letters of a process; it keeps nothing of any."""
 
-    def __init__(self, keys: Sequence[SigningKey]) -> None:
+    def __init__(self, keys: "Sequence[SigningKey]") -> None:
         self.keys = tuple(keys)
         self._forms: dict[tuple[bytes, ...], list[_Form]] = {}
 
@@ -115,7 +118,7 @@ def _field(form: _Form, head: bytes, open_tags: tuple[int, bytes]) -> bytes:
     return form.wire % open_tags + _WIRE_FOLD.join(form.cut(signature)) + b"\r\n"
 
 
-def _form(key: SigningKey, listed: list[str]) -> _Form:
+def _form(key: "SigningKey", listed: list[str]) -> _Form:
     lines = [
         f"v=1; a={key.algorithm}-sha256; c=relaxed/relaxed;",
         *_folded([f"d={key.domain}; ", f"s={key.selector};"]),

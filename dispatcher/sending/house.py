@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
 from dispatcher.compose.dkim import Signer
-from dispatcher.compose.dkim_key import SigningKey, read_pem
 from dispatcher.compose.house import House
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import secret_key
@@ -15,6 +15,9 @@ from dispatcher.errors import InputRefused, SettingInvalid
 from dispatcher.sending.press import Stationery
 from dispatcher.settings import DkimKey, Settings
 from dispatcher.smtp.relays import Relay, parse_relay
+
+if TYPE_CHECKING:
+    from dispatcher.compose.dkim_key import SigningKey
 
 _OLDEST = "(oldest)"  # no key can be called so: an id holds no parenthesis
 
@@ -95,7 +98,9 @@ def _signer(keys: tuple[DkimKey, ...]) -> Signer:
     return Signer([_signing_key(key) for key in keys])
 
 
-def _signing_key(key: DkimKey) -> SigningKey:
+def _signing_key(key: DkimKey) -> "SigningKey":
+    from dispatcher.compose.dkim_key import SigningKey, read_pem  # only whoever signs carries cryptography along
+
     name = "DISPATCHER_DKIM"
     try:
         return SigningKey(key.selector, key.domain, read_pem(key.file.read_bytes()))
