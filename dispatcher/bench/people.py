@@ -20,7 +20,10 @@ _SUBSCRIBER = ("id", "public_id", "address", "address_hash", "name", "language",
 _EVENT = ("id", "subscriber_id", "topic", "kind", "at", "source", "language", "salt")
 _SUBSCRIPTION = ("topic", "subscriber_id", "state", "event_id", "since")
 _SUPPRESSION = ("address_hash", "scope", "reason", "source", "at")
-_NAMES = ("Maria Muster", "Jörg Weiß", "Anna Berg", "Lukas Fließ", "Özlem Kaya", "Tom Hill", "", "Eva-Maria Groß")
+_NAMES = (
+    "Maria Muster", "Jörg Weiß", "Anna Berg", "Lukas Fließ", "Tom Hill", "Eva-Maria Lang", "", "Peter Schmidt",
+    "Sabine Schneider", "Ben Fischer",
+)  # fmt: skip
 
 
 def fill(conn: Connection, ring: Keyring, count: int, now: datetime) -> None:
