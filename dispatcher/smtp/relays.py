@@ -3,6 +3,7 @@
     smtp://user:password@smtp.example.de:587?tls=starttls&lanes=16      STARTTLS required (the default)
     smtps://user:password@smtp.example.de                               TLS from the first byte, port 465
     smtp://127.0.0.1:1025?tls=none                                      no TLS: loopback only
+    smtp://smtp.example.de?rate=6000&warmup=2026-12-01:50               letters a minute; letters of a first day
 
 What must stay true: no letter and no password leaves this machine without TLS, and no error and no repr shows a
 password, nor the URL that holds one.
@@ -11,6 +12,7 @@ password, nor the URL that holds one.
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -37,6 +39,14 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Warmup:
+    """From which day (UTC) a relay is warmed up, and with how many letters to each mailbox provider."""
+
+    first_day: date
+    letters: int
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """One server that takes our letters. `letters_per_connection` 0: no limit. `ca_file`: trust this CA only."""
 
@@ -51,6 +61,8 @@ class Relay:
     letters_per_connection: int = 1000
     ca_file: str | None = None
     timeouts: Timeouts = Timeouts()
+    rate_per_min: int | None = None  # letters a minute at most, over all workers
+    warmup: Warmup | None = None
 
     def __post_init__(self) -> None:
         if self.tls is Tls.NONE and not is_loopback(self.host):
@@ -65,6 +77,7 @@ _SHAPE = "write smtp://user:password@host:port?tls=starttls; percent-encode : / 
 _HELLO = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 _MOST_LANES = 1000
 _MOST_LETTERS = 1_000_000
+_HIGHEST_RATE = 10_000_000
 
 
 def parse_relay(url: str) -> Relay:
@@ -86,6 +99,8 @@ def parse_relay(url: str) -> Relay:
         hello=_hello(options.get("hello", "localhost")),
         letters_per_connection=_whole(options, "letters", 1000, 0, _MOST_LETTERS),
         ca_file=options.get("ca"),
+        rate_per_min=_whole(options, "rate", 0, 1, _HIGHEST_RATE) if "rate" in options else None,
+        warmup=_warmup(options["warmup"]) if "warmup" in options else None,
     )
 
 
@@ -137,7 +152,7 @@ def _log_in(parts: SplitResult) -> tuple[str | None, str | None]:
     return user or None, password or None
 
 
-_KNOWN = ("tls", "lanes", "ca", "letters", "hello")
+_KNOWN = ("tls", "lanes", "ca", "letters", "hello", "rate", "warmup")
 
 
 def _options(query: str) -> dict[str, str]:
@@ -156,7 +171,7 @@ def _options(query: str) -> dict[str, str]:
 
 
 def _options_cure() -> str:
-    return "options: tls=none|starttls|tls, lanes=N, ca=FILE, letters=N, hello=NAME"
+    return "options: tls=none|starttls|tls, lanes=N, ca=FILE, letters=N, hello=NAME, rate=N, warmup=DAY:N"
 
 
 def _tls(scheme: str, options: dict[str, str]) -> Tls:
@@ -173,6 +188,15 @@ def _whole(options: dict[str, str], name: str, default: int, least: int, most: i
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
         raise InputRefused(f"the option {name} of the relay's URL is {text!r}", f"give {least} to {most}")
     return int(text)
+
+
+def _warmup(text: str) -> Warmup:
+    day, _, letters = text.partition(":")
+    try:
+        return Warmup(date.fromisoformat(day), _whole({"warmup": letters}, "warmup", 0, 1, _MOST_LETTERS))
+    except ValueError:
+        told = f"the option warmup of the relay's URL is {text!r}"
+        raise InputRefused(told, "give the first day and its letters: 2026-12-01:50") from None
 
 
 def _hello(name: str) -> str:
