@@ -26,8 +26,11 @@ class Certificate:
         return context
 
 
-def make_certificate(folder: Path, *names: str) -> Certificate:
-    """Make an authority and a server certificate for `names` (host names or IP addresses) in `folder`."""
+def make_certificate(folder: Path, *names: str, days: tuple[int, int] = (-1, 2)) -> Certificate:
+    """Make an authority and a server certificate for `names` (host names or IP addresses) in `folder`.
+
+    The server's is valid within `days`, counted from now.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("Beispiel Test Authority")
@@ -39,7 +42,7 @@ def make_certificate(folder: Path, *names: str) -> Certificate:
         .sign(ca_key, hashes.SHA256())
     )
     certificate = (
-        _builder(_name("Beispiel Test Relay"), ca_name, key.public_key())
+        _builder(_name("Beispiel Test Relay"), ca_name, key.public_key(), days)
         .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -64,7 +67,9 @@ def _alternative(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: tuple[int, int] = (-1, 2)
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -72,8 +77,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
     )
 
 

@@ -257,12 +257,13 @@ batch = Table(
     Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
     Column("no", Integer, nullable=False),
     Column("state", Text, nullable=False),
-    Column("subscriber_ids", IdList, nullable=False),
+    Column("subscriber_ids", IdList, nullable=False),  # never changed, and on PostgreSQL kept out of line
     Column("provider", Text, nullable=False, server_default="other"),
     Column("owner", Text),  # which worker holds it
     Column("token", Integer, nullable=False, server_default="0"),  # grows with each claim: the fence
     Column("lease_until", Utc),
-    Column("attempts", Integer, nullable=False, server_default="0"),  # claims since the last progress
+    Column("attempts", Integer, nullable=False, server_default="0"),  # claims that ended without a word
+    Column("left_last", Integer),  # how many were left when such a claim was last looked at
     Column("not_before", Utc),
     Column("last_error", Text),
     Column("in_flight", Json),  # whose dots may be out: [subscriber, attempt, consent event, relay] each

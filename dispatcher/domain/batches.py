@@ -12,6 +12,7 @@ a batch whose holder vanished first settles what that holder had in flight.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
+    bindparam,
     func,
     insert,
     literal,
@@ -29,8 +31,9 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from dispatcher.db.columns import Id, IdList, Rows, among, collect
+from dispatcher.db.columns import Id, IdList, Rows, Utc, among, collect
 from dispatcher.db.tables import batch, campaign, deferral, delivery, subscriber
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
 from dispatcher.domain import audiences, ledger
@@ -85,6 +88,7 @@ _CLAIMED = (
     batch.c.provider,
 )  # fmt: skip
 _PAGE_COLUMNS = ["campaign_id", "no", "state", "subscriber_ids", "provider"]
+SERVED = Rows("served", {"id": Id})
 HELD = Rows("held", {"campaign_id": Id, "no": Integer(), "token": Integer()})
 
 
@@ -132,28 +136,8 @@ def claim(
     Letters that a vanished holder had in flight become `unknown` here, or are left to be sent again, as the campaign's
     policy says.
     """
-    pick = (
-        select(batch.c.campaign_id, batch.c.no)
-        .join(campaign, campaign.c.id == batch.c.campaign_id)
-        .where(campaign.c.kind.in_(kinds), claimable(now), *_open_to(closed))
-        .order_by(campaign.c.priority.desc(), batch.c.campaign_id, batch.c.no)
-        .limit(1)
-        # A CTE: inside IN (...) the planner may run the locking SELECT more than once.
-        .with_for_update(skip_locked=True, of=batch)
-        .cte("pick")
-    )
-    row = conn.execute(
-        update(batch)
-        .where(batch.c.campaign_id == pick.c.campaign_id, batch.c.no == pick.c.no)
-        .values(
-            state=BatchState.LEASED,
-            owner=worker,
-            token=batch.c.token + 1,
-            attempts=batch.c.attempts + 1,
-            lease_until=now + LEASE,
-        )
-        .returning(*_CLAIMED)
-    ).one_or_none()
+    values = {"worker": worker, "now": now, "until": now + LEASE}
+    row = conn.execute(_claiming(tuple(kinds), closed), values).one_or_none()
     if row is None:
         return None
     mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids), row.provider)
@@ -161,7 +145,7 @@ def claim(
     return mine
 
 
-def claimable(now: datetime) -> ColumnElement[bool]:
+def claimable(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     """Give the condition (batch joined with campaign) under which a batch waits for a worker."""
     due = or_(batch.c.not_before.is_(None), batch.c.not_before <= now)
     return and_(
@@ -202,15 +186,9 @@ def settle(conn: Connection, mine: Claim) -> BatchState | None:
 
     None: the batch was not ours any more, nothing was changed.
     """
-    served = conn.execute(
-        select(func.count()).where(
-            delivery.c.campaign_id == mine.campaign_id, among(conn, delivery.c.subscriber_id, mine.subscriber_ids)
-        )
-    ).scalar_one()
-    waiting, first = conn.execute(
-        select(func.count(), func.min(deferral.c.retry_at)).where(
-            deferral.c.campaign_id == mine.campaign_id, deferral.c.batch_no == mine.no
-        )
+    ids = SERVED.values(conn.dialect.name, [(who,) for who in mine.subscriber_ids])
+    served, waiting, first = conn.execute(
+        _tally(conn.dialect.name), {"of": mine.campaign_id, "no": mine.no, **ids}
     ).one()
     if served == len(mine.subscriber_ids):
         return _leave(conn, mine, BatchState.DONE, None, None)
@@ -300,22 +278,70 @@ def _open_to(closed: Closed) -> Iterator[ColumnElement[bool]]:
 def _leave(
     conn: Connection, mine: Claim, state: BatchState, not_before: datetime | None, problem: str | None
 ) -> BatchState | None:
-    left = conn.execute(
-        update(batch)
-        .where(batch.c.campaign_id == mine.campaign_id, batch.c.no == mine.no, batch.c.token == mine.token)
-        .where(batch.c.state == BatchState.LEASED)
-        .values(
-            state=state,
-            owner=None,
-            lease_until=None,
-            in_flight=None,
-            not_before=not_before,
-            last_error=problem,
-            attempts=batch.c.attempts if problem else 0,
-        )
-        .returning(batch.c.no)
-    )
+    key = {"of": mine.campaign_id, "at": mine.no, "mine": mine.token}
+    values = {"to": state, "due": not_before, "problem": problem}
+    left = conn.execute(_LEAVING, {**key, **values})
     return state if left.one_or_none() is not None else None
+
+
+# The statements of every claim, put together once: to do that anew costs as much as to run them.
+
+
+@lru_cache(maxsize=64)
+def _claiming(kinds: tuple[CampaignKind, ...], closed: Closed) -> ReturningUpdate[Any]:
+    now, until = bindparam("now", type_=Utc()), bindparam("until", type_=Utc())
+    pick = (
+        select(batch.c.campaign_id, batch.c.no)
+        .join(campaign, campaign.c.id == batch.c.campaign_id)
+        .where(campaign.c.kind.in_(kinds), claimable(now), *_open_to(closed))
+        .order_by(campaign.c.priority.desc(), batch.c.campaign_id, batch.c.no)
+        .limit(1)
+        # A CTE: inside IN (...) the planner may run the locking SELECT more than once.
+        .with_for_update(skip_locked=True, of=batch)
+        .cte("pick")
+    )
+    return (
+        update(batch)
+        .where(batch.c.campaign_id == pick.c.campaign_id, batch.c.no == pick.c.no)
+        .values(
+            state=BatchState.LEASED,
+            owner=bindparam("worker"),
+            token=batch.c.token + 1,
+            attempts=batch.c.attempts + 1,
+            lease_until=until,
+        )
+        .returning(*_CLAIMED)
+    )
+
+
+@lru_cache(maxsize=2)
+def _tally(dialect: str) -> Select[Any]:
+    """How many of a batch have a delivery row, how many wait, and until when the first of these."""
+    of, ids = bindparam("of", type_=Id), SERVED.table(dialect)
+    # IN, not a join: for a join SQLite walks through the whole campaign, once for each of these ids.
+    mine = and_(delivery.c.campaign_id == of, delivery.c.subscriber_id.in_(select(ids.c.id)))
+    served = select(func.count()).where(mine).scalar_subquery()
+    return select(served, func.count(), func.min(deferral.c.retry_at)).where(
+        deferral.c.campaign_id == of, deferral.c.batch_no == bindparam("no", type_=Integer())
+    )
+
+
+_LEAVING = (
+    update(batch)
+    .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("at"))
+    .where(batch.c.token == bindparam("mine"), batch.c.state == BatchState.LEASED)
+    .values(
+        state=bindparam("to"),
+        owner=None,
+        lease_until=None,
+        in_flight=None,
+        not_before=bindparam("due"),
+        last_error=bindparam("problem"),
+        attempts=0,  # whoever gives a batch back has survived it
+        left_last=None,
+    )
+    .returning(batch.c.no)
+)
 
 
 def _settle_orphans(conn: Connection, mine: Claim, in_flight: list[list[Any]] | None, now: datetime) -> None:

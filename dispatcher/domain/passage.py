@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any, NamedTuple
 
+import psycopg
 from sqlalchemy import (
     Connection,
     Integer,
@@ -27,9 +29,11 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
 
-from dispatcher.db.columns import Id, Rows, Utc, among
+from dispatcher.db.columns import Id, Rows, Utc, among, array_of, array_of_texts
 from dispatcher.db.tables import batch, campaign, subscriber, subscription
 from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
 from dispatcher.domain import audiences, consent, ledger
@@ -38,10 +42,10 @@ from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final, Record
 
 TAKEN_OVER = "the batch was claimed by another worker"
+RATE_CHANGED = "the campaign's rate was changed"
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """A lane that holds a letter back at its dot and asks to release it."""
 
     claim: Claim
@@ -50,8 +54,7 @@ class Intent:
     relay: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(NamedTuple):
     """The dot may go, under this consent event."""
 
     consent_event_id: int
@@ -80,6 +83,7 @@ class _Answer:
     """What the database says about one campaign's intents."""
 
     states: dict[int, CampaignState]  # of the batches that are ours
+    is_at_our_rate: bool  # the campaign still has the rate we go by; otherwise nobody passes
     events: dict[int, int]  # by subscriber: the consent under which the dot may go
 
 
@@ -139,6 +143,8 @@ def _decide(
             decided[of.id, who] = Halted(TAKEN_OVER)
         elif state is not CampaignState.SENDING:
             decided[of.id, who] = Halted(f"the campaign is {state}")
+        elif not answer.is_at_our_rate:
+            decided[of.id, who] = Halted(RATE_CHANGED)
         else:
             turned_away.append(who)
     for who, reason in withhold(conn, of, turned_away, now).items():
@@ -186,11 +192,14 @@ def _step_by_step(
     assert not finals
     claims = {intent.claim.no: intent.claim for intent in intents}
     states = {}
+    rate = of.rate_per_min
     for claim in claims.values():
-        state = conn.execute(_STATE_OF_OURS, {"of": of.id, "no": claim.no, "token": claim.token}).scalar_one_or_none()
-        if state is not None:
-            states[claim.no] = CampaignState(state)
-    running = {no for no, state in states.items() if state is CampaignState.SENDING}
+        found = conn.execute(_STATE_OF_OURS, {"of": of.id, "no": claim.no, "token": claim.token}).one_or_none()
+        if found is not None:
+            states[claim.no] = CampaignState(found.state)
+            rate = found.rate_per_min
+    at_our_rate = rate == of.rate_per_min
+    running = {no for no, state in states.items() if state is CampaignState.SENDING and at_our_rate}
     events = permitted_among(conn, of, [i.subscriber_id for i in intents if i.claim.no in running])
     for no in states:
         going = [
@@ -200,11 +209,11 @@ def _step_by_step(
         ]
         flights = [*out.get((of.id, no), ()), *going]
         conn.execute(_RENEW, {"of": of.id, "at": no, "until": now + LEASE, "flights": flights})
-    return _Answer(states, events)
+    return _Answer(states, at_our_rate, events)
 
 
 _STATE_OF_OURS = (
-    select(campaign.c.state)
+    select(campaign.c.state, campaign.c.rate_per_min)
     .join(batch, batch.c.campaign_id == campaign.c.id)
     .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("no"))
     .where(batch.c.token == bindparam("token"), batch.c.state == BatchState.LEASED)
@@ -221,39 +230,79 @@ def _in_one_statement(
 ) -> _Answer:
     """PostgreSQL: one round trip; its row locks are the fence."""
     claims = {intent.claim.no: intent.claim for intent in intents}
-    still_out = ((c.no, c.token, json.dumps(out.get(c.key, ()))) for c in claims.values())
-    values = {
+    values: dict[str, object] = {
         "of": of.id,
+        "rate": of.rate_per_min,
         "until": now + LEASE,
-        **_OURS.values(_POSTGRESQL, list(still_out)),
-        **_ASKED.values(_POSTGRESQL, [(i.claim.no, i.subscriber_id, i.attempt, i.relay) for i in intents]),
+        "ours_no": array_of(claims),
+        "ours_token": array_of([claim.token for claim in claims.values()]),
+        "ours_still_out": array_of_texts([json.dumps(out.get(claim.key, ())) for claim in claims.values()]),
+        "asked_no": array_of([intent.claim.no for intent in intents]),
+        "asked_subscriber_id": array_of([intent.subscriber_id for intent in intents]),
+        "asked_attempt": array_of([intent.attempt for intent in intents]),
+        "asked_relay": array_of_texts([intent.relay for intent in intents]),
     }
     if finals:
-        values |= ledger.finals_values(_POSTGRESQL, finals, now)
-    answer = _Answer({}, {})
-    for no, state, ids, events in conn.execute(_statement(of.topic, of.request_id, bool(finals)), values):
+        values |= ledger.finals_values(finals, now)
+    answer = _Answer({}, True, {})
+    for no, state, rate, ids, events in _execute(conn, _prepared(of.topic, of.request_id, bool(finals)), values):
         answer.states[no] = CampaignState(state)
+        answer.is_at_our_rate = rate == of.rate_per_min
         if ids:
             answer.events.update(zip(ids, events, strict=True))
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A statement as PostgreSQL reads it, `$1` and so on, and its parameters' names in order with what is constant."""
+
+    text: str
+    names: tuple[str, ...]
+    constants: dict[str, object]
+
+
+def _execute(conn: Connection, statement: _Prepared, values: dict[str, object]) -> list[tuple[Any, ...]]:
+    """Run it on the driver's own connection: SQLAlchemy and the driver's parser would cost as much as all the rest."""
+    driver: psycopg.Connection = conn.connection.driver_connection  # type: ignore[assignment]
+    values |= statement.constants
+    try:
+        with psycopg.RawCursor(driver) as cursor:
+            cursor.execute(statement.text, [values[name] for name in statement.names], prepare=True)
+            return cursor.fetchall()
+    except psycopg.Error as error:
+        raise DBAPIError(statement.text, None, error, hide_parameters=True) from error
+
+
+@lru_cache(maxsize=64)
+def _prepared(topic: Topic | None, request_id: int | None, with_finals: bool) -> _Prepared:
+    compiled = _statement(topic, request_id, with_finals).compile(dialect=_DOLLARS)
+    # Plain values: the driver would write a word of ours, an Enum to it, by its name.
+    constants = {
+        name: str(value) if isinstance(value, str) else value
+        for name, value in compiled.params.items()
+        if value is not None
+    }
+    return _Prepared(str(compiled), tuple(compiled.positiontup or ()), constants)
+
+
 _POSTGRESQL = "postgresql"
+_DOLLARS = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()})
 _ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer(), "relay": Text()})
 
 
-@lru_cache(maxsize=64)
 def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -> Update:
     ours, asked = _OURS.table(_POSTGRESQL), _ASKED.table(_POSTGRESQL)
     held = (
-        select(batch.c.no, campaign.c.state, ours.c.still_out)
+        select(batch.c.no, campaign.c.state, campaign.c.rate_per_min, ours.c.still_out)
         .join(ours, and_(ours.c.no == batch.c.no, ours.c.token == batch.c.token))
         .join(campaign, campaign.c.id == batch.c.campaign_id)
         .where(batch.c.campaign_id == bindparam("of"), batch.c.state == BatchState.LEASED)
         .with_for_update(of=batch)  # whoever claims the batch comes wholly before us or wholly after us
         .cte("held")
     )
+    is_at_our_rate = held.c.rate_per_min.is_not_distinct_from(bindparam("rate", type_=Integer()))
     allowed = _permits(topic, request_id).subquery("allowed")
     flight = func.jsonb_build_array(asked.c.subscriber_id, asked.c.attempt, allowed.c.event_id, asked.c.relay)
     going = (
@@ -263,7 +312,7 @@ def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -
             func.array_agg(allowed.c.event_id).label("events"),
             func.jsonb_agg(flight).label("flights"),
         )
-        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING))
+        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING, is_at_our_rate))
         .join(allowed, allowed.c.subscriber_id == asked.c.subscriber_id)
         .group_by(asked.c.no)
         .cte("going")
@@ -278,6 +327,6 @@ def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -
             lease_until=bindparam("until", type_=Utc()),
             in_flight=cast(ready.c.still_out, JSONB).concat(func.coalesce(ready.c.flights, none)),
         )
-        .returning(batch.c.no, ready.c.state, ready.c.ids, ready.c.events)
+        .returning(batch.c.no, ready.c.state, ready.c.rate_per_min, ready.c.ids, ready.c.events)
     )
-    return renewed.add_cte(ledger.write_finals(_POSTGRESQL).cte("written")) if with_finals else renewed
+    return renewed.add_cte(ledger.write_finals().cte("written")) if with_finals else renewed

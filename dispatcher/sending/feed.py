@@ -5,32 +5,40 @@ is not to be served any more; when the last errand of a claim has come to one of
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from jinja2 import TemplateError
 from sqlalchemy import Connection
 
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
-from dispatcher.domain import batches, campaigns, recipients
-from dispatcher.domain.batches import Claim
+from dispatcher.domain import batches, campaigns, poison, recipients, relay_days
+from dispatcher.domain.batches import NOTHING_CLOSED, Claim, Closed
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final
+from dispatcher.domain.passage import TAKEN_OVER
 from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.relay_days import Counted
+from dispatcher.domain.slowdowns import Place
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import press as presses
-from dispatcher.sending import retry
 from dispatcher.sending.gate import Gate
+from dispatcher.sending.pace import Pace
 from dispatcher.sending.press import CampaignPress, Stationery
 from dispatcher.smtp.lane import Parcel
 
 log = structlog.get_logger()
+_LONGEST_WAIT = 0.25  # seconds between two looks while all wait for permits
+_MOST_HELD = 16  # batches that wait for permits at the same time
+FEW_FAILURES, MOST_FAILURES = 5, 0.05  # letters that cannot be composed: so many pause nothing; a larger share does
+SPOILT = "more than 5 % of the letters could not be composed: see who, and why, with `campaigns missing`"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Held:
     """A claim under way: how many of its errands have not come to an end, and why it shall not go on."""
 
@@ -38,6 +46,20 @@ class Held:
     left: int
     halted: str | None = None
     is_whole: bool = True  # False: something of it was put back, so the batch is not done
+    counts: Counter[tuple[str, Outcome | None]] = field(default_factory=Counter)  # by relay; None: deferred
+
+    def counted(self) -> list[Counted]:
+        """Give what became of its letters, for the counts of the day."""
+        relays = {relay for relay, _ in self.counts}
+        return [
+            Counted(
+                Place(relay, self.claim.provider),
+                sent=self.counts[relay, Outcome.SENT],
+                deferred=self.counts[relay, None],
+                failed=self.counts[relay, Outcome.FAILED],
+            )
+            for relay in relays
+        ]
 
 
 @dataclass(slots=True)
@@ -54,45 +76,97 @@ class Errand:
 class Feed:
     """Claims batches as the lanes need them; composes each letter when it is drawn."""
 
-    def __init__(self, gate: Gate, worker: str, kinds: Sequence[CampaignKind], stationery: Stationery) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        pace: Pace,
+        kinds: Sequence[CampaignKind],
+        stationery: Stationery,
+        look: Callable[[], None],
+        low: int = 0,
+    ) -> None:
+        """`look` is called now and then while all wait. With fewer than `low` recipients at hand more are asked for."""
         self._gate = gate
-        self._worker = worker
+        self._pace = pace
+        self._look = look
+        self._low = low
+        self._until_permit = 0.0
+        self._worker = uuid.uuid4().hex
         self._kinds = kinds
         self._stationery = stationery
-        self._queue: deque[tuple[Held, Recipient, int]] = deque()
+        self._queues: dict[Held, deque[tuple[Recipient, int]]] = {}  # in the order in which they take turns
+        self._waiters = asyncio.Lock()  # whoever waits for a permit waits alone
         self._presses: dict[int, CampaignPress] = {}
-        self._claiming = asyncio.Lock()
+        self._claiming: asyncio.Task[bool] | None = None  # one asks for all
         self._ended: list[Held] = []  # claims whose last errand ended while nobody could wait for the database
         self._is_dry = False  # the last claim found nothing, and nothing was put back since
+        self._taken: Counter[int] = Counter()  # people claimed, by campaign,
+        self._failed: Counter[int] = Counter()  # and of these, whose letter could not be composed
+        self._spoilt: list[int] = []  # campaigns to be paused because that was too many
         self.closed = False  # no new batch is claimed, no new errand drawn
         self.drawn = 0
 
-    async def draw(self) -> Errand | None:
-        """Give the next errand, its letter composed; None: there is no work, or the feed is closed."""
-        while not self.closed:
-            errand = self.draw_ready()
-            if errand is not None:
-                return errand
-            await self._close_ended()
-            async with self._claiming:  # one asks for all; whom it finds nothing for goes home too
-                if not self._queue and (self._is_dry or not await self._claim()):
-                    self._is_dry = True
+    async def draw(self, relay: str) -> Errand | None:
+        """Give the next errand that may go over `relay` now, its letter composed. None: there is no work, or the feed
+        is closed.
+        """
+        if (errand := self.draw_ready(relay)) is not None:
+            return errand
+        async with self._waiters:
+            while not self.closed:
+                errand = self.draw_ready(relay)
+                if errand is not None:
+                    return errand
+                await self._pause_spoilt()
+                await self._close_ended()
+                is_more = await self._more()
+                if not is_more and not self._queues:
                     return None
+                if not is_more:
+                    await self._wait()
         return None
 
-    def draw_ready(self) -> Errand | None:
-        """Give the next errand if one is at hand without asking the database."""
-        while self._queue and not self.closed:
-            held, to, losses = self._queue.popleft()
-            if self._gate.has_lost(held.claim):
-                self._queue.appendleft((held, to, losses))
-                self.halt(held, "the batch was claimed by another worker")
-                continue
-            parcel = self._compose(held, to)
-            if parcel is not None:
-                self.drawn += 1
-                return Errand(held, self._gate.campaigns[held.claim.campaign_id], to, parcel, losses)
+    def draw_ready(self, relay: str) -> Errand | None:
+        """Give the next errand if one is at hand, without asking the database and without waiting for a permit."""
+        self._until_permit = _LONGEST_WAIT
+        for held in list(self._queues):
+            while (queue := self._queues.get(held)) is not None and not self.closed:
+                if self._gate.has_lost(held.claim):
+                    self.halt(held, TAKEN_OVER)
+                    break
+                wait = self._pace.take(relay, held.claim)
+                if wait:
+                    self._until_permit = min(self._until_permit, wait)
+                    break
+                errand = self._next_of(held, queue)
+                if errand is not None:
+                    return errand
         return None
+
+    def _next_of(self, held: Held, queue: deque[tuple[Recipient, int]]) -> Errand | None:
+        to, losses = queue.popleft()
+        if not queue:
+            del self._queues[held]
+        elif not self._pace.is_free:  # the others have their turn first
+            self._queues[held] = self._queues.pop(held)
+        if len(queue) < self._low and len(self._queues) < _MOST_HELD:
+            self._ask_ahead()
+        parcel = self._compose(held, to)
+        if parcel is None:
+            return None
+        self.drawn += 1
+        return Errand(held, self._gate.campaigns[held.claim.campaign_id], to, parcel, losses)
+
+    async def _wait(self) -> None:
+        """Wait for the next permit, or for work that has none to wait for."""
+        self._look()
+        self._is_dry = self._is_dry and self._pace.is_free
+        await asyncio.sleep(min(self._until_permit, _LONGEST_WAIT))
+
+    def is_stale(self, errand: Errand) -> bool:
+        """Claim that an errand drawn before is not to be begun now: its claim is over, or its rate is another."""
+        now = self._gate.campaigns[errand.of.id]
+        return errand.held.halted is not None or errand.of.rate_per_min != now.rate_per_min
 
     async def finish(self, errand: Errand) -> None:
         """Note that an errand's end was told to the gate; close its claim after the last."""
@@ -106,44 +180,76 @@ class Feed:
             errand.held.is_whole = False
             await self.finish(errand)
             return
-        self._queue.append((errand.held, errand.to, errand.losses + int(lost)))
+        self._queues.setdefault(errand.held, deque()).append((errand.to, errand.losses + int(lost)))
         self._is_dry = False
 
     def halt(self, held: Held, reason: str) -> None:
         """Serve no more of this claim: its campaign stands still, or it is another worker's."""
         held.halted = reason
         held.is_whole = False
-        kept = deque(entry for entry in self._queue if entry[0] is not held)
-        self._end(held, len(self._queue) - len(kept))
-        self._queue = kept
+        self._end(held, len(self._queues.pop(held, ())))
 
-    async def close_all(self, problem: str | None) -> None:
-        """Give back every claim that is still held, with what is left of it."""
+    async def refresh(self, campaign_id: int) -> None:
+        """Go by the campaign's rate as it is now."""
+        self._gate.campaigns[campaign_id] = await self._gate.transact(
+            lambda conn, _now: campaigns.get(conn, campaign_id)
+        )
+        await self._pace.look()
+
+    async def close_all(self, problem: str | None, wait: timedelta = timedelta()) -> None:
+        """Give back every claim that is still held, with what is left of it; because of a problem, for this long."""
         self.closed = True
+        if self._claiming is not None:
+            await self._claiming
+        await self._pause_spoilt()
         await self._close_ended()
-        queued = {id(held): held for held, _, _ in self._queue}
-        self._queue.clear()
-        for held in queued.values():
-            await self._give_back(held, problem)
+        queued, self._queues = list(self._queues), {}
+        for held in queued:
+            await self._give_back(held, problem, wait)
+
+    async def _more(self) -> bool:
+        """Wait for the next batch; False: there is none. All who wait while one is being claimed wait for that one."""
+        if not self._is_dry:
+            self._ask_ahead()
+        if self._claiming is None:
+            return False
+        return await asyncio.shield(self._claiming)
+
+    def _ask_ahead(self) -> None:
+        """Have the next batch claimed before the last one is through, so that no lane waits for it."""
+        if self._claiming is None and not self._is_dry and not self.closed:
+            self._claiming = asyncio.get_running_loop().create_task(self._claim())
 
     async def _claim(self) -> bool:
-        def work(conn: Connection, now: datetime) -> tuple[Claim, list[Recipient]] | None:
-            while (claim := batches.claim(conn, self._worker, self._kinds, now)) is not None:
-                of = self._load(conn, claim)
-                if of is not None:
-                    return claim, recipients.to_serve(conn, claim, of, now)
-            return None
+        """Claim a batch. Raises DBAPIError; the failed attempt stays, so that whoever waits next hears of it."""
 
-        got = await self._gate.transact(work)
+        closed = NOTHING_CLOSED
+        if not self._pace.is_free:
+            closed = self._pace.closed([held.claim for held in self._queues], self._gate.now())
+        got = await self._gate.transact(lambda conn, now: self._claim_in(conn, closed, now))
+        self._claiming = None
         if got is None:
+            self._is_dry = True
             return False
         claim, people = got
+        self._taken[claim.campaign_id] += len(people)
         held = Held(claim, left=len(people))
         self._gate.hold(claim)
         if not people:
             await self._close(held)
-        self._queue.extend((held, to, 0) for to in people)
+        if people:
+            self._queues[held] = deque((to, 0) for to in people)
         return True
+
+    def _claim_in(self, conn: Connection, closed: Closed, now: datetime) -> tuple[Claim, list[Recipient]] | None:
+        while (claim := batches.claim(conn, self._worker, self._kinds, now, closed)) is not None:
+            of = self._load(conn, claim)
+            if of is None:
+                continue
+            people = recipients.to_serve(conn, claim, of, now)
+            if poison.weigh(conn, claim, [to.subscriber_id for to in people], now):
+                return claim, people
+        return None
 
     def _load(self, conn: Connection, claim: Claim) -> Campaign | None:
         """Give a claimed batch's campaign, its press ready. One that cannot be composed is paused, not to stand in the
@@ -167,17 +273,34 @@ class Feed:
     def _compose(self, held: Held, to: Recipient) -> Parcel | None:
         """Compose; a letter that cannot be composed has failed for this person, and for nobody else."""
         try:
-            return self._presses[held.claim.campaign_id].parcel(to, self._gate.now())
+            return self._presses[held.claim.campaign_id].parcel(to, self._gate.about_now())
         except (DispatcherError, TemplateError) as error:
             log.error("compose.failed", campaign=held.claim.campaign_id, subscriber=to.subscriber_id)
             self._gate.tell(
                 Final(
                     held.claim.campaign_id, to.subscriber_id, Outcome.FAILED, None, None,
                     f"could not be composed: {error}", None,
-                )
+                ),
+                held.claim,
             )  # fmt: skip
             self._end(held, 1)
+            self._count_failure(held)
             return None
+
+    def _count_failure(self, held: Held) -> None:
+        """One letter that cannot be composed is that person's bad luck; many are the campaign's fault: it is paused."""
+        campaign_id = held.claim.campaign_id
+        self._failed[campaign_id] += 1
+        if self._failed[campaign_id] > max(FEW_FAILURES, MOST_FAILURES * self._taken[campaign_id]):
+            self._spoilt.append(campaign_id)
+            self.halt(held, SPOILT)
+
+    async def _pause_spoilt(self) -> None:
+        while self._spoilt:
+            of = self._spoilt.pop()
+            await self._gate.transact(
+                lambda conn, _now, of=of: campaigns.move(conn, of, CampaignState.PAUSED, problem=SPOILT)  # type: ignore[misc]
+            )
 
     def press_of(self, errand: Errand) -> CampaignPress:
         """Give the press that an errand's letter came from."""
@@ -194,16 +317,20 @@ class Feed:
 
     async def _close(self, held: Held) -> None:
         if not held.is_whole:
-            await self._give_back(held, None)
+            await self._give_back(held, None, timedelta())
             return
-        await self._gate.flush()
-        await self._gate.transact(lambda conn, _now: batches.settle(conn, held.claim))
+
+        def work(conn: Connection, now: datetime) -> None:
+            relay_days.count(conn, held.counted(), now)
+            batches.settle(conn, held.claim)
+
+        await self._gate.conclude(work)
         self._gate.let_go(held.claim)
 
-    async def _give_back(self, held: Held, problem: str | None) -> None:
-        wait = retry.relay_break(held.claim.attempts) if problem else None
-        await self._gate.flush()
-        await self._gate.transact(
-            lambda conn, now: batches.give_back(conn, held.claim, now + wait if wait else None, problem)
-        )
+    async def _give_back(self, held: Held, problem: str | None, wait: timedelta) -> None:
+        def work(conn: Connection, now: datetime) -> None:
+            relay_days.count(conn, held.counted(), now)
+            batches.give_back(conn, held.claim, now + wait if problem else None, problem)
+
+        await self._gate.conclude(work)
         self._gate.let_go(held.claim)

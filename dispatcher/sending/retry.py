@@ -4,8 +4,6 @@ from datetime import datetime, timedelta
 
 _STEPS = (timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=30), timedelta(minutes=60))
 _LONGEST = timedelta(hours=4)
-_FIRST_BREAK = timedelta(seconds=5)
-_LONGEST_BREAK = timedelta(minutes=10)
 
 
 def next_attempt(attempt: int, now: datetime, expires: datetime, jitter: float) -> datetime | None:
@@ -18,9 +16,3 @@ def next_attempt(attempt: int, now: datetime, expires: datetime, jitter: float) 
     wait = _STEPS[attempt - 1] if attempt <= len(_STEPS) else later
     at = now + wait * (1 + 0.25 * jitter)
     return at if at < expires else None
-
-
-def relay_break(attempts: int) -> timedelta:
-    """Say how long to leave a relay alone that could not be used `attempts` times running: 5 s to 10 min."""
-    doubled: timedelta = _FIRST_BREAK * 2 ** min(max(attempts - 1, 0), 10)
-    return min(doubled, _LONGEST_BREAK)

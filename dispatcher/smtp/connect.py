@@ -18,6 +18,9 @@ from dispatcher.smtp.relays import Relay, Tls
 from dispatcher.smtp.reply import Reply, ReplyReader
 from dispatcher.smtp.wire import Wire
 
+_HANDSHAKE = "the TLS handshake"
+_ENOUGH = 2  # replies: where one is due, the second ends the connection, and a flood of them is not kept
+
 
 async def connect(relay: Relay) -> tuple[Wire, Offers]:
     """Give a connection ready for MAIL, and what the relay offers on it. Raises RelayDown."""
@@ -77,12 +80,15 @@ class _Doorstep:
         try:
             await self.wire.upgrade(relay.host, context, seconds=relay.timeouts.banner)
         except OSError as error:
-            raise self._unreachable("the TLS handshake", error, relay.timeouts.banner) from error
+            raise self._unreachable(_HANDSHAKE, error, relay.timeouts.banner) from error
         if self._fault:
-            raise self._broken("the TLS handshake")
+            raise self._broken(_HANDSHAKE)
 
     async def _say(self, say: Say) -> Reply:
         if say.command and not self._fault:
+            if self._replies or self._reader.has_rest:
+                self._fault = f"it spoke before {say.step} was sent"
+                raise self._broken(say.step)
             self.wire.write(say.command)
         while not self._replies:
             if self._fault:
@@ -96,7 +102,8 @@ class _Doorstep:
         return reply
 
     def _hear(self, data: bytes) -> None:
-        self._replies += self._reader.read(data)
+        if len(self._replies) < _ENOUGH:
+            self._replies += self._reader.read(data)[:_ENOUGH]
         self._fault = self._fault or self._reader.fault
         if self._replies or self._fault:
             self.wire.ring()
@@ -105,8 +112,9 @@ class _Doorstep:
         self._fault = self._fault or why
 
     def _broken(self, step: str) -> RelayDown:
-        what = f"relay {self._relay.name}, {step}: {self._fault}"
-        return RelayDown(what, "check host, port and tls in the relay's URL; it is tried again by itself")
+        # What is quoted of an answer to the log-in may be a piece of the password.
+        fault = self._fault.partition(": ")[0] if step.startswith("AUTH") else self._fault
+        return RelayDown(f"relay {self._relay.name}, {step}: {fault}", _cure_at(step, self._relay.tls))
 
     def _unreachable(self, step: str, error: OSError, seconds: float) -> RelayDown:
         if isinstance(error, TimeoutError):
@@ -115,7 +123,7 @@ class _Doorstep:
             why = f"its certificate is not trusted for {self._relay.host}: {error.verify_message}"
         else:
             why = str(error) or type(error).__name__
-        return RelayDown(f"relay {self._relay.name}, {step}: {why}", _cure(error))
+        return RelayDown(f"relay {self._relay.name}, {step}: {why}", _cure(error, step, self._relay.tls))
 
 
 @lru_cache(maxsize=16)
@@ -138,9 +146,37 @@ def trusted(relay: Relay) -> ssl.SSLContext:
         ) from error
 
 
-def _cure(error: OSError) -> str:
+# OpenSSL's reasons why a certificate does not verify (X509_V_ERR_...), as far as a cure is known.
+_NOT_NOW = frozenset({9, 10})  # not yet valid, expired
+_OTHER_NAME = frozenset({62, 64})  # the host name or the IP address does not match
+_AGAIN = "it is tried again by itself"
+
+
+def _cure(error: OSError, step: str, tls: Tls) -> str:
+    """Say what to do about a connection or a handshake that failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "use the host name in the relay's certificate; for an authority of your own add ca=FILE to the URL"
-    if isinstance(error, ssl.SSLError):
-        return "the port may speak no TLS, or STARTTLS only: try smtp:// with tls=starttls"
-    return "check host, port and firewall; it is tried again by itself"
+        return _cure_of_certificate(error.verify_code)
+    if step == _HANDSHAKE:
+        return f"the relay said it would speak TLS and did not: ask its operator; {_AGAIN}"
+    if tls is Tls.TLS and isinstance(error, ssl.SSLError | TimeoutError | ConnectionResetError):
+        return f"the port may speak no TLS, or STARTTLS only: try smtp:// with tls=starttls; {_AGAIN}"
+    return f"check host, port and firewall; {_AGAIN}"
+
+
+def _cure_of_certificate(code: int) -> str:
+    if code in _NOT_NOW:
+        return "the relay's operator has to renew it; check the clock of this host as well"
+    if code in _OTHER_NAME:
+        return "write the host into the relay's URL by a name that is in its certificate"
+    return "if the relay's authority is one of your own, add ca=FILE to the relay's URL; else ask the relay's operator"
+
+
+def _cure_at(step: str, tls: Tls) -> str:
+    """Say what to do about a relay that fell silent, closed, or spoke nonsense at `step`."""
+    if step == "the banner" and tls is not Tls.TLS:
+        return f"the port may belong to something else, or expect TLS at once: try smtps:// (port 465); {_AGAIN}"
+    if step.startswith("AUTH"):
+        return f"check user and password in the relay's URL; {_AGAIN}"
+    if step == "STARTTLS":
+        return f"nothing was sent: somebody between here and the relay may interfere; ask its operator; {_AGAIN}"
+    return f"check host and port in the relay's URL, and ask the relay's operator; {_AGAIN}"

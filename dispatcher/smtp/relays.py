@@ -3,6 +3,7 @@
     smtp://user:password@smtp.example.de:587?tls=starttls&lanes=16      STARTTLS required (the default)
     smtps://user:password@smtp.example.de                               TLS from the first byte, port 465
     smtp://127.0.0.1:1025?tls=none                                      no TLS: loopback only
+    smtp://smtp.example.de?connect=10&command=60&dot=600                seconds to wait, at each step
     smtp://smtp.example.de?rate=6000&warmup=2026-12-01:50               letters a minute; letters of a first day
 
 What must stay true: no letter and no password leaves this machine without TLS, and no error and no repr shows a
@@ -11,7 +12,7 @@ password, nor the URL that holds one.
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -75,6 +76,8 @@ class Relay:
 _PORTS = {Tls.NONE: 25, Tls.STARTTLS: 587, Tls.TLS: 465}
 _SHAPE = "write smtp://user:password@host:port?tls=starttls; percent-encode : / ? # @ in user and password"
 _HELLO = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
+# What a resolver can be asked for; from an empty or a longer label it makes an error of another kind (RFC 1035 2.3.4).
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _MOST_LANES = 1000
 _MOST_LETTERS = 1_000_000
 _HIGHEST_RATE = 10_000_000
@@ -99,6 +102,7 @@ def parse_relay(url: str) -> Relay:
         hello=_hello(options.get("hello", "localhost")),
         letters_per_connection=_whole(options, "letters", 1000, 0, _MOST_LETTERS),
         ca_file=options.get("ca"),
+        timeouts=_timeouts(options),
         rate_per_min=_whole(options, "rate", 0, 1, _HIGHEST_RATE) if "rate" in options else None,
         warmup=_warmup(options["warmup"]) if "warmup" in options else None,
     )
@@ -132,11 +136,19 @@ def _place(parts: SplitResult) -> tuple[str, int | None]:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise InputRefused("the port in the relay's URL is not a number from 1 to 65535", _SHAPE) from None
-    if not host or not host.isascii() or not host.isprintable() or " " in host:
-        raise InputRefused("the relay's URL names no host", _SHAPE)
+    if not host or not (_HOST.fullmatch(host) or _is_address(host)):
+        raise InputRefused("the relay's URL names no host that could be looked up", _SHAPE)
     if port == 0:
         raise InputRefused("the port in the relay's URL is not a number from 1 to 65535", _SHAPE)
     return host, port
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _log_in(parts: SplitResult) -> tuple[str | None, str | None]:
@@ -152,7 +164,9 @@ def _log_in(parts: SplitResult) -> tuple[str | None, str | None]:
     return user or None, password or None
 
 
-_KNOWN = ("tls", "lanes", "ca", "letters", "hello", "rate", "warmup")
+# How long a wait may be set to. What a task may take bounds it: longer than ten minutes for a dot it would not live.
+_LONGEST_WAITS = {"connect": 300, "command": 300, "dot": 600}
+_KNOWN = ("tls", "lanes", "ca", "letters", "hello", "rate", "warmup", *_LONGEST_WAITS)
 
 
 def _options(query: str) -> dict[str, str]:
@@ -171,7 +185,10 @@ def _options(query: str) -> dict[str, str]:
 
 
 def _options_cure() -> str:
-    return "options: tls=none|starttls|tls, lanes=N, ca=FILE, letters=N, hello=NAME, rate=N, warmup=DAY:N"
+    return (
+        "options: tls=none|starttls|tls, lanes=N, ca=FILE, letters=N, hello=NAME, rate=N, warmup=DAY:N, connect=S,"
+        " command=S, dot=S"
+    )
 
 
 def _tls(scheme: str, options: dict[str, str]) -> Tls:
@@ -188,6 +205,17 @@ def _whole(options: dict[str, str], name: str, default: int, least: int, most: i
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
         raise InputRefused(f"the option {name} of the relay's URL is {text!r}", f"give {least} to {most}")
     return int(text)
+
+
+def _timeouts(options: dict[str, str]) -> Timeouts:
+    """Read the three waits that can be set: until the log-in, for a command, for the dot. The others follow them."""
+    given = {name: _whole(options, name, 1, 1, most) for name, most in _LONGEST_WAITS.items() if name in options}
+    limits = Timeouts()
+    if (connect := given.get("connect")) is not None:
+        limits = replace(limits, connect=connect, banner=connect)
+    if (command := given.get("command")) is not None:
+        limits = replace(limits, command=command, data_block=command)
+    return replace(limits, dot=given.get("dot", limits.dot))
 
 
 def _warmup(text: str) -> Warmup:

@@ -72,6 +72,11 @@ def test_no_tls_is_for_loopback_alone(host: str) -> None:
         ("smtp://", "names no host"),
         ("smtp://:25", "names no host"),
         ("smtp://smtp.exam ple.de", "names no host"),
+        ("smtp://smtp..example.de", "names no host"),
+        ("smtp://.smtp.example.de", "names no host"),
+        (f"smtp://{'a' * 64}.example.de", "names no host"),
+        (f"smtp://{'a.' * 127}de", "names no host"),
+        ("smtp://a'b.example.de", "names no host"),
         ("smtp://[::1", "cannot be read"),
         ("smtp://smtp.example.de:0", "port"),
         ("smtp://smtp.example.de:99999", "port"),
@@ -84,6 +89,12 @@ def test_no_tls_is_for_loopback_alone(host: str) -> None:
         ("smtp://smtp.example.de?lanes=٣", "lanes"),
         ("smtp://smtp.example.de?lanes=4&lanes=5", "twice"),
         ("smtp://smtp.example.de?letters=many", "letters"),
+        ("smtp://smtp.example.de?connect=0", "connect"),
+        ("smtp://smtp.example.de?connect=301", "connect"),
+        ("smtp://smtp.example.de?command=0.5", "command"),
+        ("smtp://smtp.example.de?command=301", "command"),
+        ("smtp://smtp.example.de?dot=0", "dot"),
+        ("smtp://smtp.example.de?dot=601", "dot"),
         ("smtp://smtp.example.de?tls=maybe", "tls=maybe"),
         ("smtps://smtp.example.de?tls=starttls", "contradict"),
         ("smtp://smtp.example.de?hello=a%20b", "hello"),
@@ -109,7 +120,22 @@ def test_what_cannot_be_meant_is_refused_with_a_cure(url: str, told: str) -> Non
     assert caught.value.cure
 
 
-@pytest.mark.parametrize("option", ["tls", "lanes", "ca", "letters", "hello", "rate", "warmup"])
+@pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        ("connect=5", Timeouts(connect=5, banner=5)),
+        ("command=20", Timeouts(command=20, data_block=20)),
+        ("dot=300", Timeouts(dot=300)),
+        ("connect=300&command=300&dot=600", Timeouts(300, 300, 300, 300, 600)),
+    ],
+)
+def test_the_waits_of_a_relay_can_be_set(options: str, limits: Timeouts) -> None:
+    assert parse_relay(f"smtp://smtp.example.de?{options}").timeouts == limits
+
+
+@pytest.mark.parametrize(
+    "option", ["tls", "lanes", "ca", "letters", "hello", "rate", "warmup", "connect", "command", "dot"]
+)
 def test_an_unknown_option_is_told_all_that_exist(option: str) -> None:
     with pytest.raises(InputRefused) as caught:
         parse_relay("smtp://smtp.example.de?speed=1")
