@@ -1,4 +1,4 @@
-"""The relay of torture: records what it accepts (tests/relay.py), makes the weather it is told to, and counts what it did.
+"""The relay of torture: records what it accepts (tests/relay.py), makes weather as told, and counts what it did.
 
 It runs in a process of its own, so that it outlives every worker. Two files are its word: the record, a line for each
 letter before the first octet of its 250, and the faults, a line for each fault before it is made.
@@ -114,7 +114,12 @@ def serve(weather: Weather, folder: Path, port: int, ready: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the workers first
     script = Script(weather, folder / "faults.jsonl")
     relay = ScriptedRelay(
-        script=script, record=folder / "accepted.jsonl", keep_raw=False, keep_lines=False, keep_accepted=False, port=port
+        script=script,
+        record=folder / "accepted.jsonl",
+        keep_raw=False,
+        keep_lines=False,
+        keep_accepted=False,
+        port=port,
     )
     with relay:
         ready.send(relay.port)
