@@ -30,6 +30,7 @@ NAMES: dict[str, str] = {
     "SECRET_KEYS": "id:hex, several by blanks; the first signs, the last must stay for ever",
     "SENDER": 'From: "Beispiel Edelmetalle" <news@news.example.de>',
     "BOUNCE_DOMAIN": "the domain of return-paths, bounce.example.de",
+    "DKIM": "selector:domain:file.pem, several by blanks: letters are signed with each; without it the relay signs",
     "IMPRESSUM": "a Markdown file with the legal notice that stands in every letter",
     "TRUSTED_PROXIES": "addresses or networks of proxies whose X-Forwarded-For is believed, by blanks",
     "VAR": "folder of the embedded parts; default: var",
@@ -41,6 +42,16 @@ _EMBEDDED = {"database": "DATABASE_URL", "broker": "BROKER_URL", "smtp": "SMTP_U
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _BROKERS = ("redis://", "rediss://", "redis+socket://")
 _DOMAIN = re.compile(r"(?i)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?")
+_SELECTOR = re.compile(r"(?i)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")  # RFC 6376 3.1
+
+
+@dataclass(frozen=True, slots=True)
+class DkimKey:
+    """A key to sign letters with: its names in the DNS, and the file in which it lies."""
+
+    selector: str
+    domain: str
+    file: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,7 @@ class Settings:
     sender_name: str
     sender_address: str
     bounce_domain: str
+    dkim: tuple[DkimKey, ...]
     impressum: str = field(repr=False)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     log: str
@@ -90,6 +102,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         sender_name=sender_name,
         sender_address=sender_address,
         bounce_domain=_domain(given.get("BOUNCE_DOMAIN", "bounce.example.de")),
+        dkim=_dkim(given.get("DKIM", ""), sender_address),
         impressum=_impressum(given.get("IMPRESSUM")),
         trusted_proxies=_networks(given.get("TRUSTED_PROXIES", "")),
         log=_log(given.get("LOG")),
@@ -102,6 +115,21 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
 def broker_socket(settings: Settings) -> Path:
     """Give the socket of the embedded broker."""
     return _socket(settings.var)
+
+
+def dkim_key(word: str) -> DkimKey:
+    """Read selector:domain:file. Raises SettingInvalid."""
+    selector, _, rest = word.partition(":")
+    domain, _, file = rest.partition(":")
+    if not (_SELECTOR.fullmatch(selector) and _DOMAIN.fullmatch(domain) and file) or len(selector + domain) > 230:
+        cure = "write selector:domain:file, as s2026:news.example.de:/etc/dispatcher/dkim.pem"
+        raise SettingInvalid(f"{PREFIX}DKIM", f"{word!r} names no key", cure)
+    return DkimKey(selector.lower(), domain.lower(), Path(file))
+
+
+def is_aligned(domain: str, sender: str) -> bool:
+    """Claim that DMARC takes a signature of `domain` for the sender's: it is the same domain, or one above it."""
+    return f".{sender.rpartition('@')[2].lower()}".endswith(f".{domain.lower()}")
 
 
 def environment(config: Path | None = None, **also: str) -> dict[str, str]:
@@ -257,6 +285,17 @@ def _domain(text: str) -> str:
         name = f"{PREFIX}BOUNCE_DOMAIN"
         raise SettingInvalid(name, f"{text!r} is no domain", "write it as bounce.example.de, in A-labels (xn--)")
     return text.lower()
+
+
+def _dkim(text: str, sender: str) -> tuple[DkimKey, ...]:
+    keys = tuple(dkim_key(word) for word in text.split())
+    if len({(key.selector, key.domain) for key in keys}) < len(keys):
+        raise SettingInvalid(f"{PREFIX}DKIM", "a selector stands there twice", "give each key a selector of its own")
+    for key in keys:
+        if not is_aligned(key.domain, sender):
+            what = f"{key.domain} is neither the domain of {sender} nor above it: DMARC would not count the signature"
+            raise SettingInvalid(f"{PREFIX}DKIM", what, f"sign as {sender.rpartition('@')[2]}")
+    return keys
 
 
 def _broker(text: str) -> str:

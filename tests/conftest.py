@@ -8,13 +8,13 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
+from dispatcher.bench.postgres import PostgresServer
 from dispatcher.compose.house import House
 from dispatcher.db import migrate
 from dispatcher.db.engine import make_engine
 from dispatcher.db.tables import metadata
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.sending.press import Stationery
-from tests.postgres import PostgresServer
 
 _SERVER = pytest.StashKey[PostgresServer]()
 _TEMPLATE = "dispatcher_template"

@@ -22,6 +22,7 @@ from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import release, sweep
 from dispatcher.sending.drain import Orders, Report, drain
 from dispatcher.sending.press import Stationery
+from dispatcher.smtp.breaker import Breakers
 from dispatcher.smtp.relays import Relay
 from tests import builders
 
@@ -69,7 +70,7 @@ class Stage:
     def drain_kinds(
         self, kinds: list[CampaignKind], relays: Sequence[Relay], seconds: float, stop: Callable[[], bool]
     ) -> Report:
-        orders = Orders(kinds, relays, self.stationery, steady() + seconds, stop)
+        orders = Orders(kinds, Breakers(relays), self.stationery, steady() + seconds, stop)
         report = asyncio.run(drain(self.engine, orders))
         sweep.finish(self.engine)
         return report

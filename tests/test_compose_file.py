@@ -93,7 +93,8 @@ def test_everything_a_service_refers_to_is_declared(compose: dict[str, Any]) -> 
         assert set(service.get("networks", [])) <= set(compose["networks"]), name
         assert set(service.get("secrets", [])) <= set(compose["secrets"]), name
         assert {config["source"] for config in service.get("configs", [])} <= set(compose["configs"]), name
-        assert {volume.partition(":")[0] for volume in service.get("volumes", [])} <= set(compose["volumes"]), name
+        sources = {volume.partition(":")[0] for volume in service.get("volumes", [])}
+        assert {source for source in sources if not source.startswith("./")} <= set(compose["volumes"]), name
 
 
 def test_nothing_waits_for_a_service_that_only_a_profile_starts(compose: dict[str, Any]) -> None:
@@ -186,17 +187,30 @@ def test_our_settings_load_from_what_the_file_and_the_secrets_say(
     assert str(Path(relay.ca_file).parent) in mounted
 
 
+def test_workers_alone_see_the_keys_that_sign_letters(compose: dict[str, Any], secrets: Path, tmp_path: Path) -> None:
+    mounts = {name: service.get("volumes", []) for name, service in compose["services"].items()}
+    assert [name for name, volumes in mounts.items() if any("dkim" in volume for volume in volumes)] == ["worker"]
+    [source, inside, _] = next(volume for volume in mounts["worker"] if "dkim" in volume).split(":")
+    assert (secrets.parent / source).is_dir()
+    shown = (ROOT / "docker/example.env").read_text(encoding="utf-8")
+    words = re.search(r'# DISPATCHER_DKIM="(.*)"', shown)
+    assert words is not None
+    sender = HOUSE["DISPATCHER_SENDER"]
+    [key] = settings.load({"DISPATCHER_DKIM": words[1], "DISPATCHER_SENDER": sender}, tmp_path).dkim
+    assert str(key.file.parent) == inside
+
+
 def test_making_the_secrets_again_changes_none(compose: dict[str, Any], secrets: Path) -> None:
-    before = {path.name: path.read_text() for path in secrets.iterdir()}
+    before = {path.name: path.read_text() for path in secrets.iterdir() if path.is_file()}
     subprocess.run([secrets.parent / "docker/make-secrets"], check=True, capture_output=True)
-    assert {path.name: path.read_text() for path in secrets.iterdir()} == before
+    assert {path.name: path.read_text() for path in secrets.iterdir() if path.is_file()} == before
     assert {Path(entry["file"]).name for entry in compose["secrets"].values()} <= set(before)
 
 
 def test_the_secrets_are_closed_by_their_folder_and_readable_in_a_container(secrets: Path) -> None:
     # The engine mounts a file with the rights it has on the host, and each container reads it as another user.
     assert secrets.stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in secrets.iterdir()} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in secrets.iterdir() if path.is_file()} == {0o644}
 
 
 def test_the_broker_starts_with_its_command_line_and_asks_for_the_password(

@@ -1,17 +1,21 @@
 """The database: both kinds behave alike, and migrations and tables.py say the same."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, Text, insert, select
+from sqlalchemy import Connection, Engine, Text, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
+from dispatcher.assets import PACKAGE
 from dispatcher.db import clock, migrate
 from dispatcher.db.columns import Id, Rows, Utc
 from dispatcher.db.engine import check, make_engine, reading
-from dispatcher.db.tables import delivery, metadata, signup_attempt
+from dispatcher.db.tables import delivery, metadata, signup_attempt, subscriber
 from dispatcher.errors import PartUnavailable, SettingInvalid
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -26,6 +30,33 @@ def test_migrations_and_tables_describe_the_same_schema(engine: Engine) -> None:
 def test_to_migrate_again_changes_nothing(engine: Engine) -> None:
     before, after = migrate.upgrade(engine)
     assert before == after
+
+
+def test_people_who_are_there_already_are_sorted_by_provider_when_the_database_is_brought_up_to_date(
+    engine: Engine,
+) -> None:
+    addresses = ["anna@gmail.com", "b@hotmail.de", "c@gmx.at", "d@web.de", "e@t-online.de", "f@example.de", None]
+    with engine.begin() as conn:
+        _alembic(conn, command.downgrade, "0002")
+        for number, address in enumerate(addresses):
+            conn.execute(
+                text(
+                    "INSERT INTO subscriber (public_id, address, address_hash, language, created_at)"
+                    " VALUES (:id, :address, :id, 'de', CURRENT_TIMESTAMP)"
+                ),
+                {"id": bytes([number]), "address": address},
+            )
+    migrate.upgrade(engine)
+    with engine.begin() as conn:
+        sorted_ = conn.execute(select(subscriber.c.provider).order_by(subscriber.c.public_id)).scalars().all()
+    assert sorted_ == ["google", "microsoft", "gmx-webde", "gmx-webde", "t-online", "other", "other"]
+
+
+def _alembic(conn: Connection, order: Callable[[Config, str], None], revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(PACKAGE / "db" / "migrations"))
+    config.attributes["connection"] = conn
+    order(config, revision)
 
 
 def test_an_old_database_is_refused_with_the_cure(tmp_path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dispatcher import settings
 from dispatcher.errors import SettingInvalid
-from dispatcher.settings import Settings, load
+from dispatcher.settings import DkimKey, Settings, load
 
 KEY = "ab" * 32
 PRODUCTION = {
@@ -107,6 +107,18 @@ def test_one_relay_outside_among_those_on_this_machine_makes_it_a_production(tmp
         ("BOUNCE_DOMAIN", "b@bounce.example.de", "is no domain"),
         ("BOUNCE_DOMAIN", "bücher.example.de", "is no domain"),
         ("BOUNCE_DOMAIN", "-bounce.example.de", "is no domain"),
+        ("DKIM", "s2026", "'s2026' names no key"),
+        ("DKIM", "s2026:/etc/dkim.pem", "names no key"),
+        ("DKIM", "s2026:news.example.de:", "names no key"),
+        ("DKIM", "s_2026:news.example.de:/etc/dkim.pem", "names no key"),
+        ("DKIM", "s2026.:news.example.de:/etc/dkim.pem", "names no key"),
+        ("DKIM", "s2026:de:/etc/dkim.pem", "names no key"),
+        ("DKIM", "s2026:news.bücher.de:/etc/dkim.pem", "names no key"),
+        ("DKIM", "s:news.example.de:/a.pem S:NEWS.example.de:/b.pem", "a selector stands there twice"),
+        ("DKIM", "s2026:example.com:/etc/dkim.pem", "DMARC would not count the signature"),
+        ("DKIM", "s2026:mail.example.de:/etc/dkim.pem", "neither the domain of news@news.example.de nor above it"),
+        ("DKIM", "s2026:ample.de:/etc/dkim.pem", "nor above it"),
+        ("DKIM", "s2026:mail.news.example.de:/etc/dkim.pem", "nor above it"),
         ("BROKER_URL", "amqp://broker.example.de", "begins with none of redis://"),
         ("TRUSTED_PROXIES", "10.0.0.300", "10.0.0.300"),
         ("TRUSTED_PROXIES", "10.0.0.5, 10.0.0.6", "10.0.0.5,"),
@@ -121,6 +133,17 @@ def test_a_wrong_setting_is_refused_by_name_with_a_cure(tmp_path: Path, name: st
     assert error.name == f"DISPATCHER_{name}"
     assert what in error.what
     assert error.what.startswith(f"DISPATCHER_{name}: ")
+
+
+def test_letters_may_be_signed_as_the_senders_domain_and_as_one_above_it(tmp_path: Path) -> None:
+    assert load({}, tmp_path).dkim == ()
+    words = "s2026:News.Example.de:/etc/dkim:2026.pem a.b:example.de:ed25519.pem"
+    assert load({"DISPATCHER_DKIM": words}, tmp_path).dkim == (
+        DkimKey("s2026", "news.example.de", Path("/etc/dkim:2026.pem")),
+        DkimKey("a.b", "example.de", Path("ed25519.pem")),
+    )
+    (tmp_path / "words").write_text(words, encoding="utf-8")
+    assert len(load({"DISPATCHER_DKIM_FILE": str(tmp_path / "words")}, tmp_path).dkim) == 2
 
 
 def test_no_error_about_a_secret_repeats_it(production: dict[str, str], tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ class Context:
         return made
 
     def check(self) -> None:
-        """Make sure that settings, relays and database can be worked with, before anything starts."""
+        """Make sure that settings, relays, DKIM keys and database can be worked with, before anything starts."""
         houses.relays(self.settings)
+        houses.signer(self.settings)
         self.engine.pool.status()
 
     @property

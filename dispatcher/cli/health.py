@@ -12,6 +12,7 @@ from dispatcher.db import engine, migrate
 from dispatcher.db.engine import reading
 from dispatcher.errors import DispatcherError, PartUnavailable
 from dispatcher.sending import house, sweep
+from dispatcher.settings import Settings
 from dispatcher.smtp.lane import Lane
 from dispatcher.smtp.relays import Relay
 
@@ -27,14 +28,15 @@ class Finding:
 
 
 def examine(*, quick: bool) -> list[Finding]:
-    """Look at every part; `quick` leaves out keys, relays and work. A part that is not well hides no other."""
+    """Look at every part; `quick` leaves out keys, DKIM, relays and work. A part that is not well hides no other."""
     context = Context()
     settings = _look("settings", lambda: _settings(context))
     if not settings.is_well:
         return [settings]
     parts = [settings, _look("database", lambda: _database(context)), _look("broker", lambda: _broker(context))]
     if not quick:
-        parts += [_look("keys", lambda: _keys(context)), *_relays(context), _look("work", lambda: _work(context))]
+        parts += [_look("keys", lambda: _keys(context)), _look("dkim", lambda: _dkim(context.settings))]
+        parts += [*_relays(context), _look("work", lambda: _work(context))]
     return parts
 
 
@@ -71,9 +73,20 @@ def _broker(context: Context) -> str:
 
 
 def _keys(context: Context) -> str:
-    context.check()
+    context.engine.pool.status()  # a database that knows other keys is refused
     ring = context.keyring
     return f"{len(ring.keys)} known to the database; {ring.signing.id} signs"
+
+
+def _dkim(settings: Settings) -> str:
+    signer = house.signer(settings)
+    if signer is None:
+        return "off: the relay has to sign"
+    keys = ", ".join(f"{key.selector} ({key.algorithm}, {key.domain})" for key in signer.keys)
+    # Said, not refused: a file's rights do not tell who reaches it. Compose mounts secrets out of a closed folder.
+    exposed = [str(key.file) for key in settings.dkim if key.file.stat().st_mode & 0o004]
+    said = f"; every user here can read {' and '.join(exposed)}" if exposed else ""
+    return f"letters are signed by {keys}{said}"
 
 
 def _relays(context: Context) -> Iterator[Finding]:

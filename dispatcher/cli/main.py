@@ -13,7 +13,7 @@ from dispatcher.errors import DispatcherError, PartUnavailable
 _COMMANDS = {
     "up": "up", "web": "web", "worker": "worker", "demo": "demo", "doctor": "doctor", "db": "db",
     "subscribers": "subscribers", "consent": "consent", "campaigns": "campaigns", "intake": "intake",
-    "catcher": "demo",
+    "dkim": "dkim", "catcher": "demo", "bench": "bench",
 }  # fmt: skip
 
 

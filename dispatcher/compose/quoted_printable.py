@@ -6,7 +6,8 @@
 
 What must stay true of every physical line: at most 76 columns, pure ASCII, CRLF, no blank at its end, no dot at
 its start (dot-stuffing, RFC 5321 4.5.2, has nothing to do), no "From " at its start (mbox writers alter it and
-break DKIM). Constants hold no brace: Jinja2 reads them as text, whatever the author wrote.
+break DKIM); no tab and no two blanks in a row, so that the text is its own relaxed form (RFC 6376 3.4.4) and DKIM
+hashes it as it is. Constants hold no brace: Jinja2 reads them as text, whatever the author wrote.
 """
 
 import binascii
@@ -35,21 +36,20 @@ def filled(value: str) -> str:
     if not value:
         return ""
     short = binascii.b2a_qp(value.encode(), istext=False).decode("ascii")
-    if len(short) > _COLUMNS or short.startswith((".", "From ")) or "\n" in short:
+    if len(short) > _COLUMNS or short.startswith((".", "From ")) or "\n" in short or "  " in short or "\t" in short:
         return _line(value, hard=False) + SOFT
     return short + SOFT
 
 
 def is_clean(value: str) -> bool:
     """True where neither quoted-printable nor HTML would alter a value, and it fits into a line."""
-    return _CLEAN.fullmatch(value) is not None
+    return "  " not in value and _CLEAN.fullmatch(value) is not None
 
 
 def _line(text: str, *, hard: bool) -> str:
     """Encode one logical line, cut by soft breaks; `hard`: a real line end follows, so no blank may be last."""
     units = [_unit(character) for character in text]
-    if hard and units and units[-1] in (" ", "\t"):
-        units[-1] = "=20" if units[-1] == " " else "=09"
+    _spell_blanks(units, hard=hard)
     pieces: list[str] = []
     piece = ""
     for at, unit in enumerate(units):
@@ -60,6 +60,14 @@ def _line(text: str, *, hard: bool) -> str:
     return SOFT.join([*pieces, piece])
 
 
+def _spell_blanks(units: list[str], *, hard: bool) -> None:
+    for at in range(1, len(units)):
+        if units[at] == units[at - 1] == " ":
+            units[at] = "=20"
+    if hard and units and units[-1] == " ":
+        units[-1] = "=20"
+
+
 def _first(unit: str, ahead: str) -> str:
     if unit == ".":
         return "=2E"
@@ -68,6 +76,6 @@ def _first(unit: str, ahead: str) -> str:
 
 @lru_cache(maxsize=1024)  # single characters: no one's data
 def _unit(character: str) -> str:
-    if character in " \t" or ("!" <= character <= "~" and character not in "={}"):
+    if character == " " or ("!" <= character <= "~" and character not in "={}"):
         return character
     return "".join(f"={octet:02X}" for octet in character.encode())

@@ -9,6 +9,15 @@ from dispatcher.compose.snippets import MARKERS, Snippet, index_of
 PART_HTML, PART_TEXT, PART_SUBJECT = "html", "text", "subject_text"
 
 
+# Fields whose values letter.py hands over written for each part already, as variables called `ready(field, part)`.
+READY_LINKS, READY_DAY = ("unsubscribe_url", "preferences_url", "view_url"), "consented_on"
+
+
+def ready(field: str, part: str) -> str:
+    """Name the variable that holds a field's value as it stands on the wire in this part."""
+    return f"{field}__{part}"
+
+
 class Values:
     """The values that stand in a letter, each escaped for its place once, however often it stands there."""
 
@@ -17,6 +26,8 @@ class Values:
 
     def name(self, expression: str, part: str) -> str:
         """Give the variable that holds the value of `expression`, escaped for `part`."""
+        if expression in READY_LINKS or expression == READY_DAY:
+            return ready(expression, part)
         return self._names.setdefault((expression, part), f"_v{len(self._names)}")
 
     def prelude(self) -> str:

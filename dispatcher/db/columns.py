@@ -90,7 +90,8 @@ def insert_or(dialect: str, table: Table) -> "postgresql.Insert | sqlite.Insert"
 def among(conn: Connection, subject: ColumnElement[int], ids: Iterable[int]) -> ColumnElement[bool]:
     """Make the condition that an id is one of these, as one parameter: an index serves it, the text stays the same."""
     if conn.dialect.name == "postgresql":
-        return subject == any_(literal(list(ids), ARRAY(BigInteger)))
+        # As text: to write it out here costs a fifth of what the driver takes for a list.
+        return subject == any_(cast(literal(array_of(ids), Text), ARRAY(BigInteger)))
     each = func.json_each(literal(json.dumps(list(ids)), Text)).table_valued("value")
     return subject.in_(select(each.c.value))
 
@@ -124,7 +125,7 @@ class Rows:
     def values(self, dialect: str, rows: Sequence[Sequence[Any]]) -> dict[str, str]:
         """Give the parameters that carry these rows."""
         if dialect != "postgresql":
-            return {self._name: json.dumps(rows, default=_stored)}
+            return {self._name: json.dumps(rows, default=stored)}
         columns = zip(*rows, strict=True) if rows else [()] * len(self._columns)
         return {
             f"{self._name}_{c}": _array(type_, values)
@@ -132,14 +133,21 @@ class Rows:
         }
 
 
+def array_of(numbers: Iterable[object]) -> str:
+    """Write a PostgreSQL array of numbers or times."""
+    return "{" + ",".join(["NULL" if number is None else str(number) for number in numbers]) + "}"
+
+
+def array_of_texts(texts: Iterable[str | None]) -> str:
+    """Write a PostgreSQL array of texts."""
+    return "{" + ",".join(["NULL" if text is None else _quoted(text) for text in texts]) + "}"
+
+
 def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
-    """Write a PostgreSQL array literal."""
-    if isinstance(type_, Text):
-        return "{" + ",".join("NULL" if v is None else _quoted(v) for v in values) + "}"
-    return "{" + ",".join("NULL" if v is None else str(v) for v in values) + "}"
+    return array_of_texts(values) if isinstance(type_, Text) else array_of(values)
 
 
-def _stored(moment: datetime) -> str:
+def stored(moment: datetime) -> str:
     """Write a moment as SQLite stores it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 

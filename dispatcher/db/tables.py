@@ -6,9 +6,11 @@ happen twice is forbidden by a key, not by an earlier look.
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -57,6 +59,7 @@ subscriber = Table(
     Column("public_id", LargeBinary(8), nullable=False, unique=True),  # random; the only id that leaves the house
     Column("address", Text),  # local part as given, domain in A-labels; NULL once erased
     Column("address_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("provider", Text, nullable=False, server_default="other"),  # of mailboxes: a word of domain/providers.py
     Column("name", Text, nullable=False, server_default=""),
     Column("language", String(2), nullable=False),
     Column("created_at", Utc, nullable=False),
@@ -197,6 +200,7 @@ campaign = Table(
     Column("zone", Text),  # IANA; the zone in which send_at was named
     Column("unknown_policy", Text, nullable=False),
     Column("expires_after_s", Integer, nullable=False),  # from launch; after it a deferred letter has failed
+    Column("rate_per_min", Integer),  # letters a minute at most, over all workers; NULL: no limit
     Column("request_id", Id, ForeignKey("opt_in_request.id"), unique=True),  # a confirmation: of which request
     Column("audience", Integer),  # frozen at launch
     Column("created_at", Utc, nullable=False),
@@ -245,18 +249,21 @@ edition = Table(
 
 # --- Sending ------------------------------------------------------------------------------------------------------
 
-# The frozen audience, a page of ids a row. No row per pending recipient: a page is claimed whole.
+# The frozen audience, a page of ids a row, all of one mailbox provider, so that a slow one holds up nobody else's.
+# No row per pending recipient: a page is claimed whole.
 batch = Table(
     "batch",
     metadata,
     Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
     Column("no", Integer, nullable=False),
     Column("state", Text, nullable=False),
-    Column("subscriber_ids", IdList, nullable=False),
+    Column("subscriber_ids", IdList, nullable=False),  # never changed, and on PostgreSQL kept out of line
+    Column("provider", Text, nullable=False, server_default="other"),
     Column("owner", Text),  # which worker holds it
     Column("token", Integer, nullable=False, server_default="0"),  # grows with each claim: the fence
     Column("lease_until", Utc),
-    Column("attempts", Integer, nullable=False, server_default="0"),  # claims since the last progress
+    Column("attempts", Integer, nullable=False, server_default="0"),  # claims that ended without a word
+    Column("left_last", Integer),  # how many were left when such a claim was last looked at
     Column("not_before", Utc),
     Column("last_error", Text),
     Column("in_flight", Json),  # whose dots may be out: [subscriber, attempt, consent event, relay] each
@@ -307,4 +314,63 @@ deferral = Table(
     Column("relay", Text),
     PrimaryKeyConstraint("campaign_id", "subscriber_id"),
     Index(None, "campaign_id", "batch_no", "retry_at"),
+)
+
+# --- Rates --------------------------------------------------------------------------------------------------------
+
+# What the operator set about a mailbox provider, other than the presets of domain/providers.py.
+mailbox_provider = Table(
+    "mailbox_provider",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("is_rate_set", Boolean, nullable=False, server_default=text("false")),  # false: the preset's rate counts
+    Column("rate_per_min", Integer),  # over each relay; NULL: no limit
+    Column("paused_until", Utc),
+)
+
+# Which provider's mail servers take the mail of a domain that no preset names, as DNS said.
+mailbox_domain = Table(
+    "mailbox_domain",
+    metadata,
+    Column("domain", Text, primary_key=True),  # A-labels
+    Column("provider", Text, nullable=False, server_default="other"),
+    Column("mx", Text),  # the preferred mail server
+    Column("looked_up_at", Utc, index=True),  # NULL: still to be asked for
+)
+
+# The moment of the last permit that was given out under a key: the next comes 1/rate later. Used when the broker,
+# which keeps the same, is away.
+pace = Table(
+    "pace",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("last_us", BigInteger, nullable=False),  # microseconds since 1970
+    postgresql_with={"fillfactor": "50"},
+)
+
+# What a provider's answers over a relay made of the rate there. A row without pause and rate says nothing any more.
+slowdown = Table(
+    "slowdown",
+    metadata,
+    Column("relay", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("rate_per_min", Integer),  # at `since`; doubled every few minutes from then on; NULL: not slowed
+    Column("since", Utc, nullable=False),
+    Column("paused_until", Utc),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("relay", "provider"),
+)
+
+# What became of the attempts of a day (UTC), by relay and provider: a warm-up goes by it. Counted along, for rates
+# only: every figure of a campaign comes from the ledger.
+relay_day = Table(
+    "relay_day",
+    metadata,
+    Column("relay", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("sent", Integer, nullable=False),
+    Column("deferred", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    PrimaryKeyConstraint("relay", "provider", "day"),
 )

@@ -1,7 +1,7 @@
 """Whom a campaign goes to, as one SELECT.
 
 The audience is everyone who has ever asked for the topic. It falls in two when it is frozen: those who may be written
-to now, paged into batches, and those withheld, each with the reason.
+to now, paged into batches by mailbox provider, and those withheld, each with the reason.
 """
 
 from sqlalchemy import ColumnElement, Select, case, func, literal, select
@@ -18,19 +18,19 @@ ERASED = "erased"
 AT_THAT_MOMENT = "no current consent at that moment"  # it came back while we looked for the reason
 
 
-def asked(topic: Topic) -> Select[tuple[int]]:
-    """Give the SELECT of the subscriber ids of everyone who ever asked for the topic, in order of id."""
-    return (
-        select(subscription.c.subscriber_id).where(subscription.c.topic == topic).order_by(subscription.c.subscriber_id)
-    )
+def everyone(topic: Topic) -> Select[tuple[int, str, str | None]]:
+    """Give the SELECT (subscriber_id, provider, reason) of all who ever asked for the topic.
 
-
-def withheld(topic: Topic) -> Select[tuple[int, str]]:
-    """Give the SELECT (subscriber_id, reason) of those who ever asked for the topic and may not be written to now."""
+    The reason is why somebody may not be written to now; NULL for those who may.
+    """
     return (
-        select(subscription.c.subscriber_id, why_not(topic).label("reason"))
+        select(
+            subscription.c.subscriber_id,
+            subscriber.c.provider,
+            case((is_permitted(topic), None), else_=why_not(topic)).label("reason"),
+        )
         .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
-        .where(subscription.c.topic == topic, ~is_permitted(topic))
+        .where(subscription.c.topic == topic)
     )
 
 

@@ -1,4 +1,4 @@
-"""Pages of a frozen audience: made at launch, claimed by workers, given back or done.
+"""Pages of a frozen audience, each of one mailbox provider: made at launch, claimed by workers, given back or done.
 
     ready -> leased -> done                      every recipient has a delivery row
                |  \\-> deferred -> leased ...     only 4xx answers are left; due at not_before
@@ -9,16 +9,21 @@ What must stay true: a claim raises the token, and only the holder of the token 
 a batch whose holder vanished first settles what that holder had in flight.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
+    Insert,
     Integer,
+    Select,
     and_,
+    bindparam,
     func,
     insert,
     literal,
@@ -26,12 +31,14 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from dispatcher.db.columns import Id, Rows, among, collect
-from dispatcher.db.tables import batch, campaign, deferral, delivery, subscription
+from dispatcher.db.columns import Id, IdList, Rows, Utc, among, collect
+from dispatcher.db.tables import batch, campaign, deferral, delivery, subscriber
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
 from dispatcher.domain import audiences, ledger
 from dispatcher.domain.ledger import Final
+from dispatcher.domain.providers import Provider
 
 PAGE = 500  # recipients to a batch
 LEASE = timedelta(seconds=60)
@@ -48,11 +55,23 @@ class Claim:
     token: int
     attempts: int
     subscriber_ids: tuple[int, ...]
+    provider: str = Provider.OTHER  # whose mailboxes these are, all of them
 
     @property
     def key(self) -> tuple[int, int]:
         """Give the batch's primary key."""
         return self.campaign_id, self.no
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What no batch is claimed of for now: providers and campaigns that are paused, or out of permits."""
+
+    providers: frozenset[str] = frozenset()
+    campaigns: frozenset[int] = frozenset()
+
+
+NOTHING_CLOSED = Closed()
 
 
 class Flight(NamedTuple):
@@ -66,97 +85,67 @@ class Flight(NamedTuple):
 
 _CLAIMED = (
     batch.c.campaign_id, batch.c.no, batch.c.token, batch.c.attempts, batch.c.subscriber_ids, batch.c.in_flight,
+    batch.c.provider,
 )  # fmt: skip
+_PAGE_COLUMNS = ["campaign_id", "no", "state", "subscriber_ids", "provider"]
+SERVED = Rows("served", {"id": Id})
 HELD = Rows("held", {"campaign_id": Id, "no": Integer(), "token": Integer()})
 
 
 def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> int:
-    """Freeze the audience of a newsletter: withheld people into the ledger, the others into batches. Give its size."""
-    reasons = audiences.withheld(topic).subquery("reasons")
-    conn.execute(
-        insert(delivery).from_select(
-            ["campaign_id", "subscriber_id", "outcome", "at", "reply"],
-            select(
-                literal(campaign_id, Id),
-                reasons.c.subscriber_id,
-                literal(Outcome.WITHHELD.value),
-                literal(now, delivery.c.at.type),
-                reasons.c.reason,
-            ),
-        )
-    )
-    # Whoever is not withheld by now, not whoever is permitted by now: consent may have changed between these two
-    # statements, and each person belongs to exactly one of them. The gate decides again.
-    is_withheld = (
-        select(delivery.c.subscriber_id)
-        .where(delivery.c.campaign_id == campaign_id, delivery.c.subscriber_id == subscription.c.subscriber_id)
-        .exists()
-    )
-    people = audiences.asked(topic).where(~is_withheld).subquery("people")
-    place = func.row_number().over(order_by=people.c.subscriber_id) - 1
-    paged = select(people.c.subscriber_id, (place // PAGE).label("page")).subquery("paged")
-    pages = (
-        select(
-            literal(campaign_id, Id),
-            paged.c.page,
-            literal(BatchState.READY.value),
-            collect(paged.c.subscriber_id),
-        )
-        .group_by(paged.c.page)
-        .order_by(paged.c.page)
-    )
-    conn.execute(insert(batch).from_select(["campaign_id", "no", "state", "subscriber_ids"], pages))
-    length = func.cardinality if conn.dialect.name == "postgresql" else func.json_array_length
-    reached = select(func.coalesce(func.sum(length(batch.c.subscriber_ids)), 0)).where(
-        batch.c.campaign_id == campaign_id
-    )
+    """Freeze the audience of a newsletter: withheld people into the ledger, the others into batches. Give its size.
+
+    A batch holds people of one mailbox provider, and the batches of all providers alternate, each in proportion.
+    """
+    people: FromClause
+    if conn.dialect.name == "postgresql":
+        # One statement, one look at everybody: whose consent changes meanwhile still belongs to exactly one of the two.
+        people = audiences.everyone(topic).cte("people")
+        pages = insert(batch).from_select(_PAGE_COLUMNS, _pages(campaign_id, people))
+        paging = pages.add_cte(_withhold(campaign_id, people, now).cte("withheld"))
+        length = func.cardinality(batch.c.subscriber_ids)
+    else:
+        # Nobody else can write between these two.
+        people = audiences.everyone(topic).subquery("people")
+        conn.execute(_withhold(campaign_id, people, now))
+        paging = insert(batch).from_select(_PAGE_COLUMNS, _pages(campaign_id, people))
+        length = func.json_array_length(batch.c.subscriber_ids)
+    reached = sum(conn.execute(paging.returning(length)).scalars())
     kept_back = select(func.count()).where(delivery.c.campaign_id == campaign_id)
-    return int(conn.execute(reached).scalar_one() + conn.execute(kept_back).scalar_one())
+    return int(reached + conn.execute(kept_back).scalar_one())
 
 
 def freeze_one(conn: Connection, campaign_id: int, subscriber_id: int) -> None:
     """Freeze an audience of one person."""
-    conn.execute(
-        insert(batch).values(campaign_id=campaign_id, no=0, state=BatchState.READY, subscriber_ids=[subscriber_id])
-    )
+    of_whom = select(
+        literal(campaign_id, Id),
+        literal(0, Integer()),
+        literal(BatchState.READY.value),
+        literal([subscriber_id], IdList),
+        subscriber.c.provider,
+    ).where(subscriber.c.id == subscriber_id)
+    conn.execute(insert(batch).from_select(_PAGE_COLUMNS, of_whom))
 
 
-def claim(conn: Connection, worker: str, kinds: Sequence[CampaignKind], now: datetime) -> Claim | None:
+def claim(
+    conn: Connection, worker: str, kinds: Sequence[CampaignKind], now: datetime, closed: Closed = NOTHING_CLOSED
+) -> Claim | None:
     """Claim the next batch for `worker`; a claimed one is ours until `now` + LEASE, unless renewed. None: no work.
 
+    What is `closed` is passed over: it keeps its place, and does not stand in the way of what comes behind it.
     Letters that a vanished holder had in flight become `unknown` here, or are left to be sent again, as the campaign's
     policy says.
     """
-    pick = (
-        select(batch.c.campaign_id, batch.c.no)
-        .join(campaign, campaign.c.id == batch.c.campaign_id)
-        .where(campaign.c.kind.in_(kinds), claimable(now))
-        .order_by(campaign.c.priority.desc(), batch.c.campaign_id, batch.c.no)
-        .limit(1)
-        # A CTE: inside IN (...) the planner may run the locking SELECT more than once.
-        .with_for_update(skip_locked=True, of=batch)
-        .cte("pick")
-    )
-    row = conn.execute(
-        update(batch)
-        .where(batch.c.campaign_id == pick.c.campaign_id, batch.c.no == pick.c.no)
-        .values(
-            state=BatchState.LEASED,
-            owner=worker,
-            token=batch.c.token + 1,
-            attempts=batch.c.attempts + 1,
-            lease_until=now + LEASE,
-        )
-        .returning(*_CLAIMED)
-    ).one_or_none()
+    values = {"worker": worker, "now": now, "until": now + LEASE}
+    row = conn.execute(_claiming(tuple(kinds), closed), values).one_or_none()
     if row is None:
         return None
-    mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids))
+    mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids), row.provider)
     _settle_orphans(conn, mine, row.in_flight, now)
     return mine
 
 
-def claimable(now: datetime) -> ColumnElement[bool]:
+def claimable(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     """Give the condition (batch joined with campaign) under which a batch waits for a worker."""
     due = or_(batch.c.not_before.is_(None), batch.c.not_before <= now)
     return and_(
@@ -197,15 +186,9 @@ def settle(conn: Connection, mine: Claim) -> BatchState | None:
 
     None: the batch was not ours any more, nothing was changed.
     """
-    served = conn.execute(
-        select(func.count()).where(
-            delivery.c.campaign_id == mine.campaign_id, among(conn, delivery.c.subscriber_id, mine.subscriber_ids)
-        )
-    ).scalar_one()
-    waiting, first = conn.execute(
-        select(func.count(), func.min(deferral.c.retry_at)).where(
-            deferral.c.campaign_id == mine.campaign_id, deferral.c.batch_no == mine.no
-        )
+    ids = SERVED.values(conn.dialect.name, [(who,) for who in mine.subscriber_ids])
+    served, waiting, first = conn.execute(
+        _tally(conn.dialect.name), {"of": mine.campaign_id, "no": mine.no, **ids}
     ).one()
     if served == len(mine.subscriber_ids):
         return _leave(conn, mine, BatchState.DONE, None, None)
@@ -237,41 +220,128 @@ def close_cancelled(conn: Connection, now: datetime, limit: int = 100) -> None:
         .returning(*_CLAIMED)
     ).all()
     for row in freed:
-        mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids))
+        mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids), row.provider)
         _settle_orphans(conn, mine, row.in_flight, now)
 
 
-def waiting(conn: Connection, kinds: Sequence[CampaignKind], now: datetime, limit: int) -> int:
-    """Count batches that wait for a worker, up to `limit`."""
+def waiting(
+    conn: Connection, kinds: Sequence[CampaignKind], now: datetime, limit: int, closed: Closed = NOTHING_CLOSED
+) -> int:
+    """Count batches that wait for a worker, up to `limit`, without those that are closed."""
     some = (
         select(batch.c.no)
         .join(campaign, campaign.c.id == batch.c.campaign_id)
-        .where(campaign.c.kind.in_(kinds), claimable(now))
+        .where(campaign.c.kind.in_(kinds), claimable(now), *_open_to(closed))
         .limit(limit)
         .subquery()
     )
     return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
 
 
+def _withhold(campaign_id: int, people: FromClause, now: datetime) -> Insert:
+    reasons = select(
+        literal(campaign_id, Id),
+        people.c.subscriber_id,
+        literal(Outcome.WITHHELD.value),
+        literal(now, delivery.c.at.type),
+        people.c.reason,
+    ).where(people.c.reason.is_not(None))
+    return insert(delivery).from_select(["campaign_id", "subscriber_id", "outcome", "at", "reply"], reasons)
+
+
+def _pages(campaign_id: int, people: FromClause) -> Select[Any]:
+    """Deal people out: a provider's in order of id, PAGE to a batch; the k-th of n batches of a provider stands at the
+    (k - 1/2)/n-th part of the whole, so that in any stretch each has its share.
+    """
+    theirs = people.c.provider
+    place = func.row_number().over(partition_by=theirs, order_by=people.c.subscriber_id) - 1
+    placed = select(people.c.subscriber_id, theirs, (place // PAGE).label("page")).where(people.c.reason.is_(None))
+    each = placed.subquery("placed")
+    page = (
+        select(each.c.provider, each.c.page, collect(each.c.subscriber_id).label("ids"))
+        .group_by(each.c.provider, each.c.page)
+        .subquery("page")
+    )
+    count = func.count().over(partition_by=page.c.provider)
+    counted = select(page, ((page.c.page + 0.5) / count).label("part")).subquery("counted")
+    no = func.row_number().over(order_by=[counted.c.part, counted.c.provider]) - 1
+    return select(literal(campaign_id, Id), no, literal(BatchState.READY.value), counted.c.ids, counted.c.provider)
+
+
+def _open_to(closed: Closed) -> Iterator[ColumnElement[bool]]:
+    if closed.providers:
+        yield batch.c.provider.not_in(sorted(closed.providers))
+    if closed.campaigns:
+        yield batch.c.campaign_id.not_in(sorted(closed.campaigns))
+
+
 def _leave(
     conn: Connection, mine: Claim, state: BatchState, not_before: datetime | None, problem: str | None
 ) -> BatchState | None:
-    left = conn.execute(
-        update(batch)
-        .where(batch.c.campaign_id == mine.campaign_id, batch.c.no == mine.no, batch.c.token == mine.token)
-        .where(batch.c.state == BatchState.LEASED)
-        .values(
-            state=state,
-            owner=None,
-            lease_until=None,
-            in_flight=None,
-            not_before=not_before,
-            last_error=problem,
-            attempts=batch.c.attempts if problem else 0,
-        )
-        .returning(batch.c.no)
-    )
+    key = {"of": mine.campaign_id, "at": mine.no, "mine": mine.token}
+    values = {"to": state, "due": not_before, "problem": problem}
+    left = conn.execute(_LEAVING, {**key, **values})
     return state if left.one_or_none() is not None else None
+
+
+# The statements of every claim, put together once: to do that anew costs as much as to run them.
+
+
+@lru_cache(maxsize=64)
+def _claiming(kinds: tuple[CampaignKind, ...], closed: Closed) -> ReturningUpdate[Any]:
+    now, until = bindparam("now", type_=Utc()), bindparam("until", type_=Utc())
+    pick = (
+        select(batch.c.campaign_id, batch.c.no)
+        .join(campaign, campaign.c.id == batch.c.campaign_id)
+        .where(campaign.c.kind.in_(kinds), claimable(now), *_open_to(closed))
+        .order_by(campaign.c.priority.desc(), batch.c.campaign_id, batch.c.no)
+        .limit(1)
+        # A CTE: inside IN (...) the planner may run the locking SELECT more than once.
+        .with_for_update(skip_locked=True, of=batch)
+        .cte("pick")
+    )
+    return (
+        update(batch)
+        .where(batch.c.campaign_id == pick.c.campaign_id, batch.c.no == pick.c.no)
+        .values(
+            state=BatchState.LEASED,
+            owner=bindparam("worker"),
+            token=batch.c.token + 1,
+            attempts=batch.c.attempts + 1,
+            lease_until=until,
+        )
+        .returning(*_CLAIMED)
+    )
+
+
+@lru_cache(maxsize=2)
+def _tally(dialect: str) -> Select[Any]:
+    """How many of a batch have a delivery row, how many wait, and until when the first of these."""
+    of, ids = bindparam("of", type_=Id), SERVED.table(dialect)
+    # IN, not a join: for a join SQLite walks through the whole campaign, once for each of these ids.
+    mine = and_(delivery.c.campaign_id == of, delivery.c.subscriber_id.in_(select(ids.c.id)))
+    served = select(func.count()).where(mine).scalar_subquery()
+    return select(served, func.count(), func.min(deferral.c.retry_at)).where(
+        deferral.c.campaign_id == of, deferral.c.batch_no == bindparam("no", type_=Integer())
+    )
+
+
+_LEAVING = (
+    update(batch)
+    .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("at"))
+    .where(batch.c.token == bindparam("mine"), batch.c.state == BatchState.LEASED)
+    .values(
+        state=bindparam("to"),
+        owner=None,
+        lease_until=None,
+        in_flight=None,
+        not_before=bindparam("due"),
+        last_error=bindparam("problem"),
+        attempts=0,  # whoever gives a batch back has survived it
+        left_last=None,
+    )
+    .returning(batch.c.no)
+)
 
 
 def _settle_orphans(conn: Connection, mine: Claim, in_flight: list[list[Any]] | None, now: datetime) -> None:

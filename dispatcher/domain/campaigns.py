@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from dispatcher.db.tables import campaign, content, edition
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, UnknownPolicy
+from dispatcher.domain.providers import checked_rate
 from dispatcher.errors import InputRefused, MoveRefused, NotFound
 
 _S = CampaignState
@@ -56,6 +57,7 @@ class Campaign:
     created_at: datetime
     launched_at: datetime | None
     finished_at: datetime | None
+    rate_per_min: int | None = None  # over all workers; None: as fast as can be
 
 
 _COLUMNS = [campaign.c[name] for name in Campaign.__slots__]
@@ -70,6 +72,7 @@ class Draft:
     subject: str
     default_language: Language
     contents: dict[Language, tuple[str, str]]
+    rate_per_min: int | None = None
 
 
 def create(conn: Connection, draft: Draft, now: datetime) -> int:
@@ -83,6 +86,7 @@ def create(conn: Connection, draft: Draft, now: datetime) -> int:
         "state": CampaignState.DRAFT,
         "unknown_policy": UnknownPolicy.HOLD,
         "expires_after_s": _EXPIRES_AFTER.get(draft.topic, _EXPIRES_AFTER_DEFAULT),
+        "rate_per_min": checked_rate(draft.rate_per_min),
         "created_at": now,
     }
     campaign_id = int(conn.execute(insert(campaign).returning(campaign.c.id), row).scalar_one())
@@ -167,6 +171,29 @@ def note_audience(conn: Connection, campaign_id: int, size: int) -> None:
 def note_problem(conn: Connection, campaign_id: int, problem: str | None) -> None:
     """Write down why a campaign stands still, in words; None: it does not any more."""
     conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(problem=problem))
+
+
+def set_rate(conn: Connection, campaign_id: int, rate_per_min: int | None) -> None:
+    """Let at most this many of a campaign's letters go a minute from now on; None: as many as can.
+
+    Raises InputRefused for no rate, NotFound, and MoveRefused when the campaign is over.
+    """
+    changed = conn.execute(
+        update(campaign)
+        .where(campaign.c.id == campaign_id, campaign.c.state.not_in([_S.SENT, _S.CANCELLED]))
+        .values(rate_per_min=checked_rate(rate_per_min))
+        .returning(campaign.c.id)
+    )
+    if changed.one_or_none() is None:
+        stands = get(conn, campaign_id).state
+        raise MoveRefused(f"campaign {campaign_id} is {stands}: its letters are gone", "a new one can have a rate")
+
+
+def rates(conn: Connection) -> dict[int, int]:
+    """Give the letters a minute of each campaign that sends and has a rate."""
+    c = campaign.c
+    found = conn.execute(select(c.id, c.rate_per_min).where(c.state == _S.SENDING, c.rate_per_min.is_not(None)))
+    return {row.id: row.rate_per_min for row in found}
 
 
 def contents(conn: Connection, campaign_id: int) -> dict[Language, tuple[str, str]]:

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any, NamedTuple
 
+import psycopg
 from sqlalchemy import (
     Connection,
     Integer,
@@ -27,9 +29,11 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
 
-from dispatcher.db.columns import Id, Rows, Utc, among
+from dispatcher.db.columns import Id, Rows, Utc, among, array_of, array_of_texts
 from dispatcher.db.tables import batch, campaign, subscriber, subscription
 from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
 from dispatcher.domain import audiences, consent, ledger
@@ -40,8 +44,7 @@ from dispatcher.domain.ledger import Final, Record
 TAKEN_OVER = "the batch was claimed by another worker"
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """A lane that holds a letter back at its dot and asks to release it."""
 
     claim: Claim
@@ -50,8 +53,7 @@ class Intent:
     relay: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(NamedTuple):
     """The dot may go, under this consent event."""
 
     consent_event_id: int
@@ -221,29 +223,66 @@ def _in_one_statement(
 ) -> _Answer:
     """PostgreSQL: one round trip; its row locks are the fence."""
     claims = {intent.claim.no: intent.claim for intent in intents}
-    still_out = ((c.no, c.token, json.dumps(out.get(c.key, ()))) for c in claims.values())
-    values = {
+    values: dict[str, object] = {
         "of": of.id,
         "until": now + LEASE,
-        **_OURS.values(_POSTGRESQL, list(still_out)),
-        **_ASKED.values(_POSTGRESQL, [(i.claim.no, i.subscriber_id, i.attempt, i.relay) for i in intents]),
+        "ours_no": array_of(claims),
+        "ours_token": array_of([claim.token for claim in claims.values()]),
+        "ours_still_out": array_of_texts([json.dumps(out.get(claim.key, ())) for claim in claims.values()]),
+        "asked_no": array_of([intent.claim.no for intent in intents]),
+        "asked_subscriber_id": array_of([intent.subscriber_id for intent in intents]),
+        "asked_attempt": array_of([intent.attempt for intent in intents]),
+        "asked_relay": array_of_texts([intent.relay for intent in intents]),
     }
     if finals:
-        values |= ledger.finals_values(_POSTGRESQL, finals, now)
+        values |= ledger.finals_values(finals, now)
     answer = _Answer({}, {})
-    for no, state, ids, events in conn.execute(_statement(of.topic, of.request_id, bool(finals)), values):
+    for no, state, ids, events in _execute(conn, _prepared(of.topic, of.request_id, bool(finals)), values):
         answer.states[no] = CampaignState(state)
         if ids:
             answer.events.update(zip(ids, events, strict=True))
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A statement as PostgreSQL reads it, `$1` and so on, and its parameters' names in order with what is constant."""
+
+    text: str
+    names: tuple[str, ...]
+    constants: dict[str, object]
+
+
+def _execute(conn: Connection, statement: _Prepared, values: dict[str, object]) -> list[tuple[Any, ...]]:
+    """Run it on the driver's own connection: SQLAlchemy and the driver's parser would cost as much as all the rest."""
+    driver: psycopg.Connection = conn.connection.driver_connection  # type: ignore[assignment]
+    values |= statement.constants
+    try:
+        with psycopg.RawCursor(driver) as cursor:
+            cursor.execute(statement.text, [values[name] for name in statement.names], prepare=True)
+            return cursor.fetchall()
+    except psycopg.Error as error:
+        raise DBAPIError(statement.text, None, error, hide_parameters=True) from error
+
+
+@lru_cache(maxsize=64)
+def _prepared(topic: Topic | None, request_id: int | None, with_finals: bool) -> _Prepared:
+    compiled = _statement(topic, request_id, with_finals).compile(dialect=_DOLLARS)
+    # Plain values: the driver would write a word of ours, an Enum to it, by its name.
+    constants = {
+        name: str(value) if isinstance(value, str) else value
+        for name, value in compiled.params.items()
+        if value is not None
+    }
+    return _Prepared(str(compiled), tuple(compiled.positiontup or ()), constants)
+
+
 _POSTGRESQL = "postgresql"
+_DOLLARS = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()})
 _ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer(), "relay": Text()})
 
 
-@lru_cache(maxsize=64)
 def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -> Update:
     ours, asked = _OURS.table(_POSTGRESQL), _ASKED.table(_POSTGRESQL)
     held = (
@@ -280,4 +319,4 @@ def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -
         )
         .returning(batch.c.no, ready.c.state, ready.c.ids, ready.c.events)
     )
-    return renewed.add_cte(ledger.write_finals(_POSTGRESQL).cte("written")) if with_finals else renewed
+    return renewed.add_cte(ledger.write_finals().cte("written")) if with_finals else renewed

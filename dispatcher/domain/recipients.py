@@ -1,23 +1,24 @@
 """Who of a claimed batch is still to be served."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, Date, Select, and_, bindparam, case, cast, func, or_, select, true
 
-from dispatcher.db.columns import Id, Rows
+from dispatcher.db.columns import Id, Rows, Utc
 from dispatcher.db.tables import deferral, delivery, subscriber, subscription
-from dispatcher.db.terms import Language
-from dispatcher.domain import passage
+from dispatcher.db.terms import Language, Topic
+from dispatcher.domain import consent, passage
 from dispatcher.domain.batches import Claim
 from dispatcher.domain.campaigns import Campaign
 
 _IDS = Rows("ids", {"id": Id})
+_LANGUAGES = {language.value: language for language in Language}
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """Someone to whom a letter is to go: what the letter needs to know."""
+class Recipient(NamedTuple):
+    """Someone to whom a letter is to go: what the letter needs to know. `attempt` 1 is the first."""
 
     subscriber_id: int
     public_id: bytes
@@ -25,7 +26,7 @@ class Recipient:
     name: str
     language: Language
     consented_on: date | None
-    attempt: int  # 1: the first
+    attempt: int
 
 
 def to_serve(conn: Connection, mine: Claim, of: Campaign, now: datetime) -> list[Recipient]:
@@ -33,31 +34,40 @@ def to_serve(conn: Connection, mine: Claim, of: Campaign, now: datetime) -> list
 
     Whoever may not be written to any more is recorded as withheld here, which spares a connection at the gate.
     """
-    ids = _IDS.table(conn.dialect.name)
+    values = {"of": of.id, "now": now, **_IDS.values(conn.dialect.name, [(i,) for i in mine.subscriber_ids])}
+    rows = conn.execute(_left(conn.dialect.name, of.topic), values).all()
+    allowed = {row[0] for row in rows if row[-1]}
+    if of.topic is None:
+        allowed = set(passage.permitted_among(conn, of, [row[0] for row in rows]))
+    passage.withhold(conn, of, [row[0] for row in rows if row[0] not in allowed], now)
+    return [
+        Recipient(who, public_id, address, name, _LANGUAGES[language], _day(since), (attempt or 0) + 1)
+        for who, public_id, address, name, language, since, attempt, _ in rows
+        if who in allowed
+    ]
+
+
+@lru_cache(maxsize=16)
+def _left(dialect: str, topic: Topic | None) -> Select[Any]:
+    """One row a person; the last column says whether a newsletter on the topic may go to them."""
+    ids = _IDS.table(dialect)
     s, d = subscriber.c, deferral.c
-    rows = conn.execute(
-        select(s.id, s.public_id, s.address, s.name, s.language, subscription.c.since, d.attempt)
+    since = func.date(subscription.c.since) if dialect == "sqlite" else cast(subscription.c.since, Date)
+    permitted = case((consent.is_permitted(topic), 1), else_=0) if topic else true()
+    of = bindparam("of", type_=Id)
+    return (
+        select(s.id, s.public_id, s.address, s.name, s.language, since, d.attempt, permitted)
         .select_from(ids)
         .join(subscriber, s.id == ids.c.id)
-        .outerjoin(subscription, and_(subscription.c.subscriber_id == s.id, subscription.c.topic == of.topic))
-        .outerjoin(delivery, and_(delivery.c.campaign_id == mine.campaign_id, delivery.c.subscriber_id == s.id))
-        .outerjoin(deferral, and_(d.campaign_id == mine.campaign_id, d.subscriber_id == s.id))
-        .where(delivery.c.subscriber_id.is_(None), or_(d.retry_at.is_(None), d.retry_at <= now))
-        .order_by(s.id),
-        _IDS.values(conn.dialect.name, [(i,) for i in mine.subscriber_ids]),
-    ).all()
-    permitted = passage.permitted_among(conn, of, [row.id for row in rows])
-    passage.withhold(conn, of, [row.id for row in rows if row.id not in permitted], now)
-    return [
-        Recipient(
-            subscriber_id=row.id,
-            public_id=bytes(row.public_id),
-            address=row.address,
-            name=row.name,
-            language=Language(row.language),
-            consented_on=row.since.date() if row.since else None,
-            attempt=(row.attempt or 0) + 1,
+        .outerjoin(subscription, and_(subscription.c.subscriber_id == s.id, subscription.c.topic == topic))
+        .outerjoin(delivery, and_(delivery.c.campaign_id == of, delivery.c.subscriber_id == s.id))
+        .outerjoin(deferral, and_(d.campaign_id == of, d.subscriber_id == s.id))
+        .where(
+            delivery.c.subscriber_id.is_(None), or_(d.retry_at.is_(None), d.retry_at <= bindparam("now", type_=Utc()))
         )
-        for row in rows
-        if row.id in permitted
-    ]
+        .order_by(s.id)
+    )
+
+
+def _day(since: date | str | None) -> date | None:
+    return date.fromisoformat(since) if isinstance(since, str) else since

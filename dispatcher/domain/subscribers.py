@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, select, update
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
 from dispatcher.db.terms import Language, Topic
+from dispatcher.domain import providers
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.tokens import new_public_id
 from dispatcher.errors import InputRefused
@@ -79,6 +80,7 @@ def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> None:
             "public_id": new_public_id(),
             "address": new.address.mail,
             "address_hash": new.address_hash,
+            "provider": providers.by_domain(new.address.domain),
             "name": new.name,
             "language": new.language,
             "created_at": now,

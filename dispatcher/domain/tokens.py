@@ -16,6 +16,7 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
+from typing import NamedTuple
 
 from dispatcher.db.terms import TOPIC_CODES, Topic
 from dispatcher.errors import TokenInvalid
@@ -81,8 +82,7 @@ class Keyring:
         return self.keys[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """What a token says: whose, about which topic (None: all), from which campaign (0: none)."""
 
     public_id: bytes
@@ -90,8 +90,7 @@ class Link:
     campaign_id: int = 0
 
 
-@dataclass(slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """All that a letter to one person bears of ours: three tokens for links, two local parts, a name."""
 
     unsubscribe: str
@@ -109,11 +108,11 @@ def for_letter(keyring: Keyring, link: Link) -> Tokens:
     payload = _payload(link)
     digest = keyring.signing.digest(payload)
     name = digest if keyring.oldest is keyring.signing else keyring.oldest.digest(payload)
-    unsubscribe = payload + digest[:10]  # the places, spelled out: this runs for each letter
+    unsubscribe = payload + digest[:10]  # the places and the spelling, written out: this runs for each letter
     return Tokens(
-        _base64url(unsubscribe),
-        _base64url(payload + digest[10:20]),
-        _base64url(payload + digest[20:30]),
+        _base64(unsubscribe).rstrip(b"=\n").translate(_URL_SAFE).decode(),
+        _base64(payload + digest[10:20]).rstrip(b"=\n").translate(_URL_SAFE).decode(),
+        _base64(payload + digest[20:30]).rstrip(b"=\n").translate(_URL_SAFE).decode(),
         "b+" + (payload + digest[30:40]).hex(),
         "u+" + unsubscribe.hex(),
         name[_NAME].hex(),
@@ -177,6 +176,7 @@ def _base64url(sealed: bytes) -> str:
     return binascii.b2a_base64(sealed, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
+_base64 = binascii.b2a_base64
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 

@@ -5,8 +5,8 @@ For each letter a lane does this, and nothing else does it anywhere:
     1. draw an errand                          feed    a recipient of a batch that is ours; the letter is composed
     2. offer: MAIL RCPT DATA, body, no dot     lane    whatever goes wrong here, nothing was sent
     3. ask                                     gate    one transaction: still ours? running? consent? suppressed?
-    4. release: the dot, with the next         lane    from here to the reply the fate is open: one letter per lane
-       letter's MAIL RCPT DATA behind it
+    4. release: the dot, with the next         gate,   from here to the reply the fate is open: one letter per lane
+       letter's MAIL RCPT DATA behind it       lane
     5. tell                                    gate    the answer goes into the next transaction
 
 A lane that loses its connection puts the errand back (before the dot) or tells `unknown` (after it).
@@ -28,14 +28,13 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind, Outcome, UnknownPolicy
 from dispatcher.domain.ledger import Deferral, Final, Proof
-from dispatcher.domain.passage import Halted, Intent, Pass, Withheld
-from dispatcher.errors import RelayDown
+from dispatcher.domain.passage import Halted, Intent, Withheld
 from dispatcher.sending import retry
 from dispatcher.sending.feed import Errand, Feed
-from dispatcher.sending.gate import DATABASE_AWAY, Gate, Permit
+from dispatcher.sending.gate import DATABASE_AWAY, LEASE_OVER, Gate
+from dispatcher.sending.lines import Berth, Lines
 from dispatcher.sending.press import Stationery
-from dispatcher.smtp.lane import Lane
-from dispatcher.smtp.relays import Relay
+from dispatcher.smtp.breaker import Breakers
 from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, Verdict
 
 log = structlog.get_logger()
@@ -44,10 +43,12 @@ MAX_LOSSES = 3  # connections one letter may lose before its dot until it waits 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a drain works with. `until` is a moment on `steady()` after which no new letter is begun."""
+    """What a drain works with. `until`: a moment on `steady()` after which no new letter is begun. `breakers` know the
+    relays and live longer than a drain.
+    """
 
     kinds: Sequence[CampaignKind]
-    relays: Sequence[Relay]
+    breakers: Breakers
     stationery: Stationery
     until: float
     stop: Callable[[], bool] = field(default=lambda: False)
@@ -63,29 +64,30 @@ class Report:
 
 async def drain(engine: Engine, orders: Orders) -> Report:
     """Serve claimable batches over the relays until there is no more work, or time is up, or no relay can be used."""
-    worker = uuid.uuid4().hex
-    gate = Gate(engine)
-    feed = Feed(gate, worker, orders.kinds, orders.stationery)
+    lanes = orders.breakers.lanes(steady())
+    shift = _Shift(orders)
+    gate = Gate(engine, lanes, shift.look)
+    feed = Feed(gate, uuid.uuid4().hex, orders.kinds, orders.stationery, low=2 * lanes)
+    lines = Lines(orders.breakers)
     report = Report()
-    lanes = [_Lane(slot, gate, feed, orders, report) for slot in range(max(r.lanes for r in orders.relays))]
     try:
         async with asyncio.TaskGroup() as group:  # should the gate fail, no lane waits at it for ever
             group.create_task(gate.run())
             async with asyncio.TaskGroup() as serving:
-                for lane in lanes:
-                    serving.create_task(lane.serve())
+                for _ in range(lanes):
+                    serving.create_task(_Lane(gate, feed, lines, shift, report).serve())
             gate.end()
     finally:
-        await _wind_up(gate, feed, report)
+        await _wind_up(gate, feed, lines, report)
     report.letters = feed.drawn
     return report
 
 
-async def _wind_up(gate: Gate, feed: Feed, report: Report) -> None:
+async def _wind_up(gate: Gate, feed: Feed, lines: Lines, report: Report) -> None:
     """Record what is known, give back what is not served. With the database away the lease does it later."""
     try:
         await gate.flush()
-        await feed.close_all(report.problem)
+        await feed.close_all(report.problem, timedelta(seconds=lines.seconds_away()))
     except DBAPIError as error:
         log.warning("drain.left_to_the_lease", error=type(error.orig).__name__)
         report.problem = DATABASE_AWAY
@@ -93,165 +95,180 @@ async def _wind_up(gate: Gate, feed: Feed, report: Report) -> None:
         gate.close()
 
 
+class _Shift:
+    """How long new letters are begun."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self.is_over = False
+        self.look()
+
+    def look(self) -> None:
+        """Look whether it is over: once for all lanes, at each turn of the gate, for to ask may cost a system call."""
+        self.is_over = self._orders.stop() or steady() > self._orders.until
+
+
 class _Lane:
     """One connection, strictly serial, and what it carries."""
 
-    def __init__(self, slot: int, gate: Gate, feed: Feed, orders: Orders, report: Report) -> None:
-        self._slot, self._gate, self._feed, self._orders, self._report = slot, gate, feed, orders, report
-        self._line: Lane | None = None
-        self._relay = orders.relays[0]
+    def __init__(self, gate: Gate, feed: Feed, lines: Lines, shift: _Shift, report: Report) -> None:
+        self._gate, self._feed, self._lines, self._shift, self._report = gate, feed, lines, shift, report
+        self._berth: Berth | None = None
         self._following: Errand | None = None
 
     async def serve(self) -> None:
         """Carry errands until there are none, or no relay takes the line."""
         try:
-            while (errand := self._following or await self._next()) is not None:
+            while await self._has_hope() and (errand := self._following or await self._next()) is not None:
                 self._following = None
-                if not await self._carry(errand):
-                    break
+                if errand.held.halted is not None:
+                    await self._feed.put_back(errand, lost=False)
+                else:
+                    await self._carry(errand)
         except DBAPIError as error:
             log.warning("lane.database_away", error=type(error.orig).__name__)
             self._report.problem = DATABASE_AWAY
             self._feed.closed = True
         finally:
-            if self._line is not None:
-                await self._line.close()
+            await self._leave()
         if self._following is not None:
             await self._feed.put_back(self._following, lost=False)
 
+    async def _has_hope(self) -> bool:
+        """Wait for a line that may be opened, if there is none; False: not for a while, or it is over."""
+        while self._berth is None and self._following is None and not self._lines.may_open():
+            if self._shift.is_over:
+                return False
+            if not await self._lines.wait():
+                self._report.problem = self._lines.problem
+                return False
+        return True
+
     async def _next(self) -> Errand | None:
-        if self._orders.stop() or steady() > self._orders.until:
+        if self._shift.is_over:
             self._feed.closed = True
         return await self._feed.draw()
 
-    async def _carry(self, errand: Errand) -> bool:
-        """Take one errand to its end. False: this lane cannot go on."""
-        line = await self._open_line()
-        if line is None:
+    async def _carry(self, errand: Errand) -> None:
+        """Take one errand to its end, or put it back."""
+        berth = self._berth
+        if berth is None or not berth.lane.is_fit or self._lines.is_better_elsewhere(berth):
+            berth = await self._moor()
+        if berth is None:
             await self._feed.put_back(errand, lost=False)
-            return False
+            return
+        line = berth.lane
         verdict = await line.offer(errand.parcel)
         if verdict is not None:
-            return await self._settle(errand, verdict, None)
-        intent = Intent(errand.held.claim, errand.to.subscriber_id, errand.to.attempt, self._relay.name)
-        permit = await self._gate.ask(intent)
-        if not permit.is_good:
+            await self._settle(errand, berth, verdict, None)
+            return
+        if not self._shift.is_over:
+            self._following = self._feed.draw_ready()
+        claim, to = errand.held.claim, errand.to
+        intent = Intent(claim, to.subscriber_id, to.attempt, berth.relay)
+        question = self._gate.ask(intent, line, self._following.parcel if self._following else None)
+        answer = await question.answer  # between these two words the gate lets the dot go, or not
+        if isinstance(answer, Withheld | Halted):
             await line.abandon()
-            self._gate.recall(intent)
-            await self._refused_at_gate(errand, permit)
-            return True
-        assert isinstance(permit.decision, Pass)
-        self._following = self._peek(line)
-        verdict = await line.release(self._following.parcel if self._following else None)
+            await self._turned_away(errand, answer)
+            return
+        if isinstance(answer, NotSent):
+            self._gate.recall(claim, to.subscriber_id)
+        await self._settle(errand, berth, answer, question.consent_event_id)
+
+    async def _turned_away(self, errand: Errand, answer: Withheld | Halted) -> None:
+        if isinstance(answer, Withheld):
+            await self._feed.finish(errand)
+            return
+        if answer.reason != LEASE_OVER:
+            self._feed.halt(errand.held, answer.reason)
+        await self._feed.put_back(errand, lost=False)
+        if answer.reason == DATABASE_AWAY:
+            self._report.problem = DATABASE_AWAY
+            self._feed.closed = True
+
+    async def _settle(self, errand: Errand, berth: Berth, verdict: Verdict, consent_event_id: int | None) -> None:
+        """Put the errand back, or tell the gate its end."""
+        self._lines.hear(berth, verdict)
         if isinstance(verdict, NotSent):
-            self._gate.recall(intent)
-        return await self._settle(errand, verdict, permit.decision.consent_event_id)
-
-    def _peek(self, line: Lane) -> Errand | None:
-        """Draw the errand whose envelope shares the dot's write, unless this line is at its end."""
-        if line.is_spent or self._orders.stop() or steady() > self._orders.until:
-            return None
-        return self._feed.draw_ready()
-
-    async def _refused_at_gate(self, errand: Errand, permit: Permit) -> None:
-        match permit.decision:
-            case Withheld():
-                await self._feed.finish(errand)
-            case Halted(reason):
-                self._feed.halt(errand.held, reason)
-                await self._feed.put_back(errand, lost=False)
-                if reason == DATABASE_AWAY:
-                    self._report.problem = DATABASE_AWAY
-                    self._feed.closed = True
-            case Pass():  # the lease may be over
-                await self._feed.put_back(errand, lost=False)
-            case other:
-                assert_never(other)
-
-    async def _settle(self, errand: Errand, verdict: Verdict, consent_event_id: int | None) -> bool:
-        """Put the errand back or tell the gate its end. False: the relay refuses us, not them; this lane is over."""
-        if isinstance(verdict, NotSent):
-            if verdict.about_us:
-                self._report.problem = f"{self._relay.name}: {verdict.why}"
+            if verdict.about_us:  # the relay refuses us, not them: what another line is told, the breaker decides
+                self._lines.problem = f"{berth.relay}: {verdict.why}"
+                await self._leave()
             if verdict.about_us or errand.losses + 1 < MAX_LOSSES:
                 await self._feed.put_back(errand, lost=not verdict.about_us)
-                return not verdict.about_us
-        self._tell(errand, verdict, consent_event_id)
+                return
+        self._tell(errand, berth.relay, verdict, consent_event_id)
         await self._feed.finish(errand)
-        return True
 
-    def _tell(self, errand: Errand, verdict: Verdict, consent_event_id: int | None) -> None:
+    def _tell(self, errand: Errand, relay: str, verdict: Verdict, consent_event_id: int | None) -> None:
         """Tell the gate what the verdict means for this person."""
         match verdict:
             case Sent(reply=reply):
-                self._final(errand, Outcome.SENT, consent_event_id, reply.code, str(reply))
-                self._prove(errand, str(reply))
+                said = str(reply)
+                self._final(errand, relay, Outcome.SENT, consent_event_id, reply.code, said)
+                if errand.of.request_id is not None:
+                    self._prove(errand, errand.of.request_id, said)
             case Refused(reply=reply):
-                self._final(errand, Outcome.FAILED, consent_event_id, reply.code, str(reply))
+                self._final(errand, relay, Outcome.FAILED, consent_event_id, reply.code, str(reply))
             case Deferred(reply=reply):
-                self._defer(errand, Outcome.FAILED, None, reply.code, str(reply))
+                self._defer(errand, relay, Outcome.FAILED, None, reply.code, str(reply))
             case Unknown(why=why) if errand.of.unknown_policy is UnknownPolicy.HOLD:
-                self._final(errand, Outcome.UNKNOWN, consent_event_id, None, why)
+                self._final(errand, relay, Outcome.UNKNOWN, consent_event_id, None, why)
             case Unknown(why=why):
-                self._defer(errand, Outcome.UNKNOWN, consent_event_id, None, why)
+                self._defer(errand, relay, Outcome.UNKNOWN, consent_event_id, None, why)
             case NotSent(why=why):
-                self._defer(errand, Outcome.FAILED, None, None, why)
+                self._defer(errand, relay, Outcome.FAILED, None, None, why)
             case other:
                 assert_never(other)
 
-    def _final(self, errand: Errand, outcome: Outcome, event: int | None, code: int | None, reply: str) -> None:
+    def _final(
+        self, errand: Errand, relay: str, outcome: Outcome, event: int | None, code: int | None, reply: str
+    ) -> None:
         self._gate.tell(
             Final(
-                errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], self._relay.name,
-                was_deferred=errand.to.attempt > 1,
-            )
+                errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], relay,
+                errand.to.attempt > 1,
+            ),
+            errand.held.claim,
         )  # fmt: skip
 
-    def _defer(self, errand: Errand, at_the_end: Outcome, event: int | None, code: int | None, reply: str) -> None:
+    def _defer(
+        self, errand: Errand, relay: str, at_the_end: Outcome, event: int | None, code: int | None, reply: str
+    ) -> None:
         """Have it tried again later; once its time is over, that is its outcome `at_the_end`."""
         now = self._gate.now()
         began = errand.of.launched_at or errand.of.created_at
         expires = began + timedelta(seconds=errand.of.expires_after_s)
         at = retry.next_attempt(errand.to.attempt, now, expires, random.random())  # noqa: S311  (jitter)
         if at is None:
-            self._final(errand, at_the_end, event, code, f"gave up after {errand.to.attempt} attempts: {reply}")
+            self._final(errand, relay, at_the_end, event, code, f"gave up after {errand.to.attempt} attempts: {reply}")
             return
         self._gate.tell(
             Deferral(
                 errand.of.id, errand.to.subscriber_id, errand.held.claim.no, errand.to.attempt, at, code,
-                reply[:500], self._relay.name,
-            )
+                reply[:500], relay,
+            ),
+            errand.held.claim,
         )  # fmt: skip
 
-    def _prove(self, errand: Errand, reply: str) -> None:
+    def _prove(self, errand: Errand, request_id: int, reply: str) -> None:
         """A confirmation mail that was taken is part of the proof of the consent it asks for."""
-        if errand.of.request_id is None:
-            return
         press = self._feed.press_of(errand)
         self._gate.tell(
             Proof(
-                errand.to.subscriber_id, errand.of.request_id, press.edition_sha256(errand.to),
+                errand.to.subscriber_id, request_id, press.edition_sha256(errand.to),
                 hashlib.sha256(errand.parcel.body).digest(), press.message_id(errand.to), reply,
-            )
+            ),
+            errand.held.claim,
         )  # fmt: skip
 
-    async def _open_line(self) -> Lane | None:
-        """Give an open line: the one at hand, else a new one to the first relay that takes us."""
-        if self._line is not None and self._line.is_open and not self._line.is_spent:
-            return self._line
-        if self._line is not None:
-            await self._line.close()
-        for relay in self._orders.relays:
-            if self._slot >= relay.lanes:
-                continue
-            line = Lane(relay)
-            try:
-                await line.open()
-            except RelayDown as error:
-                log.warning("relay.down", relay=relay.name, error=error.what)
-                self._report.problem = error.what
-                continue
-            self._line, self._relay = line, relay
-            return line
-        self._line = None
-        return None
+    async def _moor(self) -> Berth | None:
+        """Open a new line in the place of the one there was."""
+        await self._leave()
+        self._berth = await self._lines.open()
+        return self._berth
+
+    async def _leave(self) -> None:
+        berth, self._berth = self._berth, None
+        if berth is not None:
+            await self._lines.close(berth)

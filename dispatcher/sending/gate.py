@@ -1,6 +1,6 @@
 """The gate: one transaction for all lanes of a process that hold a letter back at its dot.
 
-    lanes ask ----\\                          /--> Pass: write the dot
+    lanes ask ----\\                          /--> Pass: the gate itself releases the dot
     lanes ask -----> [ one transaction, COMMIT ] --> Withheld: close in DATA, recorded
     answers -------/                          \\--> Halted: close in DATA, nothing happened
 
@@ -9,11 +9,12 @@ runs in a thread of its own, the only one of the engine that talks to the databa
 
 What must stay true: no dot leaves before the COMMIT of the transaction that allowed it, nor after the lease that it
 renewed may have ended. If the transaction fails, nobody passes and what was to be recorded is kept for the next one.
+A letter is `out` from its Pass until its answer is told, or until it is known that its dot did not leave.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,58 +29,58 @@ from dispatcher.db.clock import now as database_now
 from dispatcher.domain import batches, ledger, passage
 from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.ledger import Proof, Record
-from dispatcher.domain.passage import Decision, Halted, Intent, Pass
+from dispatcher.domain.ledger import Record
+from dispatcher.domain.passage import Decision, Halted, Intent, Pass, Withheld
+from dispatcher.smtp.lane import Lane, Parcel
+from dispatcher.smtp.verdict import Verdict
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 MARGIN = 10.0  # seconds before the lease ends after which no dot leaves
 HEARTBEAT = 15.0  # seconds
+GATHER = 0.001  # seconds that askers wait for company while fewer than half of the lanes ask
 DATABASE_AWAY = "the database did not answer at the gate"
-
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """What the gate said, and until when (on `steady()`) a dot may follow it."""
-
-    decision: Decision
-    deadline: float
-
-    @property
-    def is_good(self) -> bool:
-        """Say whether the dot may leave at this very moment."""
-        return isinstance(self.decision, Pass) and steady() < self.deadline
+LEASE_OVER = "the lease may have ended before the dot could leave"
 
 
 @dataclass(slots=True)
-class _Question:
+class Question:
+    """A letter held back at its dot. `answer` is given the relay's verdict on it, or the gate's refusal."""
+
     intent: Intent
-    answer: asyncio.Future[Permit]
+    line: Lane
+    following: Parcel | None  # whose envelope shares the dot's write
+    answer: "asyncio.Future[Verdict | Withheld | Halted]"
+    consent_event_id: int | None = None  # under which the dot was released
 
 
 class Gate:
     """The engine's one way into the database while lanes are open."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, lanes: int = 1, each_turn: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
-        self._line: Connection | None = None  # kept for statements that are a transaction of their own
+        self._lanes = lanes
+        self._each_turn = each_turn
+        self._line: Connection | None = None  # kept for transactions of several statements,
+        self._short_line: Connection | None = None  # and for statements that are a transaction of their own
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gate")
         self._records: list[Record] = []
-        self._questions: list[_Question] = []
+        self._questions: list[Question] = []
         self._wake = asyncio.Event()
         self._ending = False
         self._held: dict[tuple[int, int], Claim] = {}
         self._lost: set[tuple[int, int]] = set()
-        self._out: dict[tuple[int, int], tuple[int, Flight]] = {}  # by campaign and person: batch, and what is out
+        self._out: dict[tuple[int, int], dict[int, Flight]] = {}  # by batch and person
         self.campaigns: dict[int, Campaign] = {}
         self.clock: DatabaseClock | None = None
+        self._moment: datetime | None = None
 
     async def transact(self, work: Callable[[Connection, datetime], T]) -> T:
         """Run `work(conn, now)` in a transaction of its own, in the gate's thread, by the database's clock."""
 
         def in_thread() -> T:
-            with self._engine.begin() as conn:
+            with self._transaction() as conn:
                 moment = database_now(conn)
                 self.clock = DatabaseClock(moment)
                 return work(conn, moment)
@@ -91,6 +92,10 @@ class Gate:
         assert self.clock is not None  # set by the first claim
         return self.clock.now()
 
+    def about_now(self) -> datetime:
+        """Give the database's time as of the last turn, about a second ago at most: good enough for a Date."""
+        return self._moment or self.now()
+
     def hold(self, claim: Claim) -> None:
         """Take a claimed batch under the heartbeat."""
         self._held[claim.key] = claim
@@ -98,25 +103,29 @@ class Gate:
     def let_go(self, claim: Claim) -> None:
         """Take it out again."""
         self._held.pop(claim.key, None)
+        self._out.pop(claim.key, None)
 
     def has_lost(self, claim: Claim) -> bool:
         """Say whether the batch was found to be another worker's."""
         return claim.key in self._lost
 
-    def tell(self, answered: Record) -> None:
+    def tell(self, answered: Record, claim: Claim) -> None:
         """Hand in what became of a letter; the next transaction writes it down."""
         self._records.append(answered)
+        self.recall(claim, answered.subscriber_id)
 
-    def recall(self, intent: Intent) -> None:
-        """Take note that a letter which had passed was not released after all."""
-        self._out.pop((intent.claim.campaign_id, intent.subscriber_id), None)
+    def recall(self, claim: Claim, subscriber_id: int) -> None:
+        """Take note that the dot of a letter is not out any more."""
+        out = self._out.get(claim.key)
+        if out is not None:
+            out.pop(subscriber_id, None)
 
-    async def ask(self, intent: Intent) -> Permit:
-        """Wait for the transaction that decides about this intent."""
-        question = _Question(intent, asyncio.get_running_loop().create_future())
+    def ask(self, intent: Intent, line: Lane, following: Parcel | None) -> Question:
+        """Enter a letter for the next transaction; wait for the question's `answer`."""
+        question = Question(intent, line, following, asyncio.get_running_loop().create_future())
         self._questions.append(question)
         self._wake.set()
-        return await question.answer
+        return question
 
     async def run(self) -> None:
         """Serve until `end`. A turn that has begun is finished, so that nothing it was told is forgotten."""
@@ -124,7 +133,10 @@ class Gate:
         while not self._ending:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), 1.0)
+            if 0 < len(self._questions) * 2 < self._lanes:
+                await asyncio.sleep(GATHER)
             self._wake.clear()
+            self._each_turn()
             if self._questions or self._records:
                 await self._turn()
             if steady() - beat > HEARTBEAT:  # a batch may wait for slow answers while others pass the gate
@@ -138,11 +150,19 @@ class Gate:
 
     async def flush(self) -> None:
         """Write down what is still to be recorded. Raises DBAPIError when the database is away."""
+        if self._records:
+            await self.conclude(lambda _conn, _now: None)
+
+    async def conclude(self, work: Callable[[Connection, datetime], T]) -> T:
+        """Write down what is still to be recorded, and do `work` in the same transaction. Raises DBAPIError."""
         records, self._records = self._records, []
-        if not records:
-            return
+
+        def both(conn: Connection, now: datetime) -> T:
+            ledger.record(conn, records, now)
+            return work(conn, now)
+
         try:
-            await self.transact(lambda conn, now: ledger.record(conn, records, now))
+            return await self.transact(both)
         except DBAPIError:
             self._records[:0] = records
             raise
@@ -155,63 +175,71 @@ class Gate:
     async def _turn(self) -> None:
         questions, self._questions = self._questions, []
         records, self._records = self._records, []
-        intents = [q.intent for q in questions]
         began = steady()
         try:
-            decisions: Sequence[Decision] = await self._pass(records, intents)
+            decisions: Sequence[Decision] = await self._pass(records, [q.intent for q in questions])
         except DBAPIError as error:
             log.warning("gate.failed", error=type(error.orig).__name__, waiting=len(questions))
             self._records[:0] = records
             decisions = [Halted(DATABASE_AWAY)] * len(questions)
         deadline = began + batches.LEASE.total_seconds() - MARGIN
         for question, decision in zip(questions, decisions, strict=True):
-            if isinstance(decision, Pass):
-                self._note_out(question.intent, decision)
-            if not question.answer.done():
-                question.answer.set_result(Permit(decision, deadline))
+            if question.answer.done():  # whoever waited was called off, and the line with it
+                continue
+            if not isinstance(decision, Pass):
+                question.answer.set_result(decision)
+            elif steady() < deadline:
+                self._release(question, decision)
+            else:
+                question.answer.set_result(Halted(LEASE_OVER))
+
+    def _release(self, question: Question, passed: Pass) -> None:
+        """Let the dot leave, under this consent."""
+        question.consent_event_id = passed.consent_event_id
+        intent = question.intent
+        flight = Flight(intent.subscriber_id, intent.attempt, passed.consent_event_id, intent.relay)
+        self._out.setdefault(intent.claim.key, {})[intent.subscriber_id] = flight
+        question.line.release(question.following, question.answer)  # type: ignore[arg-type]
 
     async def _pass(self, records: list[Record], intents: list[Intent]) -> list[Decision]:
-        out = self._still_out(records)
+        self._moment = self.now()
+        out = {key: list(self._out[key].values()) for key in {i.claim.key for i in intents} if key in self._out}
 
         def in_thread() -> list[Decision]:
             if passage.is_one_statement(self._engine.dialect.name, records, intents):
                 return self._in_one_statement(records, intents, out)
-            with self._engine.begin() as conn:
+            with self._transaction() as conn:
                 return passage.pass_gate(conn, self.campaigns, records, intents, out, self.now())
 
-        decisions = await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
-        for answered in records:
-            if not isinstance(answered, Proof):
-                self._out.pop((answered.campaign_id, answered.subscriber_id), None)
-        return decisions
+        return await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Begin on the connection that is kept. Runs in the gate's thread."""
+        if self._line is None:
+            self._line = self._engine.connect()
+        try:
+            with self._line.begin():
+                yield self._line
+        except DBAPIError:
+            self._hang_up()
+            raise
 
     def _in_one_statement(self, records: list[Record], intents: list[Intent], out: passage.Out) -> list[Decision]:
         """Spare BEGIN and COMMIT their round trips. Runs in the gate's thread."""
-        if self._line is None:
-            self._line = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if self._short_line is None:
+            self._short_line = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            return passage.pass_gate(self._line, self.campaigns, records, intents, out, self.now())
+            return passage.pass_gate(self._short_line, self.campaigns, records, intents, out, self.now())
         except DBAPIError:
             self._hang_up()
             raise
 
     def _hang_up(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            line.close()
-
-    def _still_out(self, records: list[Record]) -> passage.Out:
-        """Give, by batch, the letters whose dots may be out and whose answer these records do not hold."""
-        answered = {(r.campaign_id, r.subscriber_id) for r in records if not isinstance(r, Proof)}
-        out: dict[tuple[int, int], list[Flight]] = {}
-        for key, (no, flight) in self._out.items():
-            if key not in answered:
-                out.setdefault((key[0], no), []).append(flight)
-        return out
-
-    def _note_out(self, intent: Intent, passed: Pass) -> None:
-        flight = Flight(intent.subscriber_id, intent.attempt, passed.consent_event_id, intent.relay)
-        self._out[intent.claim.campaign_id, intent.subscriber_id] = (intent.claim.no, flight)
+        lines, self._line, self._short_line = (self._line, self._short_line), None, None
+        for line in lines:
+            if line is not None:
+                line.close()
 
     async def _heartbeat(self) -> None:
         held = list(self._held.values())

@@ -1,17 +1,23 @@
 """From settings to what the engine works with: keys, relays, and how the house names itself in a letter."""
 
 from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
+from dispatcher.compose.dkim import Signer
 from dispatcher.compose.house import House
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import secret_key
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused, SettingInvalid
 from dispatcher.sending.press import Stationery
-from dispatcher.settings import Settings
+from dispatcher.settings import DkimKey, Settings
 from dispatcher.smtp.relays import Relay, parse_relay
+
+if TYPE_CHECKING:
+    from dispatcher.compose.dkim_key import SigningKey
 
 _OLDEST = "(oldest)"  # no key can be called so: an id holds no parenthesis
 
@@ -55,13 +61,19 @@ def remember_keys(conn: Connection, ring: Keyring, now: datetime) -> None:
     conn.execute(insert_or(conn.dialect.name, secret_key).on_conflict_do_nothing(), rows)
 
 
-def stationery(settings: Settings) -> Stationery:
-    """Give what all letters of a process share."""
+def signer(settings: Settings) -> Signer | None:
+    """Give what signs our letters; None: the relay has to. Key files are read once a process. Raises SettingInvalid."""
+    return _signer(settings.dkim) if settings.dkim else None
+
+
+def stationery(settings: Settings, *, signs: bool = True) -> Stationery:
+    """Give what all letters of a process share. One that only shows letters (`signs` False) needs no DKIM keys."""
     return Stationery(
         keyring=keyring(settings),
         public_url=settings.public_url,
         bounce_domain=settings.bounce_domain,
         sender_domain=settings.sender_address.rpartition("@")[2],
+        signer=signer(settings) if signs else None,
     )
 
 
@@ -79,3 +91,21 @@ def house(settings: Settings) -> House:
         imprint_url=f"{settings.public_url}/impressum",
         privacy_url=f"{settings.public_url}/privacy",
     )
+
+
+@cache
+def _signer(keys: tuple[DkimKey, ...]) -> Signer:
+    return Signer([_signing_key(key) for key in keys])
+
+
+def _signing_key(key: DkimKey) -> "SigningKey":
+    from dispatcher.compose.dkim_key import SigningKey, read_pem  # only whoever signs carries cryptography along
+
+    name = "DISPATCHER_DKIM"
+    try:
+        return SigningKey(key.selector, key.domain, read_pem(key.file.read_bytes()))
+    except OSError as error:
+        what = f"{key.file} cannot be read: {error.strerror}"
+        raise SettingInvalid(name, what, "check path and rights; the workers' user must be able to read it") from None
+    except InputRefused as error:
+        raise SettingInvalid(name, f"{key.file}: {error.what}", error.cure) from None

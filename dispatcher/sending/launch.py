@@ -12,7 +12,6 @@ from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignKind, CampaignState
 from dispatcher.domain import batches, campaigns
-from dispatcher.sending import release
 
 
 def due(conn: Connection, now: datetime, limit: int = 100) -> list[int]:
@@ -58,6 +57,8 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
             assert of.topic is not None
             size = batches.freeze(conn, campaign_id, of.topic, now)
         case CampaignKind.CONFIRMATION:
+            from dispatcher.sending import release  # what freezes letters weighs 5 MB, and most workers only send
+
             release.freeze_confirmation(conn, of, house)
             asker = conn.execute(
                 select(opt_in_request.c.subscriber_id).where(opt_in_request.c.id == of.request_id)

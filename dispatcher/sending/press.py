@@ -6,6 +6,7 @@ from email.utils import format_datetime
 
 from sqlalchemy import Connection
 
+from dispatcher.compose.dkim import Signer
 from dispatcher.compose.edition import Edition
 from dispatcher.compose.fields import Fields
 from dispatcher.compose.letter import Letter, Press
@@ -20,12 +21,13 @@ from dispatcher.smtp.lane import Parcel
 
 @dataclass(frozen=True, slots=True)
 class Stationery:
-    """What all letters of a process share: keys, and where links and return-paths lead."""
+    """What all letters of a process share: keys, where links and return-paths lead, and who signs (None: the relay)."""
 
     keyring: Keyring
     public_url: str
     bounce_domain: str
     sender_domain: str
+    signer: Signer | None = None
 
 
 class CampaignPress:
@@ -40,8 +42,12 @@ class CampaignPress:
         self._date = ""
 
     def letter(self, to: Recipient, now: datetime) -> Letter:
-        """Compose one letter: in the recipient's language where there is an edition, else in the default one."""
-        return self._press(to).letter(self.fields(to, now))
+        """Compose one letter in the recipient's language, or the default one where there is no edition; and sign it."""
+        press = self._press(to)
+        letter = press.letter(self.fields(to, now))
+        if (signer := self._stationery.signer) is not None:
+            letter.body = signer.sign(letter.body, now, is_relaxed=press.is_relaxed)
+        return letter
 
     def page(self, to: Recipient, now: datetime) -> str:
         """Give the letter as a page, for "view in browser" and previews."""

@@ -8,7 +8,8 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from dispatcher.compose.content import parse_content
-from dispatcher.compose.edition import Edition, Kind, freeze, freeze_service
+from dispatcher.compose.edition import Edition, Kind
+from dispatcher.compose.freezing import freeze, freeze_service
 from dispatcher.compose.house import House
 from dispatcher.db.terms import CampaignState, Language
 from dispatcher.domain import campaigns

@@ -2,8 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from dispatcher.smtp.breaker import back_off
-
 _STEPS = (timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=30), timedelta(minutes=60))
 _LONGEST = timedelta(hours=4)
 
@@ -18,8 +16,3 @@ def next_attempt(attempt: int, now: datetime, expires: datetime, jitter: float) 
     wait = _STEPS[attempt - 1] if attempt <= len(_STEPS) else later
     at = now + wait * (1 + 0.25 * jitter)
     return at if at < expires else None
-
-
-def relay_break(attempts: int) -> timedelta:
-    """Say how long to leave a relay alone that could not be used `attempts` times running: 5 s to 10 min."""
-    return timedelta(seconds=back_off(attempts, 0.0))

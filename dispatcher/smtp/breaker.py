@@ -189,6 +189,11 @@ class Breakers:
     def __init__(self, relays: Sequence[Relay]) -> None:
         self._breakers = tuple(Breaker(relay, rank) for rank, relay in enumerate(relays))
 
+    def lanes(self, now: float) -> int:
+        """Give how many lines the most preferred relay takes that may be tried now, or else the first."""
+        first = self._breakers[0]
+        return next((b for b in self._breakers if b.may_open(now)), first).relay.lanes
+
     def admit(self, now: float) -> Line | None:
         """Give a line to open to the most preferred relay that may be tried now; None: see `next_try`."""
         for breaker in self._breakers:

@@ -24,7 +24,7 @@ DOT = b".\r\n"  # a body ends in CRLF, so this completes CRLF.CRLF
 RESET = b"RSET\r\n"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: to freeze one costs as much as all that is checked here
 class Parcel:
     """One letter for one recipient.
 

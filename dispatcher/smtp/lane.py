@@ -4,14 +4,17 @@
                            `----> abandon: the gate said no, nothing was delivered
 
 A body of usual size waits here for the gate as well: body, dot and the next letter's envelope then share one write, and
-a letter costs one write, one read and one round trip. A longer body goes out in `offer`, block by block.
+a letter costs one write, one read and one round trip. A longer body goes out in `offer`, block by block; and so does
+every body on a careful lane, whose relay broke off in the middle of a letter before.
 
 What must stay true
 - The dot of a letter is written by `release` alone, at once or never: on a lane that was lost before, it is NotSent.
+  `release` writes before it returns, so that nothing can come between the gate's yes and the dot.
 - Neither `offer` nor `release` raises for anything that a relay or a network can do; only `open` does (RelayDown).
 - No wait is without a limit, and each limit is that of RFC 5321 4.5.3.2.
 """
 
+import asyncio
 from collections.abc import Iterable
 
 from dispatcher.smtp.connect import connect
@@ -31,14 +34,15 @@ _QUIT_SECONDS = 5.0
 class Lane:
     """A strictly serial connection to `relay`; may be opened again after `close` or `abandon`."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Relay, *, careful: bool = False) -> None:
         self._relay = relay
+        self._longest_held = 0 if careful else _BLOCK
         self._limits = relay.timeouts
         self._wire: Wire | None = None
         self._dialogue = Dialogue(Offers())  # of no use before `open`
         self._under_way: Parcel | None = None  # its envelope went out together with the dot before
         self._envelope: Invited | Verdict | None = None
-        self._answer: Verdict | None = None
+        self._answer: asyncio.Future[Verdict] | None = None  # set when the relay answers the dot
         self._held = b""  # a body that goes out together with its dot
         self._ended: NotSent | None = NotSent(f"the lane to relay {relay.name} is not open", about_us=False)
         self._letters = 0
@@ -47,6 +51,11 @@ class Lane:
     def is_open(self) -> bool:
         """Claim that a letter may be offered, as far as is known."""
         return self._ended is None
+
+    @property
+    def is_fit(self) -> bool:
+        """Claim that the next letter may be offered on this very connection."""
+        return self._ended is None and not self.is_spent
 
     @property
     def is_spent(self) -> bool:
@@ -58,7 +67,7 @@ class Lane:
         assert self._ended is not None, "this lane is open"
         await self.abandon()
         wire, offers = await connect(self._relay)
-        wire.hear, wire.end = self._hear, self._end
+        wire.hear, wire.end, wire.late = self._hear, self._end, self._late
         self._wire, self._dialogue = wire, Dialogue(offers)
         self._under_way = self._envelope = self._answer = self._ended = None
         self._letters = 0
@@ -84,26 +93,31 @@ class Lane:
         answer, self._envelope = self._envelope, None
         if not isinstance(answer, Invited):
             return answer
-        if len(parcel.body) <= _BLOCK:
+        if len(parcel.body) <= self._longest_held:
             self._held = parcel.body
             return self._end_seen()
         return await self._write_ahead(parcel.body)
 
-    async def release(self, following: Parcel | None = None) -> Verdict:
-        """Write the dot, and with it the envelope of `following` where the relay pipelines; give what became of it.
+    def release(
+        self, following: Parcel | None = None, answer: asyncio.Future[Verdict] | None = None
+    ) -> asyncio.Future[Verdict]:
+        """Write the dot, and with it the envelope of `following` where the relay pipelines. `answer` (or a new future)
+        is given what became of it.
 
         Only for a lane whose `offer` gave None, and only when the gate has said yes.
         """
+        if answer is None:
+            answer = asyncio.get_running_loop().create_future()
         if (ended := self._end_seen()) is not None:
-            return ended
+            answer.set_result(ended)
+            return answer
         self._letters += 1
         self._under_way = following if self._may_follow(following) else None
         self._dialogue.release(self._under_way)
         assert self._wire is not None
+        self._answer = answer
+        self._wire.expect(self._limits.dot)
         self._wire.write_both(self._held, self._dialogue.take())
-        while self._answer is None:
-            await self._news(self._limits.dot)
-        answer, self._answer = self._answer, None
         return answer
 
     async def abandon(self) -> None:
@@ -154,8 +168,15 @@ class Lane:
     async def _news(self, seconds: float) -> None:
         assert self._wire is not None
         if not await self._wire.news(seconds):
-            step = "the relay to read the letter" if self._wire.is_choked else f"a reply to {self._dialogue.awaited}"
-            self._lose(f"waited {seconds:g} s for {step}")
+            self._give_up(seconds)
+
+    def _late(self) -> None:
+        self._give_up(self._limits.dot)
+
+    def _give_up(self, seconds: float) -> None:
+        assert self._wire is not None
+        step = "the relay to read the letter" if self._wire.is_choked else f"a reply to {self._dialogue.awaited}"
+        self._lose(f"waited {seconds:g} s for {step}")
 
     def _flush(self) -> None:
         if out := self._dialogue.take():
@@ -180,7 +201,7 @@ class Lane:
     def _note(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Answered):
-                self._answer = event.verdict
+                self._tell(event.verdict)
             elif isinstance(event, Invited):
                 self._envelope = event
             elif isinstance(event, Declined):
@@ -189,6 +210,13 @@ class Lane:
                 self._ended = event.verdict
                 if self._wire is not None:
                     self._wire.abort()
+
+    def _tell(self, verdict: Verdict) -> None:
+        answer, self._answer = self._answer, None
+        if self._wire is not None:
+            self._wire.relax()
+        if answer is not None and not answer.done():  # done: whoever waited was called off
+            answer.set_result(verdict)
 
 
 def _blocks(body: bytes) -> Iterable[memoryview]:

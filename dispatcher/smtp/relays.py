@@ -4,6 +4,7 @@
     smtps://user:password@smtp.example.de                               TLS from the first byte, port 465
     smtp://127.0.0.1:1025?tls=none                                      no TLS: loopback only
     smtp://smtp.example.de?connect=10&command=60&dot=600                seconds to wait, at each step
+    smtp://smtp.example.de?rate=6000&warmup=2026-12-01:50               letters a minute; letters of a first day
 
 What must stay true: no letter and no password leaves this machine without TLS, and no error and no repr shows a
 password, nor the URL that holds one.
@@ -12,6 +13,7 @@ password, nor the URL that holds one.
 import ipaddress
 import re
 from dataclasses import dataclass, field, replace
+from datetime import date
 from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -38,6 +40,14 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Warmup:
+    """From which day (UTC) a relay is warmed up, and with how many letters to each mailbox provider."""
+
+    first_day: date
+    letters: int
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """One server that takes our letters. `letters_per_connection` 0: no limit. `ca_file`: trust this CA only."""
 
@@ -52,6 +62,8 @@ class Relay:
     letters_per_connection: int = 1000
     ca_file: str | None = None
     timeouts: Timeouts = Timeouts()
+    rate_per_min: int | None = None  # letters a minute at most, over all workers
+    warmup: Warmup | None = None
 
     def __post_init__(self) -> None:
         if self.tls is Tls.NONE and not is_loopback(self.host):
@@ -68,6 +80,7 @@ _HELLO = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _MOST_LANES = 1000
 _MOST_LETTERS = 1_000_000
+_HIGHEST_RATE = 10_000_000
 
 
 def parse_relay(url: str) -> Relay:
@@ -90,6 +103,8 @@ def parse_relay(url: str) -> Relay:
         letters_per_connection=_whole(options, "letters", 1000, 0, _MOST_LETTERS),
         ca_file=options.get("ca"),
         timeouts=_timeouts(options),
+        rate_per_min=_whole(options, "rate", 0, 1, _HIGHEST_RATE) if "rate" in options else None,
+        warmup=_warmup(options["warmup"]) if "warmup" in options else None,
     )
 
 
@@ -151,7 +166,7 @@ def _log_in(parts: SplitResult) -> tuple[str | None, str | None]:
 
 # How long a wait may be set to. What a task may take bounds it: longer than ten minutes for a dot it would not live.
 _LONGEST_WAITS = {"connect": 300, "command": 300, "dot": 600}
-_KNOWN = ("tls", "lanes", "ca", "letters", "hello", *_LONGEST_WAITS)
+_KNOWN = ("tls", "lanes", "ca", "letters", "hello", "rate", "warmup", *_LONGEST_WAITS)
 
 
 def _options(query: str) -> dict[str, str]:
@@ -170,7 +185,10 @@ def _options(query: str) -> dict[str, str]:
 
 
 def _options_cure() -> str:
-    return "options: tls=none|starttls|tls, lanes=N, ca=FILE, letters=N, hello=NAME, connect=S, command=S, dot=S"
+    return (
+        "options: tls=none|starttls|tls, lanes=N, ca=FILE, letters=N, hello=NAME, rate=N, warmup=DAY:N, connect=S,"
+        " command=S, dot=S"
+    )
 
 
 def _tls(scheme: str, options: dict[str, str]) -> Tls:
@@ -198,6 +216,15 @@ def _timeouts(options: dict[str, str]) -> Timeouts:
     if (command := given.get("command")) is not None:
         limits = replace(limits, command=command, data_block=command)
     return replace(limits, dot=given.get("dot", limits.dot))
+
+
+def _warmup(text: str) -> Warmup:
+    day, _, letters = text.partition(":")
+    try:
+        return Warmup(date.fromisoformat(day), _whole({"warmup": letters}, "warmup", 0, 1, _MOST_LETTERS))
+    except ValueError:
+        told = f"the option warmup of the relay's URL is {text!r}"
+        raise InputRefused(told, "give the first day and its letters: 2026-12-01:50") from None
 
 
 def _hello(name: str) -> str:

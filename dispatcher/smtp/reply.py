@@ -28,7 +28,7 @@ class ProtocolError(Exception):
     """The server said something that is no SMTP, or not at this place. The connection is of no further use."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a letter makes one, and to freeze it costs more than to read it
 class Reply:
     """One reply. `text` is readable and on one line; `lines` keeps the lines of a longer reply (EHLO) apart."""
 
@@ -38,7 +38,8 @@ class Reply:
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
-        return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
+        enhanced = f" {self.enhanced}" if self.enhanced else ""
+        return f"{self.code}{enhanced} {self.text}" if self.text else f"{self.code}{enhanced}"
 
 
 class ReplyReader:
@@ -60,7 +61,7 @@ class ReplyReader:
         buffer, start = self._rest + data, 0
         try:
             while (end := buffer.find(b"\n", start)) >= 0:
-                reply = _read_line(buffer[start:end]) if end - start <= _LINE_LIMIT else _endless_line()
+                reply = read_line(buffer[start:end]) if end - start <= _LINE_LIMIT else _endless_line()
                 if buffer[start + 3] == _GOES_ON or self._lines:
                     self._collect(reply, buffer[start:end], replies)
                 else:
@@ -102,7 +103,8 @@ def _endless_line() -> NoReturn:
 
 # Servers repeat themselves: three of the four replies to a letter are the same bytes each time.
 @lru_cache(maxsize=256)
-def _read_line(line: bytes) -> Reply:
+def read_line(line: bytes) -> Reply:
+    """Read one line without its LF. Raises ProtocolError."""
     found = _LINE.match(line)
     if found is None:
         raise ProtocolError(f"not an SMTP reply: {_readable(line[:40])!r}")

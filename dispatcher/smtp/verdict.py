@@ -19,7 +19,7 @@ from enum import StrEnum
 from dispatcher.smtp.reply import ProtocolError, Reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sent:
     """The relay has taken the letter over: 2xx to the dot."""
 

@@ -15,16 +15,19 @@ _GONE_WITHIN = 5.0  # seconds for the loop to report the end of a connection tha
 
 
 class Wire(asyncio.Protocol):
-    """`hear` is called with what arrives; `end`, once, with the reason when the connection is gone."""
+    """`hear` is called with what arrives; `end`, once, with the reason when the connection is gone; `late`, when what
+    was expected did not come in time."""
 
     def __init__(self, hear: Callable[[bytes], None], end: Callable[[str], None]) -> None:
         self.hear = hear
         self.end = end
+        self.late: Callable[[], None] = _nobody_waits
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
+        self._is_expecting = False
         self._gone = asyncio.Event()
         self.is_choked = False
 
@@ -63,11 +66,18 @@ class Wire(asyncio.Protocol):
 
     def news(self, seconds: float) -> asyncio.Future[bool]:
         """Wait until `ring` is called; False when nobody did within `seconds`. One task at a time."""
-        self._deadline = self._loop.time() + seconds
-        if self._timer is None or self._timer.when() > self._deadline:
-            self._set_timer()
+        self._limit(seconds)
         self._waiter = self._loop.create_future()
         return self._waiter
+
+    def expect(self, seconds: float) -> None:
+        """Call `late` unless `relax` is called within `seconds`."""
+        self._is_expecting = True
+        self._limit(seconds)
+
+    def relax(self) -> None:
+        """What was expected has come."""
+        self._is_expecting = False
 
     def ring(self) -> None:
         """Wake the waiting task, if one waits."""
@@ -82,7 +92,7 @@ class Wire(asyncio.Protocol):
 
     def forget(self) -> None:
         """End the connection at once, and report nothing of it any more."""
-        self.hear, self.end = _nobody_hears, _nobody_minds
+        self.hear, self.end, self.late = _nobody_hears, _nobody_minds, _nobody_waits
         self.abort()
 
     async def gone(self) -> None:
@@ -116,6 +126,11 @@ class Wire(asyncio.Protocol):
         self.end(f"the connection broke: {exc}" if exc else "the relay closed the connection")
         self.ring()
 
+    def _limit(self, seconds: float) -> None:
+        self._deadline = self._loop.time() + seconds
+        if self._timer is None or self._timer.when() > self._deadline:
+            self._set_timer()
+
     def _set_timer(self) -> None:
         self._stop_timer()
         self._timer = self._loop.call_at(self._deadline, self._tick)
@@ -127,12 +142,15 @@ class Wire(asyncio.Protocol):
 
     def _tick(self) -> None:
         self._timer = None
-        if self._waiter is None or self._waiter.done():
+        waiter = self._waiter if self._waiter is not None and not self._waiter.done() else None
+        if waiter is None and not self._is_expecting:
             return  # the next wait sets a new one
         if self._loop.time() < self._deadline:
             self._set_timer()
+        elif waiter is not None:
+            waiter.set_result(False)
         else:
-            self._waiter.set_result(False)
+            self.late()
 
 
 def _nobody_hears(data: bytes) -> None:
@@ -141,3 +159,7 @@ def _nobody_hears(data: bytes) -> None:
 
 def _nobody_minds(why: str) -> None:
     del why
+
+
+def _nobody_waits() -> None:
+    pass

@@ -33,7 +33,7 @@ class View:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._stationery = stationery(site.settings)
+        self._stationery = stationery(site.settings, signs=False)
 
     def letter(self, request: Request) -> Response:
         """Show the letter. Raises TokenInvalid, also for a campaign that has not begun."""

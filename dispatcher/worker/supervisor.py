@@ -41,7 +41,7 @@ class House:
             here["SMTP_URL"] = f"smtp://127.0.0.1:{catcher_ports[0]}?tls=none&lanes=16"
         around = environment(config, **here)
         if "broker" in settings.embedded:
-            self.programs.append(Program("valkey", _valkey(settings), around, quiet))
+            self.programs.append(Program("valkey", broker_command(settings), around, quiet))
         if catcher_ports is not None:
             smtp_port, port = catcher_ports
             argv = ourselves("catcher", "--smtp-port", str(smtp_port), "--port", str(port))
@@ -54,7 +54,7 @@ class House:
         for program in self.programs:
             program.start()
             if program.name == "valkey":
-                _wait_for_broker(self._settings)
+                wait_for_broker(self._settings)
 
     def run(self, stop: Stop) -> None:
         """Look after the programs until `stop` is set."""
@@ -88,7 +88,8 @@ def require_free_ports(hosts: Sequence[str], ports: Sequence[int]) -> None:
                     ) from error
 
 
-def _valkey(settings: Settings) -> list[str]:
+def broker_command(settings: Settings) -> list[str]:
+    """Give the command line of the embedded broker."""
     path = broker_socket(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     options = {
@@ -99,7 +100,8 @@ def _valkey(settings: Settings) -> list[str]:
     return [str(get_binary_path()), *(word for pair in options.items() for word in pair)]
 
 
-def _wait_for_broker(settings: Settings) -> None:
+def wait_for_broker(settings: Settings) -> None:
+    """Return when the embedded broker answers. Raises PartUnavailable."""
     until = steady() + _START_LIMIT
     while (wrong := broker.answers(settings)) is not None:
         if steady() > until:

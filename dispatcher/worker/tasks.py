@@ -1,6 +1,7 @@
 """The tasks. Each is safe to run twice, late, or never: it looks into the database for what there is to do."""
 
 import asyncio
+import gc
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +19,12 @@ from dispatcher.observe import logs
 from dispatcher.sending import house, sweep
 from dispatcher.sending.drain import Orders, Report, drain
 from dispatcher.settings import Settings
+from dispatcher.smtp.breaker import Breakers
 
 log = structlog.get_logger()
 BUDGET = 60.0  # seconds in which a task begins new letters; then it calls for another
 CALLS = 16  # drains that may wait to be heard
+_GARBAGE = 20_000  # objects between two looks of the collector
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +34,22 @@ class Bench:
     settings: Settings
     engine: Engine
     house: House
+    breakers: Breakers
     stopping: Callable[[], bool]
 
 
 def make_bench(settings: Settings, stopping: Callable[[], bool]) -> Bench:
     """Set a process up. `stopping` is asked at each gate whether to begin no more letters."""
-    return Bench(settings, make_engine(settings.database_url), house.house(settings), stopping)
+    gc.freeze()  # what was imported stays; nothing of a letter is cyclic, so the collector need not look often
+    gc.set_threshold(_GARBAGE, 20, 100)
+    breakers = Breakers(house.relays(settings))
+    return Bench(settings, make_engine(settings.database_url), house.house(settings), breakers, stopping)
 
 
 def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
     """Drain for at most `budget` seconds of new letters."""
     stationery = house.stationery(bench.settings)
-    orders = Orders(kinds, house.relays(bench.settings), stationery, steady() + budget, bench.stopping)
+    orders = Orders(kinds, bench.breakers, stationery, steady() + budget, bench.stopping)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         report = runner.run(drain(bench.engine, orders))
     if report.letters:

@@ -6,10 +6,9 @@ waits itself. So a campaign completes with the broker stopped.
 """
 
 import os
-import warnings
+import sys
 
 import structlog
-from celery.exceptions import SecurityWarning
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher import broker
@@ -18,9 +17,9 @@ from dispatcher.db.terms import CampaignKind
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import sweep
 from dispatcher.settings import Settings, environment
-from dispatcher.worker.programs import Program, end_all, ourselves
+from dispatcher.worker.programs import Program, end_all
 from dispatcher.worker.stop import Stop
-from dispatcher.worker.tasks import Bench, call_workers, make_bench, make_worker_app, run_drain
+from dispatcher.worker.tasks import Bench, call_workers, make_bench, run_drain
 
 log = structlog.get_logger()
 _SLICE = 5.0  # seconds it drains before it looks around again
@@ -41,26 +40,13 @@ def run_worker(settings: Settings, concurrency: int | None = None) -> None:
         end_all(programs)
 
 
-def run_celery(settings: Settings, name: str, queues: list[str], concurrency: int) -> None:
-    """Run one Celery worker in this process, until it is told to end."""
-    app = make_worker_app(settings)
-    # Celery warns that root might unpickle what others wrote; here only JSON is accepted.
-    warnings.filterwarnings("ignore", category=SecurityWarning)
-    arguments = [
-        "--quiet", "worker", "--loglevel=WARNING", f"--hostname={name}.{os.getpid()}@%h",
-        f"--queues={','.join(queues)}", f"--concurrency={concurrency}",
-        "--without-gossip", "--without-mingle", "--without-heartbeat",
-    ]  # fmt: skip
-    app.worker_main(arguments)
-
-
 def _processes(settings: Settings) -> int:
     """SQLite has one writer at a time: a second sender would only wait for the first."""
     return 1 if settings.database_url.startswith("sqlite") else os.cpu_count() or 1
 
 
 def _celery(name: str, queues: list[str], concurrency: int) -> Program:
-    argv = ourselves("worker", "--celery", name, "--queues", ",".join(queues), "--concurrency", str(concurrency))
+    argv = [sys.executable, "-m", "dispatcher.worker", name, ",".join(queues), str(concurrency)]
     return Program(f"worker {name}", argv, environment())
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dispatcher.assets import templates
 from dispatcher.compose.content import Content, parse_content
-from dispatcher.compose.edition import Edition, freeze, freeze_service
+from dispatcher.compose.edition import Edition
 from dispatcher.compose.fields import Fields
+from dispatcher.compose.freezing import freeze, freeze_service
 from dispatcher.compose.house import House
 from dispatcher.compose.letter import Letter, Press
 

@@ -11,7 +11,7 @@ from dispatcher.compose.quoted_printable import constant, filled
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r"), max_size=300)
 VALUE = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=200),
-    st.text("abc .=From<&ä", max_size=200),
+    st.text("abc \t.=From<&ä", max_size=200),
     st.integers(70, 80).map(lambda length: "." * length),
 )
 
@@ -21,7 +21,9 @@ def check_lines(encoded: str) -> None:
         assert len(line) <= 76
         assert line.isascii()
         assert not line.startswith((".", "From "))
-        assert not line.endswith((" ", "\t"))
+        assert not line.endswith(" ")
+        assert "  " not in line
+        assert "\t" not in line
         assert "\r" not in line
         assert "\n" not in line
 
@@ -56,6 +58,9 @@ def test_values_between_constants_are_read_back(first: str, value: str, second: 
         ("From here", "=46rom here=\r\n"),
         ("Jörg", "J=C3=B6rg=\r\n"),
         ("a=b", "a=3Db=\r\n"),
+        ("a  b", "a =20b=\r\n"),
+        ("a    ä", "a =20 =20=C3=A4=\r\n"),
+        ("a\tb", "a=09b=\r\n"),
         ("x" * 75, "x" * 75 + "=\r\n"),
         ("x" * 76, "x" * 75 + "=\r\nx=\r\n"),
     ],

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from dispatcher.assets import templates
 from dispatcher.compose.content import parse_content
-from dispatcher.compose.edition import freeze
+from dispatcher.compose.freezing import freeze
 from dispatcher.compose.house import House
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain.recipients import Recipient

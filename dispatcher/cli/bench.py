@@ -1,0 +1,38 @@
+"""`dispatcher bench`: how fast it is on this machine."""
+
+from pathlib import Path
+
+import click
+
+from dispatcher.cli.context import out
+from dispatcher.errors import PartUnavailable
+from dispatcher.observe import logs
+
+
+@click.command()
+@click.option("--people", default="100000", show_default=True, help="Sizes of the audience on PostgreSQL, by commas.")
+@click.option("--lanes", default=128, show_default=True, help="Connections of each sending process.")
+@click.option("--workers", default=2, show_default=True, help="Sending processes.")
+@click.option("--sqlite/--no-sqlite", default=True, help="Measure SQLite as well.")
+@click.option("--far/--no-far", default=True, help="Measure a relay 25 ms away as well.")
+@click.option("--json", "write_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures there.")
+def bench(people: str, lanes: int, workers: int, sqlite: bool, far: bool, write_to: Path | None) -> None:
+    """Measure whole campaigns on this machine.
+
+    Made-up people, a database of its own, real workers, a sink for a relay: nothing leaves this machine, and nothing
+    of yours is touched. Beside it Postfix's smtp-source, where it is installed, sends as much to the same sink.
+
+    \b
+    dispatcher bench                                  100,000 people
+    dispatcher bench --people 10000,1000000           does a letter cost the same in a large campaign?
+    dispatcher bench --lanes 64 --workers 1 --no-far
+    """
+    try:
+        from dispatcher.bench.run import Plan, run
+    except ImportError as error:
+        raise PartUnavailable(
+            f"the measurement needs {error.name}, which is not installed", "run `make bench`, which installs it"
+        ) from error
+    logs.configure("auto", level=40)
+    sizes = [int(size) for size in people.split(",")]
+    run(Plan(sizes, lanes, workers, sqlite, far), out, write_to)

@@ -1,0 +1,152 @@
+"""DKIM (RFC 6376): the field by which receivers know that a letter is ours and that nobody altered it.
+
+    letter --head--> relaxed, bottom up --+
+           --body--> SHA-256 = bh --------+--> one DKIM-Signature per key, in front of the letter
+
+What must stay true
+- Signing is the last step: what is signed are the octets that leave, and nothing touches them afterwards.
+- Each name of SIGNED stands in h= once more often than it stands in the letter: who adds another Subject, or takes the
+  one-click field away, breaks the signature (RFC 6376 8.15; RFC 8058 4 asks for both unsubscribe fields in h=).
+- No l=, so nothing can be appended; no x=, so a letter that was long under way still counts.
+
+It costs little more than the bare signature: all but two tags of the field is written once, and the body of our letters
+is its own relaxed form (quoted_printable.py), so it is hashed as it is.
+"""
+
+import re
+from binascii import b2a_base64
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from itertools import pairwise
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from dispatcher.compose.headers import FOLD, WIDTH
+
+if TYPE_CHECKING:  # whoever signs nothing needs no cryptography: it weighs 7 MB in every process
+    from dispatcher.compose.dkim_key import SigningKey
+
+# What a reader sees, what a mail program acts upon, and how the body is read. Not Sender: who passes mail on adds it.
+SIGNED = (
+    "From", "Reply-To", "To", "Cc", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post",
+    "List-Id", "Feedback-ID", "Precedence", "Auto-Submitted", "Content-Language", "MIME-Version", "Content-Type",
+    "Content-Transfer-Encoding",
+)  # fmt: skip
+_RELAXED = {name.encode(): f"{name.lower()}:".encode() for name in SIGNED}
+_FIELD = "DKIM-Signature"
+_RUN = re.compile(rb" {2,}")
+_BLANKS = re.compile(rb"[ \t]+")
+_WIRE_FOLD = FOLD.encode()
+_FROM_HERE_ON_THE_SAME = b"\r\nList-Unsubscribe-Post:"  # in all newsletters of an edition (edition.py)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """One key's field for letters with the same fields: it lacks t= and bh= (in this order, %), and what b= says, which
+    `cut` cuts into lines."""
+
+    key: "SigningKey"
+    wire: bytes
+    relaxed: bytes
+    cut: Callable[[bytes], tuple[bytes, ...]]
+
+
+class Signer:
+    """Signs letters with each of its keys. Share it among all letters of a process; it keeps nothing of any."""
+
+    def __init__(self, keys: "Sequence[SigningKey]") -> None:
+        self.keys = tuple(keys)
+        self._forms: dict[tuple[bytes, ...], list[_Form]] = {}
+
+    def sign(self, letter: bytes, now: datetime, *, is_relaxed: bool) -> bytes:
+        """Give the letter with its signatures in front. `is_relaxed`: its body is its own relaxed form."""
+        end = letter.index(b"\r\n\r\n")
+        body = memoryview(letter)[end + 4 :]
+        digest = _base64(sha256(body if is_relaxed else relaxed_body(bytes(body))).digest())
+        names, head = _relaxed_head(letter[:end])
+        forms = self._forms.get(names) or self._add_forms(names)
+        open_tags = (int(now.timestamp()), digest)
+        fields = [_field(form, head, open_tags) for form in forms]
+        return b"".join([*fields, letter])
+
+    def _add_forms(self, names: tuple[bytes, ...]) -> list[_Form]:
+        listed = [*names, *_RELAXED.values()]  # each once more than there is of it
+        self._forms[names] = forms = [_form(key, [name.decode("ascii") for name in listed]) for key in self.keys]
+        return forms
+
+
+def relaxed_body(body: bytes) -> bytes:
+    """Give a body's relaxed form (RFC 6376 3.4.4)."""
+    text = _BLANKS.sub(b" ", body).replace(b" \r\n", b"\r\n").rstrip(b"\r\n ")
+    return text + b"\r\n" if text else b""
+
+
+def _relaxed_head(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
+    """Give the names of the signed fields, each with its colon, and the relaxed form of all (RFC 6376 3.4.2).
+
+    Both bottom up, for of fields with the same name the last is signed first (5.4.2). `head` is of our own hand: names
+    as in SIGNED, folds as in headers.py.
+    """
+    ours, post, rest = head.partition(_FROM_HERE_ON_THE_SAME)
+    lower_names, lower = _same_for_all(post + rest)
+    upper_names, upper = _relaxed_fields(ours)
+    return lower_names + upper_names, lower + upper
+
+
+def _relaxed_fields(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
+    text = head.replace(b"\t", b" ").replace(_WIRE_FOLD, b" ")
+    if b"  " in text:  # of all fields only a quoted name may hold some
+        text = _RUN.sub(b" ", text)
+    names, lines = [], []
+    for line in reversed(text.split(b"\r\n")):
+        name, _, value = line.partition(b":")
+        if (relaxed := _RELAXED.get(name)) is not None:
+            names.append(relaxed)
+            lines.append(relaxed + value.strip(b" "))
+    lines.append(b"")
+    return tuple(names), b"\r\n".join(lines)
+
+
+_same_for_all = lru_cache(maxsize=256)(_relaxed_fields)  # of editions: no one's data
+
+
+def _field(form: _Form, head: bytes, open_tags: tuple[int, bytes]) -> bytes:
+    signature = _base64(form.key.sign(head + form.relaxed % open_tags))
+    return form.wire % open_tags + _WIRE_FOLD.join(form.cut(signature)) + b"\r\n"
+
+
+def _form(key: "SigningKey", listed: list[str]) -> _Form:
+    lines = [
+        f"v=1; a={key.algorithm}-sha256; c=relaxed/relaxed;",
+        *_folded([f"d={key.domain}; ", f"s={key.selector};"]),
+        "t=%d; bh=%b;",
+        *_folded([f"h={listed[0]}", *listed[1:-1], listed[-1].replace(":", ";")]),
+        "b=",
+    ]
+    wire = f"{_FIELD}: {FOLD.join(lines)}"
+    relaxed = f"{_FIELD.lower()}:{' '.join(lines)}"
+    return _Form(key, wire.encode("ascii"), relaxed.encode("ascii"), _cutter(len(_base64(key.sign(b"")))))
+
+
+def _cutter(length: int) -> Callable[[bytes], tuple[bytes, ...]]:
+    """Give what cuts a base64 text of `length` to be folded behind b=."""
+    starts = [0, *range(WIDTH - len(" b="), length, WIDTH - 1)]
+    return itemgetter(*(slice(*ends) for ends in pairwise([*starts, length])))
+
+
+def _folded(pieces: list[str]) -> Iterator[str]:
+    """Put pieces into lines that are not too wide with the blank before them."""
+    line = ""
+    for piece in pieces:
+        if line and len(f" {line}{piece}".rstrip()) > WIDTH:
+            yield line.rstrip()
+            line = ""
+        line += piece
+    yield line
+
+
+def _base64(octets: bytes) -> bytes:
+    return b2a_base64(octets, newline=False)

@@ -1,0 +1,112 @@
+"""The lines of a drain: to which relay each goes, what is learned of the relays, and who waits for one to come back."""
+
+import asyncio
+import contextlib
+import random
+from dataclasses import dataclass
+
+import structlog
+
+from dispatcher.db.clock import steady
+from dispatcher.errors import RelayDown
+from dispatcher.smtp import breaker
+from dispatcher.smtp.breaker import Breakers
+from dispatcher.smtp.lane import Lane
+from dispatcher.smtp.verdict import Unknown, Verdict
+
+log = structlog.get_logger()
+_PATIENCE = 2.0  # seconds: whoever would have to wait longer for a relay goes home, and the batch waits instead
+_LOOK_AGAIN = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Berth:
+    """An open line, and its place with the breakers."""
+
+    lane: Lane
+    place: breaker.Line
+
+    @property
+    def relay(self) -> str:
+        """Name the relay."""
+        return self.place.relay.name
+
+
+class Lines:
+    """What the lanes of a drain share about relays. `problem`: the last one there was, in words."""
+
+    def __init__(self, breakers: Breakers) -> None:
+        self._breakers = breakers
+        self._changed = asyncio.Event()
+        self._careful: set[str] = set()  # relays that broke off in the middle of a letter
+        self.problem: str | None = None
+
+    def may_open(self) -> bool:
+        """Claim that a line may be opened to some relay now."""
+        at = self._breakers.next_try(steady())
+        return at is not None and at <= steady()
+
+    async def open(self) -> Berth | None:
+        """Open a line to the most preferred relay that takes us; None: none does now."""
+        while (place := self._breakers.admit(steady())) is not None:
+            lane = Lane(place.relay, careful=place.relay.name in self._careful)
+            with contextlib.ExitStack() as called_off:
+                called_off.callback(self._end, place)
+                try:
+                    await lane.open()
+                except RelayDown as error:
+                    log.warning("relay.down", relay=place.relay.name, error=error.what)
+                    self.problem = error.what
+                    self._breakers.down(place, steady(), error.what, _jitter())
+                    continue
+                called_off.pop_all()
+            return Berth(lane, place)
+        return None
+
+    def hear(self, berth: Berth, verdict: Verdict) -> None:
+        """Note what became of a letter."""
+        was_proven = berth.place.is_proven
+        self._breakers.hear(berth.place, verdict, steady(), _jitter())
+        if isinstance(verdict, Unknown):
+            self._careful.add(berth.relay)
+        if berth.place.is_proven is not was_proven:
+            self._stir()
+
+    def is_better_elsewhere(self, berth: Berth) -> bool:
+        """Claim that a relay that goes before this line's is to be tried again."""
+        return berth.place.rank > 0 and self._breakers.prefers_another(berth.place, steady())
+
+    async def close(self, berth: Berth) -> None:
+        """Close a line."""
+        try:
+            await berth.lane.close()
+        finally:
+            self._end(berth.place)
+
+    async def wait(self) -> bool:
+        """Wait until a line may be had, or for a moment. False: none can be had for a while."""
+        now = steady()
+        at = self._breakers.next_try(now)
+        if at is not None and at - now > _PATIENCE:
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_AGAIN if at is None else max(at - now, 0.0)):
+                await self._changed.wait()
+        return True
+
+    def seconds_away(self) -> float:
+        """Give the seconds until a relay may be tried again."""
+        at = self._breakers.next_try(steady())
+        return max(at - steady(), 0.0) if at is not None else 0.0
+
+    def _end(self, place: breaker.Line) -> None:
+        self._breakers.ended(place)
+        self._stir()
+
+    def _stir(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _jitter() -> float:
+    return random.random()  # noqa: S311  (spreads tries, guards nothing)

@@ -1,0 +1,41 @@
+"""A process that takes permits as fast as it may, and prints the moment of each: one of several in a test."""
+
+import asyncio
+import sys
+import time
+
+import structlog
+
+from dispatcher.db.clock import steady
+from dispatcher.db.engine import make_engine
+from dispatcher.sending.buckets import Buckets
+from dispatcher.sending.supply import Supply
+
+
+async def take(database_url: str, broker_url: str, rate: float, seconds: float) -> list[float]:
+    """Take for so long; give the moments, on a clock that all processes share."""
+    engine = make_engine(database_url)
+    buckets = Buckets(engine, broker_url, away=60.0)
+    supply = Supply(buckets)
+    supply.pacer.set_rates({"k": rate})
+    feeding = asyncio.create_task(supply.run())
+    moments: list[float] = []
+
+    async def lane() -> None:
+        until = steady() + seconds
+        while steady() < until:
+            await supply.permit("k", "without a rate")
+            moments.append(time.monotonic())
+
+    await asyncio.gather(*(lane() for _ in range(4)))
+    supply.end()
+    await feeding
+    buckets.close()
+    engine.dispose()
+    return moments
+
+
+if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    taken = asyncio.run(take(sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])))
+    sys.stdout.write("\n".join(f"{moment:.6f}" for moment in taken))

@@ -1,0 +1,90 @@
+"""Several relays: the preferred one while it is well, the next one while it is not, and back again."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import Engine, select
+
+from dispatcher.compose.house import House
+from dispatcher.db.clock import steady
+from dispatcher.db.tables import batch, delivery
+from dispatcher.db.terms import CampaignKind, CampaignState
+from dispatcher.domain.tokens import Keyring
+from dispatcher.sending.drain import Orders, drain
+from dispatcher.sending.press import Stationery
+from dispatcher.smtp.breaker import Breakers
+from dispatcher.smtp.relays import Relay
+from tests.relay import ScriptedRelay, say
+from tests.stage import Stage
+
+
+@pytest.fixture
+def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
+    return Stage(engine, keyring, stationery, house)
+
+
+def relays_of(stage: Stage, campaign: int) -> set[str]:
+    with stage.engine.begin() as conn:
+        sent = select(delivery.c.relay).where(delivery.c.campaign_id == campaign, delivery.c.outcome == "sent")
+        return set(conn.execute(sent.distinct()).scalars())
+
+
+def drain_by(stage: Stage, breakers: Breakers) -> None:
+    orders = Orders([CampaignKind.NEWSLETTER], breakers, stage.stationery, steady() + 60)
+    asyncio.run(drain(stage.engine, orders))
+
+
+def nowhere() -> Relay:
+    with ScriptedRelay() as gone:
+        return gone.relay(lanes=2)
+
+
+def test_while_the_preferred_relay_is_well_the_others_get_nothing(stage: Stage) -> None:
+    stage.add(40)
+    campaign = stage.campaign()
+    with ScriptedRelay() as first, ScriptedRelay() as second:
+        stage.drain(first.relay(lanes=3), second.relay(lanes=8))
+    assert len(first.accepted) == 40
+    assert second.connections == 0
+    assert stage.status(campaign).sent == 40
+
+
+def test_a_relay_that_is_gone_hands_over_to_the_next(stage: Stage) -> None:
+    stage.add(40)
+    campaign = stage.campaign()
+    with ScriptedRelay() as second:
+        stage.drain(nowhere(), second.relay(lanes=3))
+        assert relays_of(stage, campaign) == {second.relay().name}
+    assert stage.status(campaign).sent == 40
+
+
+def test_a_relay_that_refuses_us_in_the_middle_hands_over_and_nobody_is_lost_or_doubled(stage: Stage) -> None:
+    people = stage.add(60)
+    campaign = stage.campaign()
+    with ScriptedRelay() as first, ScriptedRelay() as second:
+        refuse = say("421 4.3.2 closing for maintenance")
+        first.script = lambda ask: refuse if ask.verb in ("MAIL", "BANNER") and len(first.accepted) >= 15 else None
+        stage.drain(first.relay(lanes=2), second.relay(lanes=2))
+        got = [letter.recipient for letter in (*first.accepted, *second.accepted)]
+    assert sorted(got) == sorted(people)
+    assert len(second.accepted) >= 40
+    assert stage.status(campaign).state is CampaignState.SENT
+
+
+def test_what_a_breaker_learned_outlives_the_drain(stage: Stage) -> None:
+    stage.add(3)
+    breakers = Breakers([nowhere()])
+    stage.campaign()
+    drain_by(stage, breakers)
+    assert "closed by the breaker" in breakers.words(steady(), stage.now())[0]
+
+
+def test_with_every_relay_away_the_batch_waits_as_long_as_the_breaker_and_says_why(stage: Stage) -> None:
+    stage.add(3)
+    campaign = stage.campaign()
+    stage.drain(nowhere())
+    with stage.engine.begin() as conn:
+        waiting = conn.execute(select(batch.c.not_before, batch.c.attempts, batch.c.last_error)).one()
+    assert 3 < (waiting.not_before - stage.now()).total_seconds() < 8
+    assert "relay" in waiting.last_error
+    assert stage.status(campaign).remaining == 3
