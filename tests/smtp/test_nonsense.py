@@ -90,6 +90,7 @@ def test_replies_in_the_wrong_order_end_the_opening(run: Run, script: tuple[Move
 @pytest.mark.parametrize(
     "replies",
     [
+        b"250 ok\r\n250 ok\r\n334 go\r\n",
         b"354 go\r\n250 ok\r\n250 ok\r\n",
         b"250 ok\r\n354 go\r\n250 ok\r\n",
         b"250 ok\r\n250 ok\r\n250 ok\r\n",
