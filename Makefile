@@ -12,10 +12,10 @@ WORKERS ?= 2
 RUN := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help setup demo test check fmt lock clean
+.PHONY: help setup demo test bench torture check fmt lock clean
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 setup: $(RUN)  ## install what runs into .venv (the other commands do this by themselves)
 	@echo "setup: $(VENV) is ready"
@@ -25,6 +25,12 @@ demo: $(RUN)  ## see a newsletter go out on this machine alone; ONCE=1 ends by i
 
 test: $(DEV)  ## run all tests; ARGS="-k gate" chooses, WORKERS=8 uses more cores
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+bench: $(DEV)  ## measure whole campaigns on this machine; ARGS="--people 10000,1000000" chooses sizes
+	@$(BIN)/dispatcher bench --json bench.json $(ARGS)
+
+torture: $(DEV)  ## kill it, unplug it, lie to it, at length; ARGS="--kills 50 --seed 7" chooses
+	@$(BIN)/python -m tests.torture $(ARGS)
 
 check: $(DEV)  ## formatting, lint, types, floors, then all tests; TESTS=0 leaves the tests out
 	@$(BIN)/ruff format --check .

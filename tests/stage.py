@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 from sqlalchemy import Engine, select
 
@@ -20,6 +21,7 @@ from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import release, sweep
+from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.drain import Orders, Report, drain
 from dispatcher.sending.press import Stationery
 from dispatcher.smtp.breaker import Breakers
@@ -36,6 +38,11 @@ class Stage:
     stationery: Stationery
     house: House
     ids: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def buckets(self) -> Buckets:
+        """Permits come from the database: no broker listens there."""
+        return Buckets(self.engine, "redis://127.0.0.1:1")
 
     def now(self) -> datetime:
         with self.engine.begin() as conn:
@@ -70,7 +77,7 @@ class Stage:
     def drain_kinds(
         self, kinds: list[CampaignKind], relays: Sequence[Relay], seconds: float, stop: Callable[[], bool]
     ) -> Report:
-        orders = Orders(kinds, Breakers(relays), self.stationery, steady() + seconds, stop)
+        orders = Orders(kinds, Breakers(relays), self.buckets, self.stationery, steady() + seconds, stop)
         report = asyncio.run(drain(self.engine, orders))
         sweep.finish(self.engine)
         return report

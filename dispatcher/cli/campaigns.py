@@ -5,13 +5,15 @@ import csv
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.markup import escape
 
 from dispatcher import broker
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
-from dispatcher.cli.figures import show_status, watch_status
+from dispatcher.cli.figures import show_shares, show_status, watch_status
+from dispatcher.cli.providers import read_rate, show_rate
 from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
@@ -20,6 +22,7 @@ from dispatcher.domain import accounts
 from dispatcher.domain import campaigns as life
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
+from dispatcher.domain.shares import By, shares
 from dispatcher.errors import ContentInvalid, InputRefused, NotFound
 from dispatcher.sending import house as houses
 from dispatcher.sending import proof, release
@@ -36,18 +39,20 @@ def campaigns() -> None:
 @click.option("--subject", required=True, help="The subject; a content file may bring its own for its language.")
 @click.option("--content", "file", required=True, type=click.Path(path_type=Path), help="A Markdown file.")
 @click.option("--name", help="Your name for it; default: the subject.")
+@click.option("--rate", type=int, help="Letters a minute at most; default: as fast as can be.")
 @click.option("--json", "as_json", is_flag=True)
 @pass_context
-def create(context: Context, topic: str, subject: str, file: Path, name: str | None, as_json: bool) -> None:
+def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
     """Enter a draft. Of news.de.md, a news.en.md beside it is taken as the English letter.
 
     \b
     dispatcher campaigns create --topic finance-news --subject "Gold in KW 48" --content news.de.md
     """
+    topic, subject = said["topic"], said["subject"]
     if topic not in list(Topic):
         raise InputRefused(f"there is no topic {topic!r}", f"use one of: {', '.join(Topic)}")
     default, contents = read_contents(file)
-    draft = Draft(Topic(topic), name or subject, subject, default, contents)
+    draft = Draft(Topic(topic), said["name"] or subject, subject, default, contents, said["rate"])
     with context.engine.begin() as conn:
         campaign_id = life.create(conn, draft, clock.now(conn))
         release.editions(conn, life.get(conn, campaign_id), context.house)  # what cannot be composed is not entered
@@ -117,6 +122,23 @@ def cancel(context: Context, campaign_id: int) -> None:
     out.print(f"campaign {campaign_id} is cancelled; `campaigns missing {campaign_id}` names who did not get it")
 
 
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
+@click.argument("per_minute", metavar="N|none")
+@pass_context
+def rate(context: Context, campaign_id: int, per_minute: str) -> None:
+    """Let at most N letters of a campaign go a minute, over all workers; also while it sends.
+
+    \b
+    dispatcher campaigns rate 7 600
+    dispatcher campaigns rate 7 none
+    """
+    letters = read_rate(per_minute)
+    with context.engine.begin() as conn:
+        life.set_rate(conn, campaign_id, letters)
+    out.print(f"campaign {campaign_id} sends {show_rate(letters)}")
+
+
 @campaigns.command("list")
 @click.option("--json", "as_json", is_flag=True)
 @pass_context
@@ -139,19 +161,30 @@ def list_(context: Context, as_json: bool) -> None:
 @campaigns.command()
 @click.argument("campaign_id", metavar="ID", type=int)
 @click.option("--watch", is_flag=True, help="Follow it until it ends.")
+@click.option(
+    "--by", type=click.Choice([by.value for by in By]), help="Also show the figures of each provider or relay."
+)
 @click.option("--json", "as_json", is_flag=True)
 @pass_context
-def status(context: Context, campaign_id: int, watch: bool, as_json: bool) -> None:
-    """Count a campaign: audience = sent + deferred + failed + unknown + withheld + remaining."""
+def status(context: Context, campaign_id: int, watch: bool, by: str | None, as_json: bool) -> None:
+    """Count a campaign: audience = sent + deferred + failed + unknown + withheld + remaining.
+
+    \b
+    dispatcher campaigns status 7 --watch
+    dispatcher campaigns status 7 --by provider
+    """
     if watch and not as_json:
         watch_status(context.engine, campaign_id)
     with reading(context.engine).connect() as conn:
         of = life.get(conn, campaign_id)
         counted = accounts.status(conn, of, clock.now(conn))
+        parts = shares(conn, of, By(by)) if by else []
     if as_json:
-        print_json(asdict(counted))
-    else:
-        show_status(of, counted)
+        print_json(asdict(counted) | ({f"by_{by}": [asdict(part) for part in parts]} if by else {}))
+        return
+    show_status(of, counted)
+    if by:
+        show_shares(by, parts)
 
 
 @campaigns.command()

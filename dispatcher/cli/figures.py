@@ -1,6 +1,7 @@
 """A campaign in figures, on a terminal: a bar of its parts, and a bar that moves while it sends."""
 
 import threading
+from collections.abc import Sequence
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -14,6 +15,7 @@ from dispatcher.db.terms import CampaignState
 from dispatcher.domain import accounts, campaigns
 from dispatcher.domain.accounts import Status
 from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.shares import Share
 
 _WIDTH = 50
 _PARTS = (
@@ -36,9 +38,19 @@ def show_status(of: Campaign, counted: Status) -> None:
     table.add_row("[bold]audience[/]", f"[bold]{counted.audience:,}[/]", "")
     out.print(table)
     if counted.rate_per_s:
-        out.print(f"{counted.rate_per_s:,.0f} letters a second" + _eta(counted.eta_s))
+        limit = f" (at most {of.rate_per_min:,} a minute)" if of.rate_per_min else ""
+        out.print(f"{counted.rate_per_s:,.0f} letters a second{limit}" + _eta(counted.eta_s))
     if counted.problem:
         out.print(f"[yellow]problem:[/] {escape(counted.problem)}")
+
+
+def show_shares(by: str, parts: Sequence[Share]) -> None:
+    """Print the figures of each part of a campaign."""
+    figures = ("audience", *(name for name, _, _ in _PARTS))
+    table = make_table(by, *figures, right=figures)
+    for part in parts:
+        table.add_row(escape(part.name), *(f"{getattr(part, figure):,}" for figure in figures))
+    out.print(table)
 
 
 def watch_status(engine: Engine, campaign_id: int) -> None:

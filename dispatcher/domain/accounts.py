@@ -52,7 +52,7 @@ def status(conn: Connection, of: Campaign, now: datetime) -> Status:
     d = delivery.c
     counted = conn.execute(select(d.outcome, func.count()).where(d.campaign_id == of.id).group_by(d.outcome))
     counts: dict[str, int] = dict(counted.all())
-    deferred = conn.execute(select(func.count()).select_from(deferral).where(_is_waiting(of.id))).scalar_one()
+    deferred = conn.execute(select(func.count()).select_from(deferral).where(is_waiting(of.id))).scalar_one()
     audience = of.audience or 0
     remaining = audience - sum(counts.values()) - deferred
     rate = _rate(conn, of, now)
@@ -85,7 +85,7 @@ def missing(conn: Connection, of: Campaign) -> Iterator[Missing]:
     waiting = (
         select(f.subscriber_id, s.address, f.code, f.reply, f.retry_at, f.attempt)
         .join(subscriber, s.id == f.subscriber_id)
-        .where(_is_waiting(of.id))
+        .where(is_waiting(of.id))
         .order_by(f.subscriber_id)
     )
     for late in conn.execute(waiting.execution_options(yield_per=1000)):
@@ -99,14 +99,14 @@ def is_complete(conn: Connection, campaign_id: int, audience: int) -> bool:
     open_batch = select(batch.c.no).where(
         batch.c.campaign_id == campaign_id, batch.c.state.not_in([BatchState.DONE, BatchState.QUARANTINED])
     )
-    open_deferral = select(deferral.c.subscriber_id).where(_is_waiting(campaign_id))
+    open_deferral = select(deferral.c.subscriber_id).where(is_waiting(campaign_id))
     if conn.execute(select(open_batch.exists() | open_deferral.exists())).scalar_one():
         return False
     served = select(func.count()).select_from(delivery).where(delivery.c.campaign_id == campaign_id)
     return int(conn.execute(served).scalar_one()) == audience
 
 
-def _is_waiting(campaign_id: int) -> ColumnElement[bool]:
+def is_waiting(campaign_id: int) -> ColumnElement[bool]:
     """Give the condition of a deferral that counts: one beside an outcome came late, from a worker since fenced."""
     settled = select(delivery.c.subscriber_id).where(
         delivery.c.campaign_id == campaign_id, delivery.c.subscriber_id == deferral.c.subscriber_id

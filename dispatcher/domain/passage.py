@@ -42,6 +42,7 @@ from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final, Record
 
 TAKEN_OVER = "the batch was claimed by another worker"
+RATE_CHANGED = "the campaign's rate was changed"
 
 
 class Intent(NamedTuple):
@@ -82,6 +83,7 @@ class _Answer:
     """What the database says about one campaign's intents."""
 
     states: dict[int, CampaignState]  # of the batches that are ours
+    is_at_our_rate: bool  # the campaign still has the rate we go by; otherwise nobody passes
     events: dict[int, int]  # by subscriber: the consent under which the dot may go
 
 
@@ -141,6 +143,8 @@ def _decide(
             decided[of.id, who] = Halted(TAKEN_OVER)
         elif state is not CampaignState.SENDING:
             decided[of.id, who] = Halted(f"the campaign is {state}")
+        elif not answer.is_at_our_rate:
+            decided[of.id, who] = Halted(RATE_CHANGED)
         else:
             turned_away.append(who)
     for who, reason in withhold(conn, of, turned_away, now).items():
@@ -188,11 +192,14 @@ def _step_by_step(
     assert not finals
     claims = {intent.claim.no: intent.claim for intent in intents}
     states = {}
+    rate = of.rate_per_min
     for claim in claims.values():
-        state = conn.execute(_STATE_OF_OURS, {"of": of.id, "no": claim.no, "token": claim.token}).scalar_one_or_none()
-        if state is not None:
-            states[claim.no] = CampaignState(state)
-    running = {no for no, state in states.items() if state is CampaignState.SENDING}
+        found = conn.execute(_STATE_OF_OURS, {"of": of.id, "no": claim.no, "token": claim.token}).one_or_none()
+        if found is not None:
+            states[claim.no] = CampaignState(found.state)
+            rate = found.rate_per_min
+    at_our_rate = rate == of.rate_per_min
+    running = {no for no, state in states.items() if state is CampaignState.SENDING and at_our_rate}
     events = permitted_among(conn, of, [i.subscriber_id for i in intents if i.claim.no in running])
     for no in states:
         going = [
@@ -202,11 +209,11 @@ def _step_by_step(
         ]
         flights = [*out.get((of.id, no), ()), *going]
         conn.execute(_RENEW, {"of": of.id, "at": no, "until": now + LEASE, "flights": flights})
-    return _Answer(states, events)
+    return _Answer(states, at_our_rate, events)
 
 
 _STATE_OF_OURS = (
-    select(campaign.c.state)
+    select(campaign.c.state, campaign.c.rate_per_min)
     .join(batch, batch.c.campaign_id == campaign.c.id)
     .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("no"))
     .where(batch.c.token == bindparam("token"), batch.c.state == BatchState.LEASED)
@@ -225,6 +232,7 @@ def _in_one_statement(
     claims = {intent.claim.no: intent.claim for intent in intents}
     values: dict[str, object] = {
         "of": of.id,
+        "rate": of.rate_per_min,
         "until": now + LEASE,
         "ours_no": array_of(claims),
         "ours_token": array_of([claim.token for claim in claims.values()]),
@@ -236,9 +244,10 @@ def _in_one_statement(
     }
     if finals:
         values |= ledger.finals_values(finals, now)
-    answer = _Answer({}, {})
-    for no, state, ids, events in _execute(conn, _prepared(of.topic, of.request_id, bool(finals)), values):
+    answer = _Answer({}, True, {})
+    for no, state, rate, ids, events in _execute(conn, _prepared(of.topic, of.request_id, bool(finals)), values):
         answer.states[no] = CampaignState(state)
+        answer.is_at_our_rate = rate == of.rate_per_min
         if ids:
             answer.events.update(zip(ids, events, strict=True))
     return answer
@@ -286,13 +295,14 @@ _ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer
 def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -> Update:
     ours, asked = _OURS.table(_POSTGRESQL), _ASKED.table(_POSTGRESQL)
     held = (
-        select(batch.c.no, campaign.c.state, ours.c.still_out)
+        select(batch.c.no, campaign.c.state, campaign.c.rate_per_min, ours.c.still_out)
         .join(ours, and_(ours.c.no == batch.c.no, ours.c.token == batch.c.token))
         .join(campaign, campaign.c.id == batch.c.campaign_id)
         .where(batch.c.campaign_id == bindparam("of"), batch.c.state == BatchState.LEASED)
         .with_for_update(of=batch)  # whoever claims the batch comes wholly before us or wholly after us
         .cte("held")
     )
+    is_at_our_rate = held.c.rate_per_min.is_not_distinct_from(bindparam("rate", type_=Integer()))
     allowed = _permits(topic, request_id).subquery("allowed")
     flight = func.jsonb_build_array(asked.c.subscriber_id, asked.c.attempt, allowed.c.event_id, asked.c.relay)
     going = (
@@ -302,7 +312,7 @@ def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -
             func.array_agg(allowed.c.event_id).label("events"),
             func.jsonb_agg(flight).label("flights"),
         )
-        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING))
+        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING, is_at_our_rate))
         .join(allowed, allowed.c.subscriber_id == asked.c.subscriber_id)
         .group_by(asked.c.no)
         .cte("going")
@@ -317,6 +327,6 @@ def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -
             lease_until=bindparam("until", type_=Utc()),
             in_flight=cast(ready.c.still_out, JSONB).concat(func.coalesce(ready.c.flights, none)),
         )
-        .returning(batch.c.no, ready.c.state, ready.c.ids, ready.c.events)
+        .returning(batch.c.no, ready.c.state, ready.c.rate_per_min, ready.c.ids, ready.c.events)
     )
     return renewed.add_cte(ledger.write_finals().cte("written")) if with_finals else renewed

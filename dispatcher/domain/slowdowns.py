@@ -94,6 +94,12 @@ def hold_back(conn: Connection, place: Place, now: datetime) -> None:
         conn.execute(update(slowdown).where(mine, unchanged).values(rate_per_min=rate, since=now))
 
 
+def resume(conn: Connection, provider: str, now: datetime) -> None:
+    """End the pauses that a provider asked for, over every relay; the rates there recover from now on."""
+    is_paused = (slowdown.c.provider == provider) & (slowdown.c.paused_until > now)
+    conn.execute(update(slowdown).where(is_paused).values(paused_until=None, since=now))
+
+
 def forget(conn: Connection, provider: str) -> None:
     """Forget what a provider's answers made of its rates, over every relay."""
     conn.execute(slowdown.delete().where(slowdown.c.provider == provider))

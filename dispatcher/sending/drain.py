@@ -15,7 +15,6 @@ A lane that loses its connection puts the errand back (before the dot) or tells 
 import asyncio
 import hashlib
 import random
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,11 +27,13 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind, Outcome, UnknownPolicy
 from dispatcher.domain.ledger import Deferral, Final, Proof
-from dispatcher.domain.passage import Halted, Intent, Withheld
+from dispatcher.domain.passage import RATE_CHANGED, Halted, Intent, Withheld
 from dispatcher.sending import retry
+from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.feed import Errand, Feed
 from dispatcher.sending.gate import DATABASE_AWAY, LEASE_OVER, Gate
 from dispatcher.sending.lines import Berth, Lines
+from dispatcher.sending.pace import Pace
 from dispatcher.sending.press import Stationery
 from dispatcher.smtp.breaker import Breakers
 from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, Verdict
@@ -44,11 +45,12 @@ MAX_LOSSES = 3  # connections one letter may lose before its dot until it waits 
 @dataclass(frozen=True, slots=True)
 class Orders:
     """What a drain works with. `until`: a moment on `steady()` after which no new letter is begun. `breakers` know the
-    relays and live longer than a drain.
+    relays; they and the `buckets` live longer than a drain.
     """
 
     kinds: Sequence[CampaignKind]
     breakers: Breakers
+    buckets: Buckets
     stationery: Stationery
     until: float
     stop: Callable[[], bool] = field(default=lambda: False)
@@ -67,16 +69,28 @@ async def drain(engine: Engine, orders: Orders) -> Report:
     lanes = orders.breakers.lanes(steady())
     shift = _Shift(orders)
     gate = Gate(engine, lanes, shift.look)
-    feed = Feed(gate, uuid.uuid4().hex, orders.kinds, orders.stationery, low=2 * lanes)
+    pace = Pace(gate, orders.buckets, orders.breakers.relays)
     lines = Lines(orders.breakers)
     report = Report()
+
+    def look() -> None:
+        shift.look()
+        feed.closed = feed.closed or shift.is_over
+
+    feed = Feed(gate, pace, orders.kinds, orders.stationery, look, low=2 * lanes)
     try:
+        await pace.look()
         async with asyncio.TaskGroup() as group:  # should the gate fail, no lane waits at it for ever
             group.create_task(gate.run())
+            group.create_task(pace.run())
             async with asyncio.TaskGroup() as serving:
                 for _ in range(lanes):
-                    serving.create_task(_Lane(gate, feed, lines, shift, report).serve())
+                    serving.create_task(_Lane(gate, feed, lines, pace, shift, report).serve())
             gate.end()
+            pace.end()
+    except DBAPIError as error:
+        log.warning("drain.database_away", error=type(error.orig).__name__)
+        report.problem = DATABASE_AWAY
     finally:
         await _wind_up(gate, feed, lines, report)
     report.letters = feed.drawn
@@ -111,8 +125,9 @@ class _Shift:
 class _Lane:
     """One connection, strictly serial, and what it carries."""
 
-    def __init__(self, gate: Gate, feed: Feed, lines: Lines, shift: _Shift, report: Report) -> None:
-        self._gate, self._feed, self._lines, self._shift, self._report = gate, feed, lines, shift, report
+    def __init__(self, gate: Gate, feed: Feed, lines: Lines, pace: Pace, shift: _Shift, report: Report) -> None:
+        self._gate, self._feed, self._lines, self._pace = gate, feed, lines, pace
+        self._shift, self._report = shift, report
         self._berth: Berth | None = None
         self._following: Errand | None = None
 
@@ -121,7 +136,7 @@ class _Lane:
         try:
             while await self._has_hope() and (errand := self._following or await self._next()) is not None:
                 self._following = None
-                if errand.held.halted is not None:
+                if self._feed.is_stale(errand):
                     await self._feed.put_back(errand, lost=False)
                 else:
                     await self._carry(errand)
@@ -147,7 +162,7 @@ class _Lane:
     async def _next(self) -> Errand | None:
         if self._shift.is_over:
             self._feed.closed = True
-        return await self._feed.draw()
+        return await self._feed.draw(self._berth.relay if self._berth else self._lines.preferred)
 
     async def _carry(self, errand: Errand) -> None:
         """Take one errand to its end, or put it back."""
@@ -163,7 +178,7 @@ class _Lane:
             await self._settle(errand, berth, verdict, None)
             return
         if not self._shift.is_over:
-            self._following = self._feed.draw_ready()
+            self._following = self._feed.draw_ready(berth.relay)
         claim, to = errand.held.claim, errand.to
         intent = Intent(claim, to.subscriber_id, to.attempt, berth.relay)
         question = self._gate.ask(intent, line, self._following.parcel if self._following else None)
@@ -180,7 +195,9 @@ class _Lane:
         if isinstance(answer, Withheld):
             await self._feed.finish(errand)
             return
-        if answer.reason != LEASE_OVER:
+        if answer.reason == RATE_CHANGED:
+            await self._feed.refresh(errand.of.id)
+        elif answer.reason != LEASE_OVER:
             self._feed.halt(errand.held, answer.reason)
         await self._feed.put_back(errand, lost=False)
         if answer.reason == DATABASE_AWAY:
@@ -190,6 +207,7 @@ class _Lane:
     async def _settle(self, errand: Errand, berth: Berth, verdict: Verdict, consent_event_id: int | None) -> None:
         """Put the errand back, or tell the gate its end."""
         self._lines.hear(berth, verdict)
+        self._pace.hear(berth.relay, errand.held.claim.provider, verdict)
         if isinstance(verdict, NotSent):
             if verdict.about_us:  # the relay refuses us, not them: what another line is told, the breaker decides
                 self._lines.problem = f"{berth.relay}: {verdict.why}"
@@ -224,6 +242,7 @@ class _Lane:
     def _final(
         self, errand: Errand, relay: str, outcome: Outcome, event: int | None, code: int | None, reply: str
     ) -> None:
+        errand.held.counts[relay, outcome] += 1
         self._gate.tell(
             Final(
                 errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], relay,
@@ -243,6 +262,7 @@ class _Lane:
         if at is None:
             self._final(errand, relay, at_the_end, event, code, f"gave up after {errand.to.attempt} attempts: {reply}")
             return
+        errand.held.counts[relay, None] += 1
         self._gate.tell(
             Deferral(
                 errand.of.id, errand.to.subscriber_id, errand.held.claim.no, errand.to.attempt, at, code,

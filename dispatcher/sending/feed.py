@@ -5,8 +5,9 @@ is not to be served any more; when the last errand of a claim has come to one of
 """
 
 import asyncio
+import uuid
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -15,23 +16,29 @@ from jinja2 import TemplateError
 from sqlalchemy import Connection
 
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
-from dispatcher.domain import batches, campaigns, poison, recipients
-from dispatcher.domain.batches import Claim
+from dispatcher.domain import batches, campaigns, poison, recipients, relay_days
+from dispatcher.domain.batches import NOTHING_CLOSED, Claim, Closed
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final
+from dispatcher.domain.passage import TAKEN_OVER
 from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.relay_days import Counted
+from dispatcher.domain.slowdowns import Place
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import press as presses
 from dispatcher.sending.gate import Gate
+from dispatcher.sending.pace import Pace
 from dispatcher.sending.press import CampaignPress, Stationery
 from dispatcher.smtp.lane import Parcel
 
 log = structlog.get_logger()
+_LONGEST_WAIT = 0.25  # seconds between two looks while all wait for permits
+_MOST_HELD = 16  # batches that wait for permits at the same time
 FEW_FAILURES, MOST_FAILURES = 5, 0.05  # letters that cannot be composed: so many pause nothing; a larger share does
 SPOILT = "more than 5 % of the letters could not be composed: see who, and why, with `campaigns missing`"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Held:
     """A claim under way: how many of its errands have not come to an end, and why it shall not go on."""
 
@@ -39,6 +46,20 @@ class Held:
     left: int
     halted: str | None = None
     is_whole: bool = True  # False: something of it was put back, so the batch is not done
+    counts: Counter[tuple[str, Outcome | None]] = field(default_factory=Counter)  # by relay; None: deferred
+
+    def counted(self) -> list[Counted]:
+        """Give what became of its letters, for the counts of the day."""
+        relays = {relay for relay, _ in self.counts}
+        return [
+            Counted(
+                Place(relay, self.claim.provider),
+                sent=self.counts[relay, Outcome.SENT],
+                deferred=self.counts[relay, None],
+                failed=self.counts[relay, Outcome.FAILED],
+            )
+            for relay in relays
+        ]
 
 
 @dataclass(slots=True)
@@ -56,15 +77,25 @@ class Feed:
     """Claims batches as the lanes need them; composes each letter when it is drawn."""
 
     def __init__(
-        self, gate: Gate, worker: str, kinds: Sequence[CampaignKind], stationery: Stationery, low: int = 0
+        self,
+        gate: Gate,
+        pace: Pace,
+        kinds: Sequence[CampaignKind],
+        stationery: Stationery,
+        look: Callable[[], None],
+        low: int = 0,
     ) -> None:
-        """`low`: with fewer recipients than these at hand, the next batch is asked for."""
+        """`look` is called now and then while all wait. With fewer than `low` recipients at hand more are asked for."""
         self._gate = gate
+        self._pace = pace
+        self._look = look
         self._low = low
-        self._worker = worker
+        self._until_permit = 0.0
+        self._worker = uuid.uuid4().hex
         self._kinds = kinds
         self._stationery = stationery
-        self._queue: deque[tuple[Held, Recipient, int]] = deque()
+        self._queues: dict[Held, deque[tuple[Recipient, int]]] = {}  # in the order in which they take turns
+        self._waiters = asyncio.Lock()  # whoever waits for a permit waits alone
         self._presses: dict[int, CampaignPress] = {}
         self._claiming: asyncio.Task[bool] | None = None  # one asks for all
         self._ended: list[Held] = []  # claims whose last errand ended while nobody could wait for the database
@@ -75,33 +106,67 @@ class Feed:
         self.closed = False  # no new batch is claimed, no new errand drawn
         self.drawn = 0
 
-    async def draw(self) -> Errand | None:
-        """Give the next errand, its letter composed; None: there is no work, or the feed is closed."""
-        while not self.closed:
-            errand = self.draw_ready()
-            if errand is not None:
-                return errand
-            await self._pause_spoilt()
-            await self._close_ended()
-            if not self._queue and not await self._more():
-                return None
+    async def draw(self, relay: str) -> Errand | None:
+        """Give the next errand that may go over `relay` now, its letter composed. None: there is no work, or the feed
+        is closed.
+        """
+        if (errand := self.draw_ready(relay)) is not None:
+            return errand
+        async with self._waiters:
+            while not self.closed:
+                errand = self.draw_ready(relay)
+                if errand is not None:
+                    return errand
+                await self._pause_spoilt()
+                await self._close_ended()
+                is_more = await self._more()
+                if not is_more and not self._queues:
+                    return None
+                if not is_more:
+                    await self._wait()
         return None
 
-    def draw_ready(self) -> Errand | None:
-        """Give the next errand if one is at hand without asking the database."""
-        while self._queue and not self.closed:
-            held, to, losses = self._queue.popleft()
-            if self._gate.has_lost(held.claim):
-                self._queue.appendleft((held, to, losses))
-                self.halt(held, "the batch was claimed by another worker")
-                continue
-            if len(self._queue) < self._low:
-                self._ask_ahead()
-            parcel = self._compose(held, to)
-            if parcel is not None:
-                self.drawn += 1
-                return Errand(held, self._gate.campaigns[held.claim.campaign_id], to, parcel, losses)
+    def draw_ready(self, relay: str) -> Errand | None:
+        """Give the next errand if one is at hand, without asking the database and without waiting for a permit."""
+        self._until_permit = _LONGEST_WAIT
+        for held in list(self._queues):
+            while (queue := self._queues.get(held)) is not None and not self.closed:
+                if self._gate.has_lost(held.claim):
+                    self.halt(held, TAKEN_OVER)
+                    break
+                wait = self._pace.take(relay, held.claim)
+                if wait:
+                    self._until_permit = min(self._until_permit, wait)
+                    break
+                errand = self._next_of(held, queue)
+                if errand is not None:
+                    return errand
         return None
+
+    def _next_of(self, held: Held, queue: deque[tuple[Recipient, int]]) -> Errand | None:
+        to, losses = queue.popleft()
+        if not queue:
+            del self._queues[held]
+        elif not self._pace.is_free:  # the others have their turn first
+            self._queues[held] = self._queues.pop(held)
+        if len(queue) < self._low and len(self._queues) < _MOST_HELD:
+            self._ask_ahead()
+        parcel = self._compose(held, to)
+        if parcel is None:
+            return None
+        self.drawn += 1
+        return Errand(held, self._gate.campaigns[held.claim.campaign_id], to, parcel, losses)
+
+    async def _wait(self) -> None:
+        """Wait for the next permit, or for work that has none to wait for."""
+        self._look()
+        self._is_dry = self._is_dry and self._pace.is_free
+        await asyncio.sleep(min(self._until_permit, _LONGEST_WAIT))
+
+    def is_stale(self, errand: Errand) -> bool:
+        """Claim that an errand drawn before is not to be begun now: its claim is over, or its rate is another."""
+        now = self._gate.campaigns[errand.of.id]
+        return errand.held.halted is not None or errand.of.rate_per_min != now.rate_per_min
 
     async def finish(self, errand: Errand) -> None:
         """Note that an errand's end was told to the gate; close its claim after the last."""
@@ -115,16 +180,21 @@ class Feed:
             errand.held.is_whole = False
             await self.finish(errand)
             return
-        self._queue.append((errand.held, errand.to, errand.losses + int(lost)))
+        self._queues.setdefault(errand.held, deque()).append((errand.to, errand.losses + int(lost)))
         self._is_dry = False
 
     def halt(self, held: Held, reason: str) -> None:
         """Serve no more of this claim: its campaign stands still, or it is another worker's."""
         held.halted = reason
         held.is_whole = False
-        kept = deque(entry for entry in self._queue if entry[0] is not held)
-        self._end(held, len(self._queue) - len(kept))
-        self._queue = kept
+        self._end(held, len(self._queues.pop(held, ())))
+
+    async def refresh(self, campaign_id: int) -> None:
+        """Go by the campaign's rate as it is now."""
+        self._gate.campaigns[campaign_id] = await self._gate.transact(
+            lambda conn, _now: campaigns.get(conn, campaign_id)
+        )
+        await self._pace.look()
 
     async def close_all(self, problem: str | None, wait: timedelta = timedelta()) -> None:
         """Give back every claim that is still held, with what is left of it; because of a problem, for this long."""
@@ -133,9 +203,8 @@ class Feed:
             await self._claiming
         await self._pause_spoilt()
         await self._close_ended()
-        queued = {id(held): held for held, _, _ in self._queue}
-        self._queue.clear()
-        for held in queued.values():
+        queued, self._queues = list(self._queues), {}
+        for held in queued:
             await self._give_back(held, problem, wait)
 
     async def _more(self) -> bool:
@@ -154,17 +223,10 @@ class Feed:
     async def _claim(self) -> bool:
         """Claim a batch. Raises DBAPIError; the failed attempt stays, so that whoever waits next hears of it."""
 
-        def work(conn: Connection, now: datetime) -> tuple[Claim, list[Recipient]] | None:
-            while (claim := batches.claim(conn, self._worker, self._kinds, now)) is not None:
-                of = self._load(conn, claim)
-                if of is None:
-                    continue
-                people = recipients.to_serve(conn, claim, of, now)
-                if poison.weigh(conn, claim, [to.subscriber_id for to in people], now):
-                    return claim, people
-            return None
-
-        got = await self._gate.transact(work)
+        closed = NOTHING_CLOSED
+        if not self._pace.is_free:
+            closed = self._pace.closed([held.claim for held in self._queues], self._gate.now())
+        got = await self._gate.transact(lambda conn, now: self._claim_in(conn, closed, now))
         self._claiming = None
         if got is None:
             self._is_dry = True
@@ -175,8 +237,19 @@ class Feed:
         self._gate.hold(claim)
         if not people:
             await self._close(held)
-        self._queue.extend((held, to, 0) for to in people)
+        if people:
+            self._queues[held] = deque((to, 0) for to in people)
         return True
+
+    def _claim_in(self, conn: Connection, closed: Closed, now: datetime) -> tuple[Claim, list[Recipient]] | None:
+        while (claim := batches.claim(conn, self._worker, self._kinds, now, closed)) is not None:
+            of = self._load(conn, claim)
+            if of is None:
+                continue
+            people = recipients.to_serve(conn, claim, of, now)
+            if poison.weigh(conn, claim, [to.subscriber_id for to in people], now):
+                return claim, people
+        return None
 
     def _load(self, conn: Connection, claim: Claim) -> Campaign | None:
         """Give a claimed batch's campaign, its press ready. One that cannot be composed is paused, not to stand in the
@@ -246,11 +319,18 @@ class Feed:
         if not held.is_whole:
             await self._give_back(held, None, timedelta())
             return
-        await self._gate.conclude(lambda conn, _now: batches.settle(conn, held.claim))
+
+        def work(conn: Connection, now: datetime) -> None:
+            relay_days.count(conn, held.counted(), now)
+            batches.settle(conn, held.claim)
+
+        await self._gate.conclude(work)
         self._gate.let_go(held.claim)
 
     async def _give_back(self, held: Held, problem: str | None, wait: timedelta) -> None:
-        await self._gate.conclude(
-            lambda conn, now: batches.give_back(conn, held.claim, now + wait if problem else None, problem)
-        )
+        def work(conn: Connection, now: datetime) -> None:
+            relay_days.count(conn, held.counted(), now)
+            batches.give_back(conn, held.claim, now + wait if problem else None, problem)
+
+        await self._gate.conclude(work)
         self._gate.let_go(held.claim)

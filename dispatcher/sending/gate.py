@@ -70,7 +70,7 @@ class Gate:
         self._wake = asyncio.Event()
         self._ending = False
         self._held: dict[tuple[int, int], Claim] = {}
-        self._lost: set[tuple[int, int]] = set()
+        self._lost: set[tuple[int, int, int]] = set()  # claims, by batch and token: the same batch may be ours again
         self._out: dict[tuple[int, int], dict[int, Flight]] = {}  # by batch and person
         self.campaigns: dict[int, Campaign] = {}
         self.clock: DatabaseClock | None = None
@@ -101,13 +101,15 @@ class Gate:
         self._held[claim.key] = claim
 
     def let_go(self, claim: Claim) -> None:
-        """Take it out again."""
-        self._held.pop(claim.key, None)
-        self._out.pop(claim.key, None)
+        """Take it out again, unless the batch is ours anew by a later claim."""
+        held = self._held.get(claim.key)
+        if held is not None and held.token == claim.token:
+            del self._held[claim.key]
+            self._out.pop(claim.key, None)
 
     def has_lost(self, claim: Claim) -> bool:
         """Say whether the batch was found to be another worker's."""
-        return claim.key in self._lost
+        return bool(self._lost) and (claim.campaign_id, claim.no, claim.token) in self._lost
 
     def tell(self, answered: Record, claim: Claim) -> None:
         """Hand in what became of a letter; the next transaction writes it down."""
@@ -248,4 +250,4 @@ class Gate:
         except DBAPIError as error:
             log.warning("heartbeat.failed", error=type(error.orig).__name__)
             return
-        self._lost |= {claim.key for claim in held if claim.key not in kept}
+        self._lost |= {(c.campaign_id, c.no, c.token) for c in held if c.key not in kept}

@@ -41,6 +41,11 @@ class Lines:
         self._careful: set[str] = set()  # relays that broke off in the middle of a letter
         self.problem: str | None = None
 
+    @property
+    def preferred(self) -> str:
+        """Name the relay to which a new line would most likely go."""
+        return self._breakers.relays[0].name
+
     def may_open(self) -> bool:
         """Claim that a line may be opened to some relay now."""
         at = self._breakers.next_try(steady())

@@ -187,6 +187,7 @@ class Breakers:
     """The relays of a process, the preferred one first."""
 
     def __init__(self, relays: Sequence[Relay]) -> None:
+        self.relays = tuple(relays)
         self._breakers = tuple(Breaker(relay, rank) for rank, relay in enumerate(relays))
 
     def lanes(self, now: float) -> int:

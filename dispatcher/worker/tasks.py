@@ -17,6 +17,7 @@ from dispatcher.db.engine import make_engine
 from dispatcher.db.terms import CampaignKind
 from dispatcher.observe import logs
 from dispatcher.sending import house, sweep
+from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.drain import Orders, Report, drain
 from dispatcher.settings import Settings
 from dispatcher.smtp.breaker import Breakers
@@ -35,6 +36,7 @@ class Bench:
     engine: Engine
     house: House
     breakers: Breakers
+    buckets: Buckets
     stopping: Callable[[], bool]
 
 
@@ -42,14 +44,16 @@ def make_bench(settings: Settings, stopping: Callable[[], bool]) -> Bench:
     """Set a process up. `stopping` is asked at each gate whether to begin no more letters."""
     gc.freeze()  # what was imported stays; nothing of a letter is cyclic, so the collector need not look often
     gc.set_threshold(_GARBAGE, 20, 100)
+    engine = make_engine(settings.database_url)
     breakers = Breakers(house.relays(settings))
-    return Bench(settings, make_engine(settings.database_url), house.house(settings), breakers, stopping)
+    buckets = Buckets(engine, settings.broker_url)
+    return Bench(settings, engine, house.house(settings), breakers, buckets, stopping)
 
 
 def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
     """Drain for at most `budget` seconds of new letters."""
     stationery = house.stationery(bench.settings)
-    orders = Orders(kinds, bench.breakers, stationery, steady() + budget, bench.stopping)
+    orders = Orders(kinds, bench.breakers, bench.buckets, stationery, steady() + budget, bench.stopping)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         report = runner.run(drain(bench.engine, orders))
     if report.letters:

@@ -11,6 +11,7 @@ import pytest
 import structlog
 from sqlalchemy import Engine
 
+from dispatcher.cli.context import out
 from dispatcher.cli.main import main
 from dispatcher.db import engine as engines
 from dispatcher.domain.tokens import Keyring
@@ -42,6 +43,12 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables as on a wide screen, wherever the tests run: nothing that is looked for is cut in two."""
+    monkeypatch.setattr(out, "width", 200)
 
 
 @pytest.fixture

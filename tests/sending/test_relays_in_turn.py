@@ -30,7 +30,7 @@ def relays_of(stage: Stage, campaign: int) -> set[str]:
 
 
 def drain_by(stage: Stage, breakers: Breakers) -> None:
-    orders = Orders([CampaignKind.NEWSLETTER], breakers, stage.stationery, steady() + 60)
+    orders = Orders([CampaignKind.NEWSLETTER], breakers, stage.buckets, stage.stationery, steady() + 60)
     asyncio.run(drain(stage.engine, orders))
 
 
