@@ -104,7 +104,7 @@ def judge(step: Step, reply: Reply) -> Verdict | None:
         case 5:
             return _permanent(step, reply)
         case _:
-            raise ProtocolError(f"{step} was answered out of place: {reply}")
+            raise ProtocolError(f"answered out of place: {reply}")
 
 
 def lost(why: str, *, dot_written: bool, about_us: bool = False) -> Unknown | NotSent:

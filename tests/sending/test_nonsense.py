@@ -36,6 +36,8 @@ NONSENSE = {
     "out of place": Act(reply=b"334 go on\r\n"),
 }
 
+STEPS = {"MAIL": "MAIL FROM: ", "RCPT": "RCPT TO: ", "DATA": "DATA: "}
+
 kinds = pytest.mark.parametrize("kind", NONSENSE)
 
 
@@ -93,6 +95,8 @@ def test_nonsense_before_the_dot_leaves_nobody_in_doubt(stage: Stage, verb: str,
         assert relay.accepted == []
         status = stage.status(campaign)
         assert (status.remaining + status.deferred, status.state) == (12, CampaignState.SENDING)
+        assert "relay witness, " in (status.problem or "")
+        assert STEPS[verb] in (status.problem or "")
         assert the_relay_behaves_again(stage, relay, campaign, people) == {"sent": 12}
 
 
@@ -112,6 +116,9 @@ def test_nonsense_instead_of_the_answer_to_a_dot_leaves_a_handful_in_doubt(
         assert 0 < status.unknown <= 5 + LANES
         assert (status.sent, status.failed) == (0, 0)
         assert status.unknown + status.remaining + status.deferred == 40
+        assert "relay witness, the final dot: " in (status.problem or "")
+        doubts = [m.reason for m in stage.missing(campaign).values() if m.outcome == "unknown"]
+        assert all("the final dot: " in doubt for doubt in doubts)
         assert len(relay.accepted) == (status.unknown if accept else 0)
         counted = the_relay_behaves_again(stage, relay, campaign, people)
         assert counted == {"sent": 40 - status.unknown, "unknown": status.unknown}
