@@ -210,7 +210,6 @@ class _Lane:
         self._pace.hear(berth.relay, errand.held.claim.provider, verdict)
         if isinstance(verdict, NotSent):
             if verdict.about_us:  # the relay refuses us, not them: what another line is told, the breaker decides
-                self._lines.problem = f"{berth.relay}: {verdict.why}"
                 await self._leave()
             if verdict.about_us or errand.losses + 1 < MAX_LOSSES:
                 await self._feed.put_back(errand, lost=not verdict.about_us)

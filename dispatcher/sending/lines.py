@@ -12,7 +12,7 @@ from dispatcher.errors import RelayDown
 from dispatcher.smtp import breaker
 from dispatcher.smtp.breaker import Breakers
 from dispatcher.smtp.lane import Lane
-from dispatcher.smtp.verdict import Unknown, Verdict
+from dispatcher.smtp.verdict import NotSent, Unknown, Verdict
 
 log = structlog.get_logger()
 _PATIENCE = 2.0  # seconds: whoever would have to wait longer for a relay goes home, and the batch waits instead
@@ -72,6 +72,8 @@ class Lines:
         """Note what became of a letter."""
         was_proven = berth.place.is_proven
         self._breakers.hear(berth.place, verdict, steady(), _jitter())
+        if isinstance(verdict, NotSent | Unknown):
+            self.problem = f"relay {berth.relay}, {verdict.why}"
         if isinstance(verdict, Unknown):
             self._careful.add(berth.relay)
         if berth.place.is_proven is not was_proven:

@@ -175,8 +175,8 @@ class Lane:
 
     def _give_up(self, seconds: float) -> None:
         assert self._wire is not None
-        step = "the relay to read the letter" if self._wire.is_choked else f"a reply to {self._dialogue.awaited}"
-        self._lose(f"waited {seconds:g} s for {step}")
+        what = "the relay to read the letter" if self._wire.is_choked else "a reply"
+        self._lose(f"waited {seconds:g} s for {what}")
 
     def _flush(self) -> None:
         if out := self._dialogue.take():
@@ -191,7 +191,7 @@ class Lane:
             self._wire.ring()
 
     def _end(self, why: str) -> None:
-        self._note(self._dialogue.lose(why))
+        self._note(self._dialogue.lose(f"{self._dialogue.moment}: {why}"))
 
     def _lose(self, why: str) -> None:
         self._end(why)

@@ -86,9 +86,11 @@ class Dialogue:
         self._ended: NotSent | None = None
 
     @property
-    def awaited(self) -> str:
-        """Name the command whose reply is due next."""
-        return self._due[0] if self._due else "nothing"
+    def moment(self) -> str:
+        """Name what is under way, for whoever reads of its loss."""
+        if self._due:
+            return self._due[0]
+        return "the body" if self._stage is _Stage.CONTENT else "between letters"
 
     @property
     def is_idle(self) -> bool:
@@ -139,9 +141,9 @@ class Dialogue:
                     return events
                 self._hear(reply, events)
         except ProtocolError as error:
-            events += self.lose(str(error))
+            events += self.lose(f"{self.moment}: {error}")
         if self._reader.fault:
-            events += self.lose(self._reader.fault)
+            events += self.lose(f"{self.moment}: {self._reader.fault}")
         return events
 
     @property
@@ -190,7 +192,7 @@ class Dialogue:
 
     def _hear(self, reply: Reply, events: list[Event]) -> None:
         if not self._due:
-            events += self.lose(f"the relay said unasked: {reply}", about_us=reply.code == CLOSING)
+            events += self.lose(f"{self.moment}: the relay said unasked: {reply}", about_us=reply.code == CLOSING)
             return
         step = self._due[0]
         if reply.code == _OK and self.offers.pipelining and (step is _MAIL or step is _RCPT):

@@ -5,6 +5,7 @@
     a refusal that is about us (421, no AUTH, our sender)       NotSent, about_us
     4xx to MAIL, RCPT, DATA or the dot; 421 to the dot          Deferred
     5xx about this recipient or this letter                     Refused
+    5xx that says we are out of step, before the dot            NotSent
     2xx to the dot                                              Sent
     dot written, even partly, and no reply                      Unknown
 
@@ -80,6 +81,10 @@ _LOG_IN = frozenset({530, 534, 535, 538})
 # 5xx to MAIL FROM is about us and our sender, except for these: recipient unknown, mailbox, size, content.
 _NOT_ABOUT_THE_SENDER = re.compile(r"5\.(1\.(1|2|3|6|10)|2\.\d+|3\.4|6\.\d+)")
 
+# "No such command" and "not in this order" say nothing of a recipient: the relay is out of step with us.
+_OUT_OF_STEP = frozenset({500, 502, 503})
+
+_GO_ON = 354
 _TOO_MUCH = 552
 
 
@@ -92,14 +97,14 @@ def judge(step: Step, reply: Reply) -> Verdict | None:
             return Sent(reply)
         case 2 if step is not _DATA:
             return None
-        case 3 if step is _DATA:
+        case 3 if step is _DATA and reply.code == _GO_ON:
             return None
         case 4:
             return _temporary(step, reply)
         case 5:
             return _permanent(step, reply)
         case _:
-            raise ProtocolError(f"{step} was answered out of place: {reply}")
+            raise ProtocolError(f"answered out of place: {reply}")
 
 
 def lost(why: str, *, dot_written: bool, about_us: bool = False) -> Unknown | NotSent:
@@ -117,6 +122,8 @@ def _permanent(step: Step, reply: Reply) -> Verdict:
     # 552 on RCPT once meant "too many recipients": treat as temporary (RFC 5321 4.5.3.1.10).
     if step is _RCPT and reply.code == _TOO_MUCH:
         return Deferred(reply)
+    if reply.code in _OUT_OF_STEP and (step is _RCPT or step is _DATA):
+        return NotSent(f"{step}: {reply}", about_us=False)
     if step is _MAIL and not _is_about_the_letter(reply):
         return NotSent(f"{step}: {reply}", about_us=True)
     return Refused(reply)

@@ -124,8 +124,9 @@ def test_a_relay_that_goes_away_under_its_lines_is_left_alone_in_the_end() -> No
     for line in lines:
         breaker.refused(line, 1.0, "DATA: 421 4.3.2 shutting down", 0.0)
         breaker.ended(line)
-    while breaker.may_open(1.0):
-        _fail(breaker, 1.0)
+    for _ in range(4):  # at most one for each line that was well
+        if breaker.may_open(1.0):
+            _fail(breaker, 1.0)
     assert breaker.next_try(1.0) == 5.0
 
 
@@ -148,12 +149,13 @@ def test_one_bad_letter_does_not_open_it() -> None:
 
 
 def test_a_relay_that_loses_letter_after_letter_is_left_alone_after_five() -> None:
-    breakers, losses = Breakers([_relay("A")]), 0
-    while (line := breakers.admit(0.0)) is not None:
-        breakers.hear(line, GARBAGE, 0.0, 0.0)
-        breakers.ended(line)
-        losses += 1
-    assert losses == 5
+    breakers = Breakers([_relay("A")])
+    for _ in range(5):
+        lost = breakers.admit(0.0)
+        assert lost is not None
+        breakers.hear(lost, GARBAGE, 0.0, 0.0)
+        breakers.ended(lost)
+    assert breakers.admit(0.0) is None
     line = breakers.admit(5.0)
     assert line is not None
     breakers.hear(line, GARBAGE, 5.0, 0.0)

@@ -10,14 +10,14 @@ from dispatcher.errors import InputRefused
 from dispatcher.smtp.envelope import Offers, Parcel, commands, read_offers, unfit, xtext
 from tests.smtp.letters import letter
 
-ALL = Offers(pipelining=True, dsn=True, smtputf8=True, eight_bit=True, has_size=True, size=10_000)
+ALL = Offers(pipelining=True, dsn=True, smtputf8=True, eight_bit=True, has_size=True, size=100_000)
 
 
 @pytest.mark.parametrize(
     ("lines", "offers"),
     [
         ([], Offers()),
-        (["PIPELINING", "DSN", "SMTPUTF8", "8BITMIME", "SIZE 10000"], ALL),
+        (["PIPELINING", "DSN", "SMTPUTF8", "8BITMIME", "SIZE 100000"], ALL),
         (["pipelining", "Dsn"], Offers(pipelining=True, dsn=True)),
         (["SIZE"], Offers(has_size=True)),
         (["SIZE 0"], Offers(has_size=True)),

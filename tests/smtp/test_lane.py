@@ -126,23 +126,23 @@ def test_without_smtputf8_such_an_address_is_refused_before_anything_is_sent(sen
 
 
 def test_a_letter_over_the_relays_size_is_refused_before_anything_is_sent(send: Send) -> None:
-    with ScriptedRelay(extensions=("SIZE 1000", "PIPELINING")) as relay:
-        (verdict,) = send(relay.relay(), ANNA, size=2000)
+    with ScriptedRelay(extensions=("SIZE 70000", "PIPELINING")) as relay:
+        (verdict,) = send(relay.relay(), ANNA, size=80_000)
         assert isinstance(verdict, Refused)
         assert (verdict.reply.code, verdict.reply.enhanced) == (552, "5.3.4")
-        assert "takes 1000" in verdict.reply.text
+        assert "takes 70000" in verdict.reply.text
         assert _commands(relay) == ["EHLO", "QUIT"]
 
 
 def test_an_unfit_letter_does_not_ride_with_the_dot_and_harms_nobody(run: Run) -> None:
     async def play(lane: Lane) -> list[Any]:
-        anna, big = letter(ANNA), letter(BERT, 2000)
+        anna, big = letter(ANNA), letter(BERT, 80_000)
         await lane.open()
         found = [await lane.offer(anna), await lane.release(big), await lane.offer(big), await lane.offer(anna)]
         await lane.abandon()
         return [type(verdict) for verdict in found]
 
-    with ScriptedRelay(extensions=("SIZE 1000", "PIPELINING")) as relay:
+    with ScriptedRelay(extensions=("SIZE 70000", "PIPELINING")) as relay:
         assert run(play(Lane(relay.relay()))) == [type(None), Sent, Refused, type(None)]
 
 

@@ -100,7 +100,7 @@ def test_a_letter_that_was_taken_and_whose_reply_is_lost_is_left_in_doubt_not_re
 
 def test_a_reply_that_comes_after_our_limit_leaves_the_letter_in_doubt(send: Send, extensions: tuple[str, ...]) -> None:
     first, accepted, _ = _only(send, extensions, {"DOT": Act(delay=1.0)})
-    assert first == Unknown("waited 0.2 s for a reply to the final dot")
+    assert first == Unknown("the final dot: waited 0.2 s for a reply")
     assert accepted == [ANNA]
 
 
@@ -174,7 +174,7 @@ def test_a_relay_that_does_not_read_costs_one_limit(run: Run, extensions: tuple[
 
     with ScriptedRelay(extensions=extensions, script={"BODY": tarpit()}, receive_buffer=4096) as relay:
         verdict = run(play(Lane(relay.relay(timeouts=SHORT))))
-        assert verdict == NotSent("waited 0.2 s for the relay to read the letter", about_us=False)
+        assert verdict == NotSent("the body: waited 0.2 s for the relay to read the letter", about_us=False)
 
 
 def test_a_line_that_breaks_within_a_long_body_is_not_sent(run: Run, extensions: tuple[str, ...]) -> None:

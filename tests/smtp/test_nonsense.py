@@ -46,11 +46,14 @@ def test_nonsense_while_a_line_is_opened_is_a_relay_that_is_down(run: Run, step:
 
 
 @kinds
-@pytest.mark.parametrize("answered", [b"", b"250 ok\r\n", b"250 ok\r\n250 ok\r\n"], ids=["MAIL", "RCPT", "DATA"])
-def test_nonsense_before_the_dot_is_not_sent(run: Run, answered: bytes, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("answered", "step"), [(b"", "MAIL FROM"), (b"250 ok\r\n", "RCPT TO"), (b"250 ok\r\n250 ok\r\n", "DATA")]
+)
+def test_nonsense_before_the_dot_is_not_sent(run: Run, answered: bytes, step: str, kind: str) -> None:
     seen, heard = play(run, *GREETED, answered, *NONSENSE[kind])
     assert isinstance(seen.end, NotSent)
     assert not seen.end.about_us
+    assert seen.end.why.startswith(f"{step}: ")
     assert seen.end.why.isprintable()
     assert len(seen.end.why) < 200
     assert seen.seconds < SOON
@@ -62,6 +65,7 @@ def test_nonsense_before_the_dot_is_not_sent(run: Run, answered: bytes, kind: st
 def test_nonsense_instead_of_the_answer_to_the_dot_leaves_the_letter_in_doubt(run: Run, kind: str) -> None:
     seen, heard = play(run, *INVITED, *NONSENSE[kind])
     assert isinstance(seen.end, Unknown)
+    assert seen.end.why.startswith("the final dot: ")
     assert seen.end.why.isprintable()
     assert seen.seconds < SOON
     assert heard.count(END) == 1
@@ -90,6 +94,7 @@ def test_replies_in_the_wrong_order_end_the_opening(run: Run, script: tuple[Move
 @pytest.mark.parametrize(
     "replies",
     [
+        b"250 ok\r\n250 ok\r\n334 go\r\n",
         b"354 go\r\n250 ok\r\n250 ok\r\n",
         b"250 ok\r\n354 go\r\n250 ok\r\n",
         b"250 ok\r\n250 ok\r\n250 ok\r\n",

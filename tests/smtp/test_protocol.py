@@ -121,13 +121,13 @@ def test_421_to_the_dot_defers_it_and_does_not_send_the_next() -> None:
     assert isinstance(ended, Ended)
 
 
-def test_what_is_awaited_can_be_named() -> None:
+def test_what_is_under_way_can_be_named() -> None:
     talk = Dialogue(Offers(pipelining=True))
-    assert (talk.awaited, talk.is_idle) == ("nothing", True)
+    assert (talk.moment, talk.is_idle) == ("between letters", True)
     talk.offer(ANNA)
-    assert (talk.awaited, talk.is_idle) == ("MAIL FROM", False)
+    assert (talk.moment, talk.is_idle) == ("MAIL FROM", False)
     talk.receive(b"250 ok\r\n")
-    assert talk.awaited == "RCPT TO"
+    assert talk.moment == "RCPT TO"
 
 
 REPLIES = st.sampled_from(

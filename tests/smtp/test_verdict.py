@@ -47,6 +47,10 @@ MAIL, RCPT, DATA, DOT = Step.MAIL, Step.RCPT, Step.DATA, Step.DOT
         (MAIL, 550, "5.1.10", Refused),
         (MAIL, 552, "5.2.2", Refused),
         (MAIL, 550, "5.6.7", Refused),
+        # A relay that is out of step has not looked at the recipient.
+        *((step, code, None, NotSent) for step in (RCPT, DATA) for code in (500, 502, 503)),
+        (RCPT, 501, None, Refused),
+        (DOT, 503, None, Refused),
         # A closing relay and a wanted log-in are about us, wherever they come.
         *((step, 421, None, NotSent) for step in (MAIL, RCPT, DATA)),
         *((step, code, None, NotSent) for step in (MAIL, RCPT, DATA, DOT) for code in (530, 534, 535, 538)),
@@ -58,13 +62,14 @@ def test_a_reply_means_one_thing_at_each_step(step: Step, code: int, enhanced: s
     if kind is None:
         assert verdict is None
     elif kind is NotSent:
-        assert verdict == NotSent(f"{step}: {reply}", about_us=True)
+        assert verdict == NotSent(f"{step}: {reply}", about_us=step is MAIL or code not in (500, 502, 503))
     else:
         assert verdict == kind(reply)
 
 
 @pytest.mark.parametrize(
-    ("step", "code"), [(MAIL, 354), (RCPT, 334), (DATA, 250), (DOT, 354), (DOT, 334), (Step.RESET, 354)]
+    ("step", "code"),
+    [(MAIL, 354), (RCPT, 334), (DATA, 250), (DATA, 334), (DATA, 350), (DOT, 354), (DOT, 334), (Step.RESET, 354)],
 )
 def test_a_reply_that_cannot_answer_its_command_is_a_fault(step: Step, code: int) -> None:
     with pytest.raises(ProtocolError, match="out of place"):
