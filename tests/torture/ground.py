@@ -145,9 +145,7 @@ class Ground:
         with self.engine.begin() as conn:
             now = clock.now(conn)
             self.campaign_id = builders.create_campaign(conn, now, TOPIC)
-            conn.execute(
-                update(campaign).where(campaign.c.id == self.campaign_id).values(unknown_policy=self.policy)
-            )
+            conn.execute(update(campaign).where(campaign.c.id == self.campaign_id).values(unknown_policy=self.policy))
             stationery, house = houses.stationery(settings), houses.house(settings)
             release.schedule(conn, self.campaign_id, now, "UTC", stationery, house)
         return self.campaign_id
@@ -191,7 +189,9 @@ class Ground:
         """Say where the campaign stands, in words, for whoever has to find out why it does not go on."""
         with self.engine.begin() as conn:
             of = conn.execute(select(campaign.c.state, campaign.c.problem)).one()
-            leases = conn.execute(select(batch.c.no, batch.c.lease_until, batch.c.not_before).where(batch.c.state != "done"))
+            leases = conn.execute(
+                select(batch.c.no, batch.c.lease_until, batch.c.not_before).where(batch.c.state != "done")
+            )
             waits = [f"batch {row.no}: lease until {row.lease_until}, not before {row.not_before}" for row in leases]
             open_ones = _still_open(conn, self.campaign_id)
             return f"{of.state} ({of.problem}) at {clock.now(conn)}: {'; '.join([*open_ones, *waits])}"
@@ -300,5 +300,3 @@ def _unfounded(conn: Connection, campaign_id: int) -> Sequence[str]:
         for row in rows
         if row.whose != row.subscriber_id or row.topic != TOPIC or row.kind not in good
     )
-
-

@@ -54,4 +54,3 @@ class Totals:
     @property
     def kinds(self) -> Counter[str]:
         return Counter(finding.kind.value for _, finding in self.findings)
-

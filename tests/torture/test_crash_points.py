@@ -1,7 +1,7 @@
 """A worker dies at each point of a letter's life, under each policy, on each database: the exact state is known.
 
-One lane, six people p0 to p5 in one batch. What is told of each death: where the campaign and its batch stand then, whose
-dot may be out by the batch's own word, who is recorded as sent, and whom the relay has accepted.
+One lane, six people p0 to p5 in one batch. What is told of each death: where the campaign and its batch stand then,
+whose dot may be out by the batch's own word, who is recorded as sent, and whom the relay has accepted.
 """
 
 import os
@@ -71,7 +71,10 @@ def assert_stands(ground: Ground, death: Death) -> None:
         assert stands is None
     else:
         flying = None if death.flying is None else [death.flying]
-        assert (stands.state, [numbers[flight[0]] for flight in stands.in_flight or []] or None) == (death.batch, flying)
+        assert (stands.state, [numbers[flight[0]] for flight in stands.in_flight or []] or None) == (
+            death.batch,
+            flying,
+        )
     sent = {address for address, outcome in ground.outcomes().items() if outcome == "sent"}
     assert sent == set(people(*range(death.sent)))
     assert [a.recipient for a in ground.witness.accepted()] == people(*range(death.accepted))
