@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parseaddr
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -33,6 +33,7 @@ NAMES: dict[str, str] = {
     "DKIM": "selector:domain:file.pem, several by blanks: letters are signed with each; without it the relay signs",
     "IMPRESSUM": "a Markdown file with the legal notice that stands in every letter",
     "TRUSTED_PROXIES": "addresses or networks of proxies whose X-Forwarded-For is believed, by blanks",
+    "MX_LOOKUP": "on, or the address of a resolver: whose mail servers take a domain's mail is looked up; default: off",
     "VAR": "folder of the embedded parts; default: var",
     "CONFIG": "a TOML file with settings; default: dispatcher.toml, if there is one",
     "LOG": "text or json; default: text on a terminal, else json",
@@ -70,6 +71,7 @@ class Settings:
     dkim: tuple[DkimKey, ...]
     impressum: str = field(repr=False)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    mx_lookup: str
     log: str
     embedded: frozenset[str]
 
@@ -105,6 +107,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         dkim=_dkim(given.get("DKIM", ""), sender_address),
         impressum=_impressum(given.get("IMPRESSUM")),
         trusted_proxies=_networks(given.get("TRUSTED_PROXIES", "")),
+        mx_lookup=_mx_lookup(given.get("MX_LOOKUP", "off")),
         log=_log(given.get("LOG")),
         embedded=embedded,
     )
@@ -322,6 +325,19 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
         return tuple(ip_network(word, strict=False) for word in text.split())
     except ValueError as error:
         raise SettingInvalid(f"{PREFIX}TRUSTED_PROXIES", str(error), "write 10.0.0.5 or 10.0.0.0/24") from None
+
+
+def _mx_lookup(text: str) -> str:
+    address, _, port = text.partition(":")
+    try:
+        if text not in {"on", "off"}:
+            ip_address(address)
+            if port and not 0 < int(port) < 65_536:
+                raise ValueError
+    except ValueError:
+        name = f"{PREFIX}MX_LOOKUP"
+        raise SettingInvalid(name, f"{text!r} is no resolver", "write on, off, 192.0.2.53 or 192.0.2.53:5353") from None
+    return text
 
 
 def _log(text: str | None) -> str:

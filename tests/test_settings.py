@@ -79,6 +79,12 @@ def test_one_relay_outside_among_those_on_this_machine_makes_it_a_production(tmp
     assert load({"DISPATCHER_SMTP_URL": "smtp://[::1]:25?tls=none smtp://localhost?tls=none"}, tmp_path)
 
 
+def test_domains_are_looked_up_only_when_asked_for(tmp_path: Path) -> None:
+    assert load({}, tmp_path).mx_lookup == "off"
+    for word in ("on", "192.0.2.53", "127.0.0.1:5353"):
+        assert load({"DISPATCHER_MX_LOOKUP": word}, tmp_path).mx_lookup == word
+
+
 @pytest.mark.parametrize(
     ("name", "value", "what"),
     [
@@ -122,6 +128,9 @@ def test_one_relay_outside_among_those_on_this_machine_makes_it_a_production(tmp
         ("BROKER_URL", "amqp://broker.example.de", "begins with none of redis://"),
         ("TRUSTED_PROXIES", "10.0.0.300", "10.0.0.300"),
         ("TRUSTED_PROXIES", "10.0.0.5, 10.0.0.6", "10.0.0.5,"),
+        ("MX_LOOKUP", "yes", "is no resolver"),
+        ("MX_LOOKUP", "192.0.2.53:dns", "is no resolver"),
+        ("MX_LOOKUP", "192.0.2.53:70000", "is no resolver"),
         ("LOG", "xml", "'xml' is no format"),
         ("IMPRESSUM", "/nowhere/impressum.md", "/nowhere/impressum.md cannot be read"),
         ("CONFIG", "/nowhere/dispatcher.toml", "cannot be read"),

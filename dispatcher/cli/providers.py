@@ -36,15 +36,15 @@ def list_(context: Context, as_json: bool) -> None:
     if as_json:
         print_json({"providers": [_facts(p, s, people, slowed, now) for p, s in settings.items()]})
         return
-    table = make_table("provider", "people", "letters a minute", "", "title", right=("people", "letters a minute"))
+    table = make_table("provider", "people", "letters a minute", "title", right=("people", "letters a minute"))
     for provider, setting in settings.items():
-        theirs = [s for s in slowed if s.place.provider == provider]
         rate = f"{setting.rate_per_min:,}" if setting.rate_per_min else "no limit"
-        stands = "\n".join(
-            filter(None, [_pause(setting.paused_until, now), *(_words(s, setting, now) for s in theirs)])
-        )
-        table.add_row(provider, f"{people.get(provider, 0):,}", rate, escape(stands), PRESETS[provider].title)
+        table.add_row(provider, f"{people.get(provider, 0):,}", rate, PRESETS[provider].title)
     out.print(table)
+    for provider, setting in settings.items():  # what is out of the ordinary, in words too long for a table
+        theirs = [_words(s, setting, now) for s in slowed if s.place.provider == provider]
+        for words in filter(None, [_pause(setting.paused_until, now), *theirs]):
+            out.print(f"[yellow]{provider}[/] {escape(words)}")
 
 
 @providers.command("set")
@@ -162,7 +162,7 @@ def _words(slowed: Slowdown, setting: Setting, now: datetime) -> str:
     pause = _pause(slowed.paused_until, now)
     rate = slowed.rate(setting.rate_per_min, now)
     stands = pause or (f"slowed to {rate:,} a minute" if rate != setting.rate_per_min else "")
-    return f"{slowed.place.relay}: {stands}: {slowed.reason}" if stands else ""
+    return f"over {slowed.place.relay}: {stands}: {slowed.reason}" if stands else ""
 
 
 def _pause(until: datetime | None, now: datetime) -> str:

@@ -16,12 +16,16 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     FromClause,
     Insert,
     Integer,
+    MetaData,
     Select,
+    Table,
+    Text,
     and_,
     bindparam,
     func,
@@ -89,6 +93,15 @@ _CLAIMED = (
 )  # fmt: skip
 _PAGE_COLUMNS = ["campaign_id", "no", "state", "subscriber_ids", "provider"]
 SERVED = Rows("served", {"id": Id})
+# Everybody whom a campaign may be for, looked at once, while an audience is frozen on SQLite.
+_LOOKED_AT = Table(
+    "looked_at",
+    MetaData(),
+    Column("subscriber_id", Integer, primary_key=True),
+    Column("provider", Text),
+    Column("reason", Text),
+    prefixes=["TEMPORARY"],
+)
 HELD = Rows("held", {"campaign_id": Id, "no": Integer(), "token": Integer()})
 
 
@@ -97,20 +110,8 @@ def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> i
 
     A batch holds people of one mailbox provider, and the batches of all providers alternate, each in proportion.
     """
-    people: FromClause
-    if conn.dialect.name == "postgresql":
-        # One statement, one look at everybody: whose consent changes meanwhile still belongs to exactly one of the two.
-        people = audiences.everyone(topic).cte("people")
-        pages = insert(batch).from_select(_PAGE_COLUMNS, _pages(campaign_id, people))
-        paging = pages.add_cte(_withhold(campaign_id, people, now).cte("withheld"))
-        length = func.cardinality(batch.c.subscriber_ids)
-    else:
-        # Nobody else can write between these two.
-        people = audiences.everyone(topic).subquery("people")
-        conn.execute(_withhold(campaign_id, people, now))
-        paging = insert(batch).from_select(_PAGE_COLUMNS, _pages(campaign_id, people))
-        length = func.json_array_length(batch.c.subscriber_ids)
-    reached = sum(conn.execute(paging.returning(length)).scalars())
+    of = (campaign_id, topic, now)
+    reached = _freeze_at_once(conn, *of) if conn.dialect.name == "postgresql" else _freeze_in_steps(conn, *of)
     kept_back = select(func.count()).where(delivery.c.campaign_id == campaign_id)
     return int(reached + conn.execute(kept_back).scalar_one())
 
@@ -238,6 +239,25 @@ def waiting(
     return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
 
 
+def _freeze_at_once(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> int:
+    """PostgreSQL: one look at everybody. Whose consent changes meanwhile still belongs to exactly one of the two."""
+    people = audiences.everyone(topic).cte("people")
+    withheld = _withhold(campaign_id, people, now).cte("withheld")
+    paging = _page(campaign_id, people).add_cte(withheld).returning(func.cardinality(batch.c.subscriber_ids))
+    return sum(conn.execute(paging).scalars())
+
+
+def _freeze_in_steps(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> int:
+    """SQLite: nobody else can write meanwhile. To look at everybody twice would take half as long again."""
+    _LOOKED_AT.create(conn)
+    conn.execute(insert(_LOOKED_AT).from_select(list(_LOOKED_AT.c), audiences.everyone(topic)))
+    conn.execute(_withhold(campaign_id, _LOOKED_AT, now))
+    paging = _page(campaign_id, _LOOKED_AT).returning(func.json_array_length(batch.c.subscriber_ids))
+    reached: int = sum(conn.execute(paging).scalars())
+    _LOOKED_AT.drop(conn)
+    return reached
+
+
 def _withhold(campaign_id: int, people: FromClause, now: datetime) -> Insert:
     reasons = select(
         literal(campaign_id, Id),
@@ -249,7 +269,7 @@ def _withhold(campaign_id: int, people: FromClause, now: datetime) -> Insert:
     return insert(delivery).from_select(["campaign_id", "subscriber_id", "outcome", "at", "reply"], reasons)
 
 
-def _pages(campaign_id: int, people: FromClause) -> Select[Any]:
+def _page(campaign_id: int, people: FromClause) -> Insert:
     """Deal people out: a provider's in order of id, PAGE to a batch; the k-th of n batches of a provider stands at the
     (k - 1/2)/n-th part of the whole, so that in any stretch each has its share.
     """
@@ -265,7 +285,8 @@ def _pages(campaign_id: int, people: FromClause) -> Select[Any]:
     count = func.count().over(partition_by=page.c.provider)
     counted = select(page, ((page.c.page + 0.5) / count).label("part")).subquery("counted")
     no = func.row_number().over(order_by=[counted.c.part, counted.c.provider]) - 1
-    return select(literal(campaign_id, Id), no, literal(BatchState.READY.value), counted.c.ids, counted.c.provider)
+    pages = select(literal(campaign_id, Id), no, literal(BatchState.READY.value), counted.c.ids, counted.c.provider)
+    return insert(batch).from_select(_PAGE_COLUMNS, pages)
 
 
 def _open_to(closed: Closed) -> Iterator[ColumnElement[bool]]:

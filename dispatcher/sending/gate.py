@@ -67,6 +67,7 @@ class Gate:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gate")
         self._records: list[Record] = []
         self._questions: list[Question] = []
+        self._last_turn = 0  # how many asked
         self._wake = asyncio.Event()
         self._ending = False
         self._held: dict[tuple[int, int], Claim] = {}
@@ -135,7 +136,7 @@ class Gate:
         while not self._ending:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), 1.0)
-            if 0 < len(self._questions) * 2 < self._lanes:
+            if self._is_company_near():
                 await asyncio.sleep(GATHER)
             self._wake.clear()
             self._each_turn()
@@ -174,8 +175,15 @@ class Gate:
         self._thread.submit(self._hang_up)
         self._thread.shutdown(wait=True)
 
+    def _is_company_near(self) -> bool:
+        """Claim that more lanes will ask at once: few ask yet, and the last turn had many. With a relay that is slow to
+        answer few ever ask together, and each would wait for nothing.
+        """
+        return 0 < len(self._questions) * 2 < self._lanes and self._last_turn * 4 > self._lanes
+
     async def _turn(self) -> None:
         questions, self._questions = self._questions, []
+        self._last_turn = len(questions)
         records, self._records = self._records, []
         began = steady()
         try:

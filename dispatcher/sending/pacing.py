@@ -116,11 +116,6 @@ class Pacer:
             self._on_low()
         return wait
 
-    def is_dry(self, key: str, now: float, within: float) -> bool:
-        """Say that no permit under this key will be good within so many seconds: no work for it need be begun."""
-        stock = self._stocks.get(key)
-        return stock is not None and not stock.is_asked and stock.wait(now) > within
-
     def wanted(self, now: float) -> dict[str, Ask]:
         """Give what to reserve now. Each is given once; `add` ends the wait for it."""
         asks = {}

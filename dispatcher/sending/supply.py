@@ -38,11 +38,6 @@ class Supply:
         self._ending = True
         self._wake.set()
 
-    async def permit(self, *keys: str) -> None:
-        """Wait until a letter may go under all of these keys, and take its permits."""
-        while wait := self.pacer.take(keys, steady()):
-            await asyncio.sleep(wait)
-
     async def _reserve(self) -> None:
         asked = self.pacer.wanted(steady())
         if not asked:

@@ -2,8 +2,7 @@
 each day that went well. Pure: the counts of days are passed in.
 
 A day's allowance is spread evenly over its 24 hours, as a rate. So the buckets, which are exact over all workers, hold
-the day's number by themselves; nothing is counted before a letter goes, and no provider sees a burst. Whoever wants the
-rest to go out at once names an older relay second: it takes what this one may not.
+the day's number by themselves; nothing is counted before a letter goes, and no provider sees a burst.
 """
 
 from collections.abc import Mapping

@@ -15,7 +15,7 @@ from dispatcher import broker
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind
 from dispatcher.errors import DispatcherError
-from dispatcher.sending import sweep
+from dispatcher.sending import mx, sweep
 from dispatcher.settings import Settings, environment
 from dispatcher.worker.programs import Program, end_all
 from dispatcher.worker.stop import Stop
@@ -52,6 +52,8 @@ def _celery(name: str, queues: list[str], concurrency: int) -> Program:
 
 def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
     next_tick = 0.0
+    word = bench.settings.mx_lookup
+    lookup = mx.Lookup(bench.engine, mx.resolver(word)) if word != "off" else None
     while not stop.wait(0.2):
         for program in programs:
             program.look_after()
@@ -67,6 +69,8 @@ def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
                 log.warning("broker.away", doing="draining here")
                 run_drain(bench, list(CampaignKind), _SLICE)
                 next_tick = 0.0
+            if lookup is not None:
+                lookup.step()
         except (DBAPIError, DispatcherError) as error:
             # The database is away or answers with an error: look again at the next tick.
             log.warning("tick.failed", error=type(error).__name__)

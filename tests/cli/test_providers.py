@@ -69,7 +69,8 @@ def test_a_pause_lasts_until_it_is_over_or_taken_back(dispatcher: Run, engine: E
     dispatcher("providers", "pause", "t-online")
     dispatcher("providers", "pause", "yahoo", "--minutes", 120)
     shown = dispatcher("providers", "list").out
-    assert "paused until 20" in shown
+    assert "t-online paused\n" in shown
+    assert "yahoo paused until 20" in shown
     assert _listed(dispatcher)["t-online"]["paused_until"] == "9999-01-01 00:00:00+00:00"
     dispatcher("providers", "resume", "t-online")
     assert _listed(dispatcher)["t-online"]["paused_until"] is None
@@ -93,8 +94,8 @@ def test_what_a_providers_answers_made_of_its_rate_is_shown_and_can_be_taken_bac
         {"relay": relay, "rate_per_min": 3000, "paused_until": None, "reason": "421 4.7.28 [unusual] rate"}
     ]
     shown = dispatcher("providers", "list").out
-    assert f"{relay}: slowed to 3,000 a minute: 421 4.7.28 [unusual] rate" in shown
-    assert f"{relay}: paused until" in shown
+    assert f"google over {relay}: slowed to 3,000 a minute: 421 4.7.28 [unusual] rate" in shown
+    assert f"yahoo over {relay}: paused until" in shown
     dispatcher("providers", "resume", "yahoo")
     assert "slowed to 3,000 a minute: 421 [TSS04]" in dispatcher("providers", "list").out
     dispatcher("providers", "reset", "yahoo")

@@ -24,7 +24,8 @@ async def take(database_url: str, broker_url: str, rate: float, seconds: float) 
     async def lane() -> None:
         until = steady() + seconds
         while steady() < until:
-            await supply.permit("k", "without a rate")
+            while wait := supply.pacer.take(["k", "without a rate"], steady()):
+                await asyncio.sleep(wait)
             moments.append(time.monotonic())
 
     await asyncio.gather(*(lane() for _ in range(4)))

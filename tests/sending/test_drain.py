@@ -5,21 +5,14 @@ import time
 from collections import Counter, defaultdict
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
 from dispatcher.db import clock
 from dispatcher.db.tables import batch, deferral, delivery, edition, subscriber
 from dispatcher.db.terms import CampaignState, Topic
-from dispatcher.domain.tokens import Keyring
-from dispatcher.sending.press import Stationery
 from tests import builders
 from tests.relay import PLAIN_EXTENSIONS, Act, Ask, ScriptedRelay, accept_then_drop, drop, say
 from tests.stage import Stage
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 def test_everyone_with_consent_gets_one_letter_and_the_ledger_names_the_consent(stage: Stage) -> None:

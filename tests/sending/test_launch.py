@@ -4,9 +4,8 @@ import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import event, func, select
 
-from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.tables import batch
 from dispatcher.db.terms import CampaignState, Language, Topic
@@ -14,10 +13,8 @@ from dispatcher.domain import campaigns, consent
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import ContentInvalid
 from dispatcher.sending import launch, opt_in, release, sweep
-from dispatcher.sending.press import Stationery
 from tests import builders
 from tests.stage import Stage
 
@@ -27,11 +24,6 @@ SCHEDULED, PREPARING, SENDING, SENT = (
     CampaignState.SENDING,
     CampaignState.SENT,
 )
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 def _release(stage: Stage, at: timedelta = timedelta(0)) -> int:

@@ -3,24 +3,15 @@
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
-from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.tables import batch, relay_day, slowdown, subscriber
 from dispatcher.db.terms import CampaignState
 from dispatcher.domain import campaigns, providers
 from dispatcher.domain.providers import Provider
-from dispatcher.domain.tokens import Keyring
-from dispatcher.sending.press import Stationery
 from tests.relay import ScriptedRelay, say
 from tests.stage import Stage
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 def at_google(stage: Stage, people: list[str]) -> None:

@@ -139,15 +139,11 @@ def test_a_permit_at_a_slow_rate_keeps_until_the_next_one_comes() -> None:
     assert pacer.take(["k"], T + 59) == 0.0
 
 
-def test_what_was_put_off_is_asked_for_again_in_time_and_is_dry_until_then() -> None:
+def test_what_was_put_off_is_asked_for_again_in_time() -> None:
     pacer = Pacer()
     pacer.set_rates({"k": 1 / 60})
-    assert not pacer.is_dry("k", T, 5.0)
     pacer.take(["k"], T)
     pacer.add(pacer.wanted(T), {"k": Grant(60.0, 0)}, T)
-    assert pacer.is_dry("k", T, 5.0)
-    assert not pacer.is_dry("k", T + 55, 5.0)
-    assert not pacer.is_dry("nobody's", T, 5.0)
     assert pacer.take(["k"], T) == pytest.approx(58.0)
     assert pacer.wanted(T + 57) == {}
     assert pacer.take(["k"], T + 58) > 0

@@ -2,25 +2,16 @@
 
 import asyncio
 
-import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
-from dispatcher.compose.house import House
 from dispatcher.db.clock import steady
 from dispatcher.db.tables import batch, delivery
 from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain.tokens import Keyring
 from dispatcher.sending.drain import Orders, drain
-from dispatcher.sending.press import Stationery
 from dispatcher.smtp.breaker import Breakers
 from dispatcher.smtp.relays import Relay
 from tests.relay import ScriptedRelay, say
 from tests.stage import Stage
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 def relays_of(stage: Stage, campaign: int) -> set[str]:

@@ -2,28 +2,19 @@
 
 from datetime import timedelta
 
-import pytest
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 
-from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.tables import batch, signup_attempt
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
 from dispatcher.domain import batches, campaigns
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final, record
-from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import release, sweep
-from dispatcher.sending.press import Stationery
 from tests import builders
 from tests.stage import Stage
 
 SENDING, SENT = CampaignState.SENDING, CampaignState.SENT
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 def _get(stage: Stage, campaign_id: int) -> Campaign:

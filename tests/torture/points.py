@@ -1,7 +1,7 @@
-"""The one table of names inside the engine that torture takes hold of: constants that it hurries, places where it dies.
+"""The one table of names inside the engine that torture takes hold of: constants to hurry, places to die at.
 
-A worker's entry (worker.py) sets these from outside, in its own process, before it starts; nothing in `dispatcher` knows
-of it. When a name moves, it moves here; `test_every_name_of_the_table_exists` finds one that is gone.
+A worker's entry (worker.py) sets these from outside, in its own process, before it starts; nothing in `dispatcher`
+knows of it. When a name moves, it moves here; `test_every_name_of_the_table_exists` finds one that is gone.
 """
 
 import functools
