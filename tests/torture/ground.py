@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from sqlalchemy import Connection, Engine, select, update
@@ -23,6 +23,7 @@ from dispatcher.sending import house as houses
 from dispatcher.sending import release
 from dispatcher.settings import load
 from tests import builders
+from tests.relay_script import Accepted
 from tests.torture.checker import Evidence, Taken
 from tests.torture.points import Tempo
 from tests.torture.processes import KILLED, Forked
@@ -32,6 +33,15 @@ from tests.torture.worker import Order, command, work
 TOPIC = Topic.FINANCE_NEWS
 KEYRING = Keyring((Key("k2", bytes.fromhex("22" * 32)), Key("k1", bytes.fromhex("11" * 32))))
 OTHERS = 3  # people in the audience, of each kind, who may not be written to
+
+
+class Bears(Protocol):
+    """Whatever can bear witness of what was accepted."""
+
+    def url(self, **options: int | float) -> str: ...
+    def accepted(self) -> list[Accepted]: ...
+    def unanswered_dots(self) -> int: ...
+    def end(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ class Databases:
         engine = make_engine(url)
         migrate.upgrade(engine)
         with engine.begin() as conn:
-            made = _add_people(conn, people)
+            made = add_people(conn, people)
         if self._server is None:
             with engine.connect() as conn:
                 conn.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
@@ -103,7 +113,7 @@ class Ground:
     folder: Path
     url: str
     people: People
-    witness: Witness
+    witness: Bears
     lanes: int = 4
     policy: UnknownPolicy = UnknownPolicy.HOLD
     tempo: Tempo = field(default_factory=Tempo)
@@ -249,7 +259,8 @@ def clear(databases: Databases, ground: Ground) -> None:
     databases.drop(ground.url)
 
 
-def _add_people(conn: Connection, count: int) -> People:
+def add_people(conn: Connection, count: int) -> People:
+    """Add people who agreed (p0, p1, ... in the order of their ids), and some who did not."""
     now = clock.now(conn)
     names = {"p": count, "withdrawn": OTHERS, "pending": OTHERS, "complained": OTHERS}
     groups = {

@@ -14,7 +14,7 @@ from signal import SIGCONT, SIGSTOP
 from dispatcher.db.terms import UnknownPolicy
 from tests.relay_script import accept_then_drop
 from tests.torture.ground import KEYRING, TOPIC, Databases, Ground, clear, lay_out
-from tests.torture.leavers import leave
+from tests.torture.leavers import Leaving, leave
 from tests.torture.points import Tempo
 from tests.torture.processes import Forked
 from tests.torture.scenes import Result, result_of
@@ -58,6 +58,12 @@ def setups(kind: str, lanes: Sequence[int] = LANES) -> list[Setup]:
     ]
 
 
+def races(kind: str) -> list[Setup]:
+    """Give the set-ups in which people leave meanwhile: from two processes on PostgreSQL."""
+    leavers = 2 if kind == "postgresql" else 1
+    return [Setup(lanes, leavers=leavers) for lanes in (1, 4, 16, 64)]
+
+
 def kill_loop(
     databases: Databases, folder: Path, plan: Sequence[Setup], kills: int, seed: int, tell: Callable[[int], None]
 ) -> Iterator[Result]:
@@ -77,7 +83,7 @@ def hunt(databases: Databases, folder: Path, setup: Setup, seed: int, kills: int
     """Run one campaign, with so many kills at most."""
     weather = Weather(_DROPS if setup.drops else (), delay=0.003, seed=seed)
     ground = lay_out(
-        databases, folder, _PEOPLE.get(setup.lanes, _MANY), weather,
+        databases, folder, _people(setup), weather,
         lanes=setup.lanes, policy=setup.policy, tempo=Tempo(lease=LEASE),
     )  # fmt: skip
     try:
@@ -89,6 +95,12 @@ def hunt(databases: Databases, folder: Path, setup: Setup, seed: int, kills: int
         return result_of(ground.evidence(f"{setup.title}, seed {seed}"), kills=hunted.kills, stops=hunted.stops)
     finally:
         clear(databases, ground)
+
+
+def _people(setup: Setup) -> int:
+    """So many that the kills fall into the middle, and that it does not last."""
+    people = _PEOPLE.get(setup.lanes, _MANY)
+    return min(people, 900) if setup.leavers else people
 
 
 class _Hunt:
@@ -166,15 +178,16 @@ class _Hunt:
 
 
 def _begin_to_leave(ground: Ground, setup: Setup, seed: int) -> list[tuple[Forked, Path]]:
-    """A third of the audience leaves, in random order."""
+    """A third of the audience leaves; each process that they leave in has people of its own."""
     people = list(ground.people.permitted.items())
-    random.Random(seed).shuffle(people)
-    people = people[: len(people) // 3]
     begun = []
     for number in range(setup.leavers):
         record = ground.folder / f"left-{number}.jsonl"
-        share = people[number :: setup.leavers]
-        begun.append((Forked(leave, ground.url, share, KEYRING, TOPIC, seed + number, record), record))
+        order = Leaving(
+            ground.url, people[number :: setup.leavers], KEYRING, TOPIC, seed + number, 1 / 3,
+            ground.folder / "accepted.jsonl", record,
+        )  # fmt: skip
+        begun.append((Forked(leave, order), record))
     return begun
 
 

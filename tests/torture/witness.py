@@ -1,4 +1,4 @@
-"""The relay of torture: records what it accepts (tests/relay.py), makes weather as told, and counts what it did.
+"""The relay of torture: records what it accepts (tests/relay.py), and makes and counts the weather it is told to.
 
 It runs in a process of its own, so that it outlives every worker. Two files are its word: the record, a line for each
 letter before the first octet of its 250, and the faults, a line for each fault before it is made.
@@ -53,7 +53,8 @@ class Script:
             if fault.verb != ask.verb or self._made[number] >= fault.most or self._random.random() >= fault.share:
                 continue
             self._made[number] += 1
-            is_lost = ask.verb == "DOT" and fault.act.silent
+            # At BODY the dot may have been written: a body of usual size shares one write with it.
+            is_lost = ask.verb in {"DOT", "BODY"} and fault.act.silent
             row = {"verb": ask.verb, "recipient": ask.recipient, "unanswered_dot": is_lost, "at": time.monotonic()}
             os.write(self._file, (json.dumps(row) + "\n").encode())
             return fault.act
