@@ -17,6 +17,7 @@ from dispatcher.smtp.verdict import NotSent, Unknown, Verdict
 log = structlog.get_logger()
 _PATIENCE = 2.0  # seconds: whoever would have to wait longer for a relay goes home, and the batch waits instead
 _LOOK_AGAIN = 1.0
+_LOST = (NotSent, Unknown)  # made once: asked for each letter
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +73,7 @@ class Lines:
         """Note what became of a letter."""
         was_proven = berth.place.is_proven
         self._breakers.hear(berth.place, verdict, steady(), _jitter())
-        if isinstance(verdict, NotSent | Unknown):
+        if isinstance(verdict, _LOST):
             self.problem = f"relay {berth.relay}, {verdict.why}"
         if isinstance(verdict, Unknown):
             self._careful.add(berth.relay)

@@ -145,13 +145,13 @@ def test_an_odd_greeting_that_is_within_the_limits_is_read(run: Run, hello: byte
 
 
 @pytest.mark.parametrize(
-    ("script", "limit"),
-    [((), 1), ((BANNER,), 1), ((BANNER, Hear(b"EHLO"), HELLO), 1), (GREETED, 1), ((*GREETED, ENVELOPE), 1)],
+    "script",
+    [(), (BANNER,), (BANNER, Hear(b"EHLO"), HELLO), GREETED, (*GREETED, ENVELOPE)],
     ids=["banner", "EHLO", "MAIL", "envelope", "dot"],
 )
-def test_silence_costs_the_limit_of_one_step(run: Run, script: tuple[Move, ...], limit: int) -> None:
+def test_silence_costs_the_limit_of_one_step(run: Run, script: tuple[Move, ...]) -> None:
     seen, _ = play(run, *script)
-    assert LIMIT * limit <= seen.seconds < LIMIT * limit + 1
+    assert LIMIT * 0.9 <= seen.seconds < LIMIT + 1  # a loop's clock may lag behind by a turn
 
 
 def test_a_log_in_that_is_answered_by_an_echo_shows_no_piece_of_the_password(run: Run) -> None:
