@@ -312,6 +312,7 @@ deferral = Table(
     Column("code", Integer),
     Column("reply", Text),
     Column("relay", Text),
+    Column("consent_event_id", Id),  # of a dot that left and was never answered: who is tried again may have it already
     PrimaryKeyConstraint("campaign_id", "subscriber_id"),
     Index(None, "campaign_id", "batch_no", "retry_at"),
 )

@@ -41,7 +41,7 @@ from dispatcher.db.columns import Id, IdList, Rows, Utc, among, collect
 from dispatcher.db.tables import batch, campaign, deferral, delivery, subscriber
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
 from dispatcher.domain import audiences, ledger
-from dispatcher.domain.ledger import Final
+from dispatcher.domain.ledger import Deferral, Final, Record
 from dispatcher.domain.providers import Provider
 
 PAGE = 500  # recipients to a batch
@@ -222,7 +222,7 @@ def close_cancelled(conn: Connection, now: datetime, limit: int = 100) -> None:
     ).all()
     for row in freed:
         mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids), row.provider)
-        _settle_orphans(conn, mine, row.in_flight, now)
+        _settle_orphans(conn, mine, row.in_flight, now, UnknownPolicy.HOLD)
 
 
 def waiting(
@@ -365,23 +365,34 @@ _LEAVING = (
 )
 
 
-def _settle_orphans(conn: Connection, mine: Claim, in_flight: list[list[Any]] | None, now: datetime) -> None:
-    """Turn letters of earlier holders whose answer is not recorded into `unknown`, where the policy is to hold."""
+def _settle_orphans(
+    conn: Connection, mine: Claim, in_flight: list[list[Any]] | None, now: datetime, policy: UnknownPolicy | None = None
+) -> None:
+    """Turn letters of earlier holders whose answer is not recorded into `unknown`, or, as the policy (the campaign's,
+    unless given) says, into such as are sent again.
+    """
     if not in_flight:
         return
-    policy = conn.execute(select(campaign.c.unknown_policy).where(campaign.c.id == mine.campaign_id)).scalar_one()
-    if policy == UnknownPolicy.HOLD:
-        flights = [Flight(*entry) for entry in in_flight]
-        who = among(conn, deferral.c.subscriber_id, [flight.subscriber_id for flight in flights])
-        waiting = select(deferral.c.subscriber_id, deferral.c.attempt).where(
-            deferral.c.campaign_id == mine.campaign_id, who
-        )
-        answered: dict[int, int] = {row.subscriber_id: row.attempt for row in conn.execute(waiting)}
-        lost = [
-            Final(mine.campaign_id, f.subscriber_id, Outcome.UNKNOWN, f.consent_event_id, None, DIED_IN_FLIGHT, f.relay)
-            for f in flights
-            if answered.get(f.subscriber_id, 0) < f.attempt
-        ]
-        ledger.record(conn, lost, now)
+    if policy is None:
+        found = select(campaign.c.unknown_policy).where(campaign.c.id == mine.campaign_id)
+        policy = UnknownPolicy(conn.execute(found).scalar_one())
+    flights = [Flight(*entry) for entry in in_flight]
+    who = among(conn, deferral.c.subscriber_id, [flight.subscriber_id for flight in flights])
+    waiting = select(deferral.c.subscriber_id, deferral.c.attempt).where(
+        deferral.c.campaign_id == mine.campaign_id, who
+    )
+    answered: dict[int, int] = {row.subscriber_id: row.attempt for row in conn.execute(waiting)}
+    lost = [flight for flight in flights if answered.get(flight.subscriber_id, 0) < flight.attempt]
+    ledger.record(conn, [_orphan(mine, flight, policy, now) for flight in lost], now)
     ours = and_(batch.c.campaign_id == mine.campaign_id, batch.c.no == mine.no, batch.c.token == mine.token)
     conn.execute(update(batch).where(ours).values(in_flight=None))
+
+
+def _orphan(mine: Claim, f: Flight, policy: UnknownPolicy, now: datetime) -> Record:
+    if policy is UnknownPolicy.HOLD:
+        return Final(
+            mine.campaign_id, f.subscriber_id, Outcome.UNKNOWN, f.consent_event_id, None, DIED_IN_FLIGHT, f.relay
+        )
+    return Deferral(
+        mine.campaign_id, f.subscriber_id, mine.no, f.attempt, now, None, DIED_IN_FLIGHT, f.relay, f.consent_event_id
+    )

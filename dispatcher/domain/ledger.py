@@ -5,7 +5,7 @@ late becomes `sent`. To record something again is harmless.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     literal_column,
     select,
     true,
@@ -58,6 +59,7 @@ class Deferral:
     code: int | None
     reply: str
     relay: str | None
+    consent_event_id: int | None = None  # a dot left under it and was never answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ _DEFERRALS = Rows(
     "deferrals",
     {
         "campaign_id": Id, "subscriber_id": Id, "batch_no": Integer(), "attempt": Integer(), "retry_at": Utc(),
-        "code": Integer(), "reply": Text(), "relay": Text(),
+        "code": Integer(), "reply": Text(), "relay": Text(), "consent_event_id": Id,
     },
 )  # fmt: skip
 _PAIRS = Rows("pairs", {"campaign_id": Id, "subscriber_id": Id})
@@ -93,7 +95,7 @@ _PAIRS = Rows("pairs", {"campaign_id": Id, "subscriber_id": Id})
 
 def record(conn: Connection, records: Sequence[Record], now: datetime) -> None:
     """Write outcomes to the ledger and 4xx answers to the deferrals. To write one again is harmless."""
-    finals = [r for r in records if isinstance(r, Final)]
+    finals = in_doubt(conn, [r for r in records if isinstance(r, Final)])
     if finals:
         if conn.dialect.name == "postgresql":
             conn.execute(write_finals(), finals_values(finals, now))
@@ -162,6 +164,35 @@ def _settling_doubt(statement: Any) -> Insert:
     return settling
 
 
+def in_doubt(conn: Connection, finals: list[Final]) -> list[Final]:
+    """Give the same outcomes, but `unknown` for whoever may have an earlier copy: refused or withheld later, they may
+    have got the first all the same.
+    """
+    pairs = [(f.campaign_id, f.subscriber_id) for f in finals if f.was_deferred and f.outcome in _NOT_TAKEN]
+    if not pairs:
+        return finals
+    theirs, d = _PAIRS.table(conn.dialect.name), deferral.c
+    is_theirs = and_(theirs.c.campaign_id == d.campaign_id, theirs.c.subscriber_id == d.subscriber_id)
+    found = conn.execute(
+        select(d.campaign_id, d.subscriber_id, d.consent_event_id, d.reply).where(
+            d.consent_event_id.is_not(None), select(theirs).where(is_theirs).exists()
+        ),
+        _PAIRS.values(conn.dialect.name, pairs),
+    )
+    doubts = {(row.campaign_id, row.subscriber_id): row for row in found}
+    return [_doubted(final, doubts.get((final.campaign_id, final.subscriber_id))) for final in finals]
+
+
+def _doubted(final: Final, doubt: Any) -> Final:
+    if doubt is None or final.outcome not in _NOT_TAKEN:
+        return final
+    reply = f"{doubt.reply}; sent again, and then: {final.reply}"[:500]
+    return replace(final, outcome=Outcome.UNKNOWN, consent_event_id=doubt.consent_event_id, reply=reply)
+
+
+_NOT_TAKEN = (Outcome.FAILED, Outcome.WITHHELD)
+
+
 def forget_deferrals(conn: Connection, finals: Sequence[Final]) -> None:
     """Take off the 4xx answers of those whose outcome is written."""
     pairs = [(f.campaign_id, f.subscriber_id) for f in finals if f.was_deferred]
@@ -188,7 +219,8 @@ def _write_deferrals(conn: Connection, deferrals: Sequence[Deferral]) -> None:
     conn.execute(
         statement.on_conflict_do_update(
             index_elements=["campaign_id", "subscriber_id"],
-            set_={c: statement.excluded[c] for c in ("attempt", "retry_at", "code", "reply", "relay", "batch_no")},
+            set_={c: statement.excluded[c] for c in ("attempt", "retry_at", "code", "reply", "relay", "batch_no")}
+            | {"consent_event_id": func.coalesce(statement.excluded.consent_event_id, deferral.c.consent_event_id)},
             where=deferral.c.attempt <= statement.excluded.attempt,
         ),
         _DEFERRALS.values(conn.dialect.name, [tuple(getattr(r, name) for name in names) for r in newest.values()]),

@@ -114,7 +114,7 @@ def pass_gate(
         asking.setdefault(intent.claim.campaign_id, []).append(intent)
     finals: list[Final] = []
     if asking and conn.dialect.name == "postgresql":  # they go with the first campaign's statement
-        finals = [r for r in records if isinstance(r, Final)]
+        finals = ledger.in_doubt(conn, [r for r in records if isinstance(r, Final)])
         ledger.forget_deferrals(conn, finals)
         records = [r for r in records if not isinstance(r, Final)]
     ledger.record(conn, records, now)

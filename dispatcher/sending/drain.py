@@ -265,7 +265,7 @@ class _Lane:
         self._gate.tell(
             Deferral(
                 errand.of.id, errand.to.subscriber_id, errand.held.claim.no, errand.to.attempt, at, code,
-                reply[:500], relay,
+                reply[:500], relay, event,
             ),
             errand.held.claim,
         )  # fmt: skip

@@ -123,6 +123,8 @@ def test_every_kind_of_fault_is_planted_and_every_rule_finds_one() -> None:
 
 def test_one_letter_whose_dot_was_out_may_come_after_a_withdrawal_on_each_connection() -> None:
     e = in_order()
-    late = replace(e, taken=(*e.taken[:4], letter(4, 4.0, connection=2)), left={**e.left, PEOPLE[3]: 2.5, PEOPLE[4]: 2.5})
+    late = replace(
+        e, taken=(*e.taken[:4], letter(4, 4.0, connection=2)), left={**e.left, PEOPLE[3]: 2.5, PEOPLE[4]: 2.5}
+    )
     assert check(late) == []
     assert late_letters(late) == 2

@@ -151,7 +151,6 @@ def test_whoever_dies_with_the_dot_out_leaves_one_letter_in_doubt(
         assert_comes_to_its_end(ground, 2, death.accepted)
 
 
-@pytest.mark.xfail(reason="what was in flight under `resend` is forgotten by the claim that would send it again")
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_who_leaves_before_a_letter_in_doubt_is_sent_again_is_not_called_withheld(lay: Lay) -> None:
     ground = lay(PEOPLE, lanes=1, policy=UnknownPolicy.RESEND)
