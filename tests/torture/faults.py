@@ -279,7 +279,9 @@ def _assert_skewed(log: Path, seconds: int) -> None:
     """The worker's own log lines bear its own time: make sure that it was wrong."""
     stamps = [json.loads(line)["timestamp"] for line in log.read_text().splitlines() if line.startswith("{")]
     times = [datetime.fromisoformat(stamp) for stamp in stamps]
-    assert any(abs((at - datetime.now(UTC)).total_seconds() - seconds) < 60 for at in times), "no worker's clock was wrong"
+    assert any(abs((at - datetime.now(UTC)).total_seconds() - seconds) < 60 for at in times), (
+        "no worker's clock was wrong"
+    )
 
 
 SCENES = [
