@@ -32,9 +32,6 @@ bench: $(DEV)  ## measure whole campaigns on this machine; ARGS="--people 10000,
 torture: $(DEV)  ## kill it, unplug it, lie to it, at length; ARGS="--kills 50 --seed 7" chooses
 	@$(BIN)/python -m tests.torture $(ARGS)
 
-torture: $(DEV)  ## kill, stop, starve and contradict it for a quarter of an hour, and count; ARGS="--kills 20" (--help: more)
-	@$(BIN)/python -m tests.torture $(ARGS)
-
 check: $(DEV)  ## formatting, lint, types, floors, then all tests; TESTS=0 leaves the tests out
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
