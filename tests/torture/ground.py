@@ -126,6 +126,7 @@ class Ground:
     tempo: Tempo = field(default_factory=Tempo)
     waits: dict[str, float] = field(default_factory=dict)  # options of the relay's URL
     engine: Engine = field(init=False)
+    refuses: bool = False  # the relay refuses some people for good
     campaign_id: int = 0
     deaths: int = 0
     left: dict[str, float] = field(default_factory=dict)
@@ -232,7 +233,7 @@ class Ground:
         return Evidence(
             title, self.policy, self.lanes, self.deaths, self.witness.unanswered_dots(), status["state"],
             frozenset(self.people.permitted), frozenset(self.people.forbidden), outcomes, letters, status, missing,
-            dict(self.left), unfounded, still_open, tuple(self.crashes),
+            dict(self.left), unfounded, still_open, self.refuses, tuple(self.crashes),
         )  # fmt: skip
 
     def _missing(self, outcomes: dict[str, str]) -> dict[str, str]:

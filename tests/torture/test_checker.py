@@ -102,6 +102,7 @@ PLANTED: list[tuple[str, Kind, Callable[[], Evidence]]] = [
     ("a person who never agreed without an outcome", Kind.LOST, lambda: told(in_order(), "no@example.de", None)),
     ("a sent letter that was never accepted", Kind.LOST, lambda: without(in_order(), PEOPLE[1])),
     ("withheld from one who agreed", Kind.LOST, lambda: told(without(in_order(), PEOPLE[1]), PEOPLE[1], "withheld")),
+    ("failed, and nobody had refused it", Kind.LOST, lambda: told(without(in_order(), PEOPLE[1]), PEOPLE[1], "failed")),
     ("a second copy under hold", Kind.DOUBLED, lambda: more(in_order(), letter(0, 8.0))),
     ("a copy of what was in doubt under hold", Kind.DOUBLED, lambda: more(in_order(), letter(4, 8.0))),
     (
