@@ -70,6 +70,7 @@ class Evidence:
     left: Mapping[str, float] = field(default_factory=dict)  # who left meanwhile, and when that was committed
     unfounded: Sequence[str] = ()
     still_open: Sequence[str] = ()  # batches, deferrals, letters in flight, in words
+    refuses: bool = False  # the relay refuses some people for good
     crashes: Sequence[str] = ()  # how workers ended that nobody had killed
 
     @property
@@ -99,6 +100,11 @@ def nobody_is_lost(e: Evidence) -> Iterator[Finding]:
         yield Finding(Kind.LOST, who, "is recorded as sent and was never accepted")
     for who in e.permitted & e.with_outcome("withheld") - set(e.left):
         yield Finding(Kind.LOST, who, "was withheld, and had agreed all the time")
+
+
+def nobody_fails_whom_no_relay_refused(e: Evidence) -> Iterator[Finding]:
+    for who in set() if e.refuses else e.with_outcome("failed"):
+        yield Finding(Kind.LOST, who, "is recorded as failed, and no relay refused it for good")
 
 
 def nobody_gets_it_twice(e: Evidence) -> Iterator[Finding]:
@@ -200,6 +206,7 @@ def no_worker_ended_by_itself(e: Evidence) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     nobody_is_lost,
+    nobody_fails_whom_no_relay_refused,
     nobody_gets_it_twice,
     nobody_gets_it_who_had_not_agreed,
     whatever_was_accepted_is_sent_or_unknown,

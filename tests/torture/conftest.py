@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from tests.torture.ground import Bears, Ground, add_people
+from tests.torture.ground import Bears, Databases, Ground, add_people
 from tests.torture.witness import Weather, Witness
 
+_CALM = Weather()
 Lay = Callable[..., Ground]
 
 
@@ -19,7 +20,7 @@ def lay(engine: Engine, database_url: str, tmp_path: Path) -> Iterator[Lay]:
     """Give a function that lays out a ground: so many people, this weather (or witness), and more of its fields."""
     with ExitStack() as stack:
 
-        def lay_out(people: int, weather: Weather = Weather(), witness: Bears | None = None, **more: Any) -> Ground:
+        def lay_out(people: int, weather: Weather = _CALM, witness: Bears | None = None, **more: Any) -> Ground:
             with engine.begin() as conn:
                 there = add_people(conn, people)
             witness = witness or stack.enter_context(Witness(tmp_path, weather))
@@ -29,3 +30,25 @@ def lay(engine: Engine, database_url: str, tmp_path: Path) -> Iterator[Lay]:
             return ground
 
         yield lay_out
+
+
+class _At:
+    """The server that all tests share, by the folder of its socket."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self.url = self.database("postgres")
+
+    def database(self, name: str) -> str:
+        return f"postgresql://dispatcher@/{name}?host={self._folder}"
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Databases]:
+    """Give a function that gives databases of a kind."""
+    folder = tmp_path_factory.mktemp("torture")
+    known = {
+        "sqlite": Databases("sqlite", folder, None),
+        "postgresql": Databases("postgresql", folder, _At(postgres_folder)),
+    }
+    return known.__getitem__

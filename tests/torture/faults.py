@@ -55,9 +55,10 @@ class Scene:
 
 
 @contextmanager
-def on(databases: Databases, folder: Path, weather: Weather = _SLOW, **more: object) -> Iterator[Ground]:
+def on(
+    databases: Databases, folder: Path, weather: Weather = _SLOW, people: int = PEOPLE, **more: object
+) -> Iterator[Ground]:
     """Lay out a ground with a campaign that is due, and clear it at the end."""
-    people = int(str(more.pop("people", PEOPLE)))
     ground = lay_out(databases, folder, people, weather, **more)
     try:
         ground.schedule()
@@ -86,7 +87,8 @@ def under(case: Case, policy: UnknownPolicy = UnknownPolicy.HOLD) -> Play:
 
     def play(databases: Databases, folder: Path) -> Result:
         tempo = Tempo(lease=weathers.LEASE)
-        with on(databases, folder, case.weather, tempo=tempo, waits=case.waits, policy=policy, people=200) as ground:
+        like = {"tempo": tempo, "waits": case.waits, "policy": policy, "refuses": case.refuses}
+        with on(databases, folder, case.weather, people=200, **like) as ground:
             ground.start()
             return finish(ground, case.name)
 
@@ -289,7 +291,7 @@ SCENES = [
     Scene("asleep for longer than the lease", ("sqlite", "postgresql"), asleep, is_key=True),
     Scene("SQLite: disk full", ("sqlite",), disk_full_on_sqlite, is_key=True),
     Scene("PostgreSQL: stopped as by a crash", ("postgresql",), crashed("immediate")),
-    Scene("PostgreSQL: kill -9", ("postgresql",), crashed("kill -9"), is_key=True),
+    Scene("PostgreSQL: kill -9", ("postgresql",), crashed("kill -9")),
     Scene("PostgreSQL: restarted", ("postgresql",), crashed("fast")),
     Scene("PostgreSQL: disk full", ("postgresql",), disk_full_on_postgresql),
     Scene("a worker's clock an hour ahead", ("postgresql",), an_hour_off(3600)),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ from typing import Any, Protocol
 import psycopg
 from sqlalchemy import Connection, Engine, select, update
 
-from dispatcher.bench.postgres import PostgresServer
 from dispatcher.db import clock, migrate
 from dispatcher.db.engine import make_engine
 from dispatcher.db.tables import batch, campaign, consent_event, deferral, delivery
@@ -52,14 +52,23 @@ class People:
     forbidden: dict[str, int]
 
 
+class Server(Protocol):
+    """A PostgreSQL server: where its databases are."""
+
+    @property
+    def url(self) -> str: ...
+    def database(self, name: str) -> str: ...
+
+
 class Databases:
     """Empty-handed copies of one database with people in it, as many as are asked for; made of a template."""
 
-    def __init__(self, kind: str, folder: Path, server: PostgresServer | None) -> None:
+    def __init__(self, kind: str, folder: Path, server: Server | None) -> None:
         self.kind = kind
         self._folder, self._server = folder, server
         self._templates: dict[int, People] = {}
         self._made = 0
+        self._name = f"torture_{os.getpid()}"  # several processes may share a server
 
     def new(self, people: int) -> tuple[str, People]:
         """Give the URL of a database with so many people who agreed, and some who did not."""
@@ -70,9 +79,8 @@ class Databases:
             path = self._folder / f"{self._made}.db"
             shutil.copy(self._folder / f"template-{people}.db", path)
             return f"sqlite:///{path}", self._templates[people]
-        name = f"torture_{self._made}"
-        self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        self._execute(f"CREATE DATABASE {name} TEMPLATE torture_template_{people}")
+        name = f"{self._name}_{self._made}"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {self._name}_template_{people}")
         return self._server.database(name), self._templates[people]
 
     def drop(self, url: str) -> None:
@@ -87,9 +95,8 @@ class Databases:
         if self._server is None:
             url = f"sqlite:///{self._folder}/template-{people}.db"
         else:
-            self._execute(f"DROP DATABASE IF EXISTS torture_template_{people} WITH (FORCE)")
-            self._execute(f"CREATE DATABASE torture_template_{people}")
-            url = self._server.database(f"torture_template_{people}")
+            self._execute(f"CREATE DATABASE {self._name}_template_{people}")
+            url = self._server.database(f"{self._name}_template_{people}")
         engine = make_engine(url)
         migrate.upgrade(engine)
         with engine.begin() as conn:
@@ -119,6 +126,7 @@ class Ground:
     tempo: Tempo = field(default_factory=Tempo)
     waits: dict[str, float] = field(default_factory=dict)  # options of the relay's URL
     engine: Engine = field(init=False)
+    refuses: bool = False  # the relay refuses some people for good
     campaign_id: int = 0
     deaths: int = 0
     left: dict[str, float] = field(default_factory=dict)
@@ -185,6 +193,11 @@ class Ground:
             over = clock.now(conn) - timedelta(seconds=1)
             conn.execute(update(batch).where(batch.c.state == "leased").values(lease_until=over))
 
+    def state(self) -> str:
+        """Give the campaign's state."""
+        with self.engine.begin() as conn:
+            return str(conn.execute(select(campaign.c.state).where(campaign.c.id == self.campaign_id)).scalar_one())
+
     def standing(self) -> str:
         """Say where the campaign stands, in words, for whoever has to find out why it does not go on."""
         with self.engine.begin() as conn:
@@ -220,7 +233,7 @@ class Ground:
         return Evidence(
             title, self.policy, self.lanes, self.deaths, self.witness.unanswered_dots(), status["state"],
             frozenset(self.people.permitted), frozenset(self.people.forbidden), outcomes, letters, status, missing,
-            dict(self.left), unfounded, still_open, tuple(self.crashes),
+            dict(self.left), unfounded, still_open, self.refuses, tuple(self.crashes),
         )  # fmt: skip
 
     def _missing(self, outcomes: dict[str, str]) -> dict[str, str]:

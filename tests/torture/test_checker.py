@@ -1,4 +1,4 @@
-"""The checker finds every fault that is planted into evidence that is in order: a check that cannot fail is worthless."""
+"""The checker finds every fault that is planted into evidence in order: a check that cannot fail is worthless."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,11 +76,33 @@ def more(evidence: Evidence, *letters: Taken) -> Evidence:
     return replace(evidence, taken=[*evidence.taken, *letters])
 
 
+def put(**changes: object) -> Callable[[], Evidence]:
+    return lambda: replace(in_order(), **changes)  # type: ignore[arg-type]
+
+
+def gone(who: str, since: float) -> Evidence:
+    """The same, but one more has left."""
+    return replace(in_order(), left={**in_order().left, who: since})
+
+
+def in_doubt(*people: str) -> Evidence:
+    e = in_order()
+    for who in people:
+        e = told(e, who, "unknown")
+    return e
+
+
+def instead(who: int, *letters: Taken) -> Evidence:
+    """The same under resend, with other letters to one person."""
+    return more(without(resent(), PEOPLE[who]), *letters)
+
+
 PLANTED: list[tuple[str, Kind, Callable[[], Evidence]]] = [
     ("a person without an outcome", Kind.LOST, lambda: told(in_order(), PEOPLE[0], None)),
     ("a person who never agreed without an outcome", Kind.LOST, lambda: told(in_order(), "no@example.de", None)),
     ("a sent letter that was never accepted", Kind.LOST, lambda: without(in_order(), PEOPLE[1])),
     ("withheld from one who agreed", Kind.LOST, lambda: told(without(in_order(), PEOPLE[1]), PEOPLE[1], "withheld")),
+    ("failed, and nobody had refused it", Kind.LOST, lambda: told(without(in_order(), PEOPLE[1]), PEOPLE[1], "failed")),
     ("a second copy under hold", Kind.DOUBLED, lambda: more(in_order(), letter(0, 8.0))),
     ("a copy of what was in doubt under hold", Kind.DOUBLED, lambda: more(in_order(), letter(4, 8.0))),
     (
@@ -88,26 +110,26 @@ PLANTED: list[tuple[str, Kind, Callable[[], Evidence]]] = [
         Kind.DOUBLED,
         lambda: more(resent(), letter(0, 8.0, 4), letter(1, 8.0, 5)),
     ),
-    ("a letter to one who never agreed", Kind.STRANGER, lambda: more(in_order(), Taken("no@example.de", "<n>", 1.0, 1))),
+    ("a letter to one who never agreed", Kind.STRANGER, lambda: more(in_order(), Taken("no@example.de", "<n>", 1, 1))),
     ("a letter to nobody we know", Kind.STRANGER, lambda: more(in_order(), Taken("who@example.de", "<w>", 1.0, 1))),
     ("one who never agreed is called sent", Kind.STRANGER, lambda: told(in_order(), "no@example.de", "sent")),
     ("accepted and called failed", Kind.MISTOLD, lambda: told(in_order(), PEOPLE[0], "failed")),
     ("accepted and called withheld", Kind.MISTOLD, lambda: told(in_order(), PEOPLE[0], "withheld")),
-    ("one more unknown than lanes", Kind.OVER_BOUND, lambda: told(told(in_order(), PEOPLE[0], "unknown"), PEOPLE[1], "unknown")),
-    ("unknown though nobody died", Kind.OVER_BOUND, lambda: replace(in_order(), deaths=0)),
-    ("a second letter on a connection after the withdrawal", Kind.LATE, lambda: replace(in_order(), left={**in_order().left, PEOPLE[4]: 2.5})),
-    ("a letter right behind another after the withdrawal", Kind.LATE, lambda: replace(in_order(), left={**in_order().left, PEOPLE[3]: 1.999})),
-    ("a copy with another Message-ID", Kind.ANOTHER_ID, lambda: more(without(resent(), PEOPLE[4]), letter(4, 8.0), letter(4, 9.0, 3, "<x>"))),
-    ("two people under one Message-ID", Kind.ANOTHER_ID, lambda: more(without(in_order(), PEOPLE[0]), letter(0, 8.0, 1, "<1@example.de>"))),
-    ("a letter without a Message-ID", Kind.ANOTHER_ID, lambda: more(without(in_order(), PEOPLE[0]), Taken(PEOPLE[0], "", 8.0, 1))),
-    ("sent under another's consent", Kind.UNFOUNDED, lambda: replace(in_order(), unfounded=["3"])),
-    ("a figure that is one too high", Kind.UNEVEN, lambda: replace(in_order(), status={**in_order().status, "sent": 5})),
-    ("a figure that is not told", Kind.UNEVEN, lambda: replace(in_order(), status={})),
-    ("a person who is not named as missing", Kind.UNEVEN, lambda: replace(in_order(), missing={PEOPLE[5]: "withheld"})),
-    ("a person named as missing who is not", Kind.UNEVEN, lambda: replace(in_order(), missing={**in_order().missing, PEOPLE[0]: "failed"})),
-    ("a campaign that is not sent", Kind.UNFINISHED, lambda: replace(in_order(), state="sending")),
-    ("a batch that is still leased", Kind.UNFINISHED, lambda: replace(in_order(), still_open=["batch 0 is leased"])),
-    ("a worker that ended by itself", Kind.CRASHED, lambda: replace(in_order(), crashes=["a worker ended with 1"])),
+    ("one more unknown than lanes", Kind.OVER_BOUND, lambda: in_doubt(PEOPLE[0], PEOPLE[1])),
+    ("unknown though nobody died", Kind.OVER_BOUND, put(deaths=0)),
+    ("a second letter on a connection after the withdrawal", Kind.LATE, lambda: gone(PEOPLE[4], 2.5)),
+    ("a letter right behind another after the withdrawal", Kind.LATE, lambda: gone(PEOPLE[3], 1.999)),
+    ("a copy with another Message-ID", Kind.ANOTHER_ID, lambda: instead(4, letter(4, 8.0), letter(4, 9.0, 3, "<x>"))),
+    ("two people under one Message-ID", Kind.ANOTHER_ID, lambda: instead(0, letter(0, 8.0, 1, "<1@example.de>"))),
+    ("a letter without a Message-ID", Kind.ANOTHER_ID, lambda: instead(0, Taken(PEOPLE[0], "", 8.0, 1))),
+    ("sent under another's consent", Kind.UNFOUNDED, put(unfounded=["3"])),
+    ("a figure that is one too high", Kind.UNEVEN, put(status={**in_order().status, "sent": 5})),
+    ("a figure that is not told", Kind.UNEVEN, put(status={})),
+    ("a person who is not named as missing", Kind.UNEVEN, put(missing={PEOPLE[5]: "withheld"})),
+    ("a person named as missing who is not", Kind.UNEVEN, put(missing={**in_order().missing, PEOPLE[0]: "failed"})),
+    ("a campaign that is not sent", Kind.UNFINISHED, put(state="sending")),
+    ("a batch that is still leased", Kind.UNFINISHED, put(still_open=["batch 0 is leased"])),
+    ("a worker that ended by itself", Kind.CRASHED, put(crashes=["a worker ended with 1"])),
 ]  # fmt: skip
 
 

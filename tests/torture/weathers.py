@@ -12,12 +12,12 @@ _BUSY, _GREY = say("451 4.3.0 busy"), say("450 4.7.1 greylisted")
 
 @dataclass(frozen=True)
 class Case:
-    """A row: `waits` are options of the relay's URL; `failed`: whether some are refused for good."""
+    """A row: `waits` are options of the relay's URL; `refuses`: some people, for good."""
 
     name: str
     faults: tuple[Fault, ...]
     waits: dict[str, float] = field(default_factory=dict)
-    failed: bool = False
+    refuses: bool = False
     is_key: bool = False  # runs in the short form too
 
     @property
@@ -36,7 +36,7 @@ CASES = [
     Case("connection dropped after accepting", (Fault("DOT", accept_then_drop(), share=0.04),), is_key=True),
     Case("a storm of 4xx to RCPT", (Fault("RCPT", _GREY, share=0.5),)),
     Case("a storm of 4xx to the dot", (Fault("DOT", _BUSY, share=0.5),), is_key=True),
-    Case("some refused for good", (Fault("RCPT", say("550 5.1.1 no such user"), share=0.1),), failed=True),
+    Case("some refused for good", (Fault("RCPT", say("550 5.1.1 no such user"), share=0.1),), refuses=True),
     Case("replies to dots later than the lease", (Fault("DOT", Act(delay=LEASE * 1.6), most=3),), is_key=True),
     Case("half-open at MAIL", (Fault("MAIL", stall(), most=3),), waits={"command": 1}),
     Case("half-open at the dot", (Fault("DOT", stall(), most=3),), waits={"dot": 1}, is_key=True),
