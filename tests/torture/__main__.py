@@ -25,7 +25,7 @@ from tests.torture.show import Show
 
 KINDS = ("sqlite", "postgresql")
 PARTS = ("kills", "races", "faults", "house", "points")
-_RACE_KILLS = 12
+_RACE_KILLS = 24
 _SCENE_WEIGHT = 3  # a scene lasts about as long as so many kills
 _POINTS = "tests/torture/test_crash_points.py"
 

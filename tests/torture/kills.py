@@ -61,7 +61,7 @@ def setups(kind: str, lanes: Sequence[int] = LANES) -> list[Setup]:
 def races(kind: str) -> list[Setup]:
     """Give the set-ups in which people leave meanwhile: from two processes on PostgreSQL."""
     leavers = 2 if kind == "postgresql" else 1
-    return [Setup(lanes, leavers=leavers) for lanes in (1, 4, 16, 64)]
+    return [Setup(lanes, policy=policy, leavers=leavers) for lanes in (1, 4, 16, 64) for policy in UnknownPolicy]
 
 
 def kill_loop(

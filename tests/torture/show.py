@@ -90,7 +90,7 @@ def _table(database: str, sums: Totals) -> Table:
     table.add_row("campaigns", f"{sums.campaigns:,}")
     table.add_row("letters", f"{sums.letters:,}", "people who could be written to")
     table.add_row("accepted by the server", f"{sums.accepted:,}")
-    table.add_row("copies under resend", f"{sums.copies:,}", "allowed there, and with the same Message-ID")
+    table.add_row("copies under resend", f"{sums.copies:,}", "the same Message-ID on each")
     table.add_row("unknown", f"{sums.unknown:,}", f"at most {sums.bound:,} may be")
     table.add_row("accepted after a withdrawal", f"{sums.late:,}", "whose dot was out when it was committed")
     table.add_row("[bold]must be zero[/]")

@@ -35,7 +35,7 @@ CASES = [
     Case("connection dropped at the dot, not taken", (Fault("DOT", drop(), share=0.04),), is_key=True),
     Case("connection dropped after accepting", (Fault("DOT", accept_then_drop(), share=0.04),), is_key=True),
     Case("a storm of 4xx to RCPT", (Fault("RCPT", _GREY, share=0.5),)),
-    Case("a storm of 4xx to the dot", (Fault("DOT", _BUSY, share=0.5),), is_key=True),
+    Case("a storm of 4xx to the dot", (Fault("DOT", _BUSY, share=0.5),)),
     Case("some refused for good", (Fault("RCPT", say("550 5.1.1 no such user"), share=0.1),), refuses=True),
     Case("replies to dots later than the lease", (Fault("DOT", Act(delay=LEASE * 1.6), most=3),), is_key=True),
     Case("half-open at MAIL", (Fault("MAIL", stall(), most=3),), waits={"command": 1}),
