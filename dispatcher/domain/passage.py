@@ -109,9 +109,11 @@ def pass_gate(
     The caller commits, and releases a dot only after that. A letter that passed stands in its batch's `in_flight` from
     then on, beside those of `out`: should we die, whoever claims the batch finds it there.
     """
+    newest = _newest(intents)
     asking: dict[int, list[Intent]] = {}
     for intent in intents:
-        asking.setdefault(intent.claim.campaign_id, []).append(intent)
+        if intent.claim.token == newest[intent.claim.key]:
+            asking.setdefault(intent.claim.campaign_id, []).append(intent)
     finals: list[Final] = []
     if asking and conn.dialect.name == "postgresql":  # they go with the first campaign's statement
         finals = ledger.in_doubt(conn, [r for r in records if isinstance(r, Final)])
@@ -125,7 +127,22 @@ def pass_gate(
         answer = let_go(conn, of, finals, theirs, out, now)
         finals = []
         decided.update(_decide(conn, of, theirs, answer, now))
-    return [decided[intent.claim.campaign_id, intent.subscriber_id] for intent in intents]
+    return [
+        decided[intent.claim.campaign_id, intent.subscriber_id]
+        if intent.claim.token == newest[intent.claim.key]
+        else Halted(TAKEN_OVER)
+        for intent in intents
+    ]
+
+
+def _newest(intents: Sequence[Intent]) -> dict[tuple[int, int], int]:
+    """Give the newest token by batch. A worker that slept past its lease may claim its own batch again: letters of the
+    claim before may ask beside those of the new one, and must not pass for it.
+    """
+    newest: dict[tuple[int, int], int] = {}
+    for intent in intents:
+        newest[intent.claim.key] = max(intent.claim.token, newest.get(intent.claim.key, 0))
+    return newest
 
 
 def _decide(

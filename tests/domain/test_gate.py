@@ -13,7 +13,7 @@ from dispatcher.domain.batches import Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.ledger import Final, Proof
-from dispatcher.domain.passage import Halted, Intent, Pass, Withheld
+from dispatcher.domain.passage import TAKEN_OVER, Halted, Intent, Pass, Withheld
 from tests import builders
 from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, events_of, final
 
@@ -346,3 +346,18 @@ def test_no_confirmation_goes_to_whoever_has_used_the_request_or_objected(dispat
     with dispatch.engine.begin() as conn:
         conn.execute(update(opt_in_request).values(used_at=dispatch.now))
     assert isinstance(dispatch.ask(mine, of, [maria])[0], Withheld)
+
+
+def test_letters_of_a_claim_before_do_not_pass_beside_those_of_the_claim_after_it(dispatch: Dispatch) -> None:
+    maria, jörg = dispatch.people(2)
+    of = dispatch.campaign()
+    slept = dispatch.must_claim()
+    dispatch.now += batches.LEASE + timedelta(seconds=1)
+    again = dispatch.must_claim()
+    assert again.key == slept.key
+    intents = [Intent(slept, maria, 1, RELAY), Intent(again, maria, 1, RELAY), Intent(slept, jörg, 1, RELAY)]
+    for order in (intents, intents[::-1]):
+        keys = [(i.claim.token, i.subscriber_id) for i in order]
+        by_claim = dict(zip(keys, dispatch.pass_gate([], order, of), strict=True))
+        assert isinstance(by_claim[again.token, maria], Pass)
+        assert by_claim[slept.token, maria] == by_claim[slept.token, jörg] == Halted(TAKEN_OVER)
