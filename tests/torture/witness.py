@@ -10,6 +10,7 @@ import random
 import signal
 import time
 from dataclasses import dataclass, field
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ class Witness:
 
 
 def serve(weather: Weather, folder: Path, port: int, ready: Connection) -> None:
-    """Serve until killed. Runs in the relay's process."""
+    """Serve until killed, or until whoever started it is gone. Runs in the relay's process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the workers first
     script = Script(weather, folder / "faults.jsonl")
     relay = ScriptedRelay(
@@ -125,8 +126,9 @@ def serve(weather: Weather, folder: Path, port: int, ready: Connection) -> None:
     with relay:
         ready.send(relay.port)
         ready.close()
-        while True:
-            signal.pause()
+        starter = parent_process()
+        assert starter is not None
+        starter.join()
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
