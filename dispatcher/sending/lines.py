@@ -40,6 +40,7 @@ class Lines:
         self._breakers = breakers
         self._changed = asyncio.Event()
         self._careful: set[str] = set()  # relays that broke off in the middle of a letter
+        self._taking: set[str] = set()  # relays that have answered a letter
         self.problem: str | None = None
 
     @property
@@ -78,7 +79,13 @@ class Lines:
         if isinstance(verdict, Unknown):
             self._careful.add(berth.relay)
         if berth.place.is_proven is not was_proven:
+            if not was_proven:
+                self._taking.add(berth.relay)
             self._stir()
+
+    def has_taken(self, relay: str) -> bool:
+        """Claim that a letter has been answered by this relay, over any of these lines."""
+        return relay in self._taking
 
     def is_better_elsewhere(self, berth: Berth) -> bool:
         """Claim that a relay that goes before this line's is to be tried again."""
