@@ -171,6 +171,7 @@ def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
         .where(
             opt_in_request.c.id == request_id,
             opt_in_request.c.used_at.is_(None),
+            opt_in_request.c.erased_at.is_(None),
             subscriber.c.address.is_not(None),
             ~select(suppression.c.scope).where(forbidden | not_there).exists(),
         )
