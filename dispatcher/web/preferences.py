@@ -150,9 +150,9 @@ class Preferences:
         asked = addresses.ask(conn, self._site, request, person, wanted)
         if isinstance(asked, Refused):
             return asked
-        present = masked(person.address or "")
-        sentences = (say(choose(request, person.language), "preferences.move_asked", address=present),)
-        return Told(sentences, campaign_id=asked.campaign_id)
+        language = choose(request, person.language)
+        news = say(language, "preferences.move_asked", address=masked(person.address or ""))
+        return Told((news, say(language, "preferences.move_asked_more")), campaign_id=asked.campaign_id)
 
     def _person(self, conn: Connection, request: Request) -> Subscriber:
         _, person = of_link(conn, self._site.keyring, Purpose.PREFERENCES, request)
