@@ -3,9 +3,9 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
@@ -20,7 +20,7 @@ _BREAKS = {"Cc", "Zl", "Zp", "Cs"}  # Unicode's control characters, line and par
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A person as we know them. `address` is None once erased."""
+    """A person as we know them. `address` is None once erased; `paused_until` is the day on which letters go again."""
 
     id: int
     public_id: bytes
@@ -29,6 +29,7 @@ class Subscriber:
     name: str
     language: Language
     created_at: datetime
+    paused_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,11 @@ def by_hashes(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
 
 
 def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> None:
-    """Add people; whoever is known already stays as they are."""
+    """Add people; whoever is known already stays as they are.
+
+    Somebody whose profile went after they had left, and who comes back, is the same person: the profile is new. Nobody
+    gets one back who was erased on their word.
+    """
     rows = [
         {
             "public_id": new_public_id(),
@@ -90,7 +95,15 @@ def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> None:
     if not rows:
         return
     statement = insert_or(conn.dialect.name, subscriber)
-    conn.execute(statement.on_conflict_do_nothing(index_elements=["address_hash"]), rows)
+    conn.execute(
+        # It locks the row in any case, so that retention, which looks for people without any topic, waits or passes by.
+        statement.on_conflict_do_update(
+            index_elements=["address_hash"],
+            set_={c: statement.excluded[c] for c in ("address", "provider", "name", "language")},
+            where=and_(subscriber.c.address.is_(None), subscriber.c.erased_at.is_(None)),
+        ),
+        rows,
+    )
 
 
 def ensure(conn: Connection, newcomer: Newcomer, now: datetime) -> Subscriber:
@@ -152,7 +165,9 @@ def topics_of(words: str) -> list[Topic]:
 def _one(conn: Connection, condition: ColumnElement[bool]) -> Subscriber | None:
     c = subscriber.c
     row = conn.execute(
-        select(c.id, c.public_id, c.address, c.address_hash, c.name, c.language, c.created_at).where(condition)
+        select(c.id, c.public_id, c.address, c.address_hash, c.name, c.language, c.created_at, c.paused_until).where(
+            condition
+        )
     ).one_or_none()
     if row is None:
         return None
@@ -164,4 +179,5 @@ def _one(conn: Connection, condition: ColumnElement[bool]) -> Subscriber | None:
         row.name,
         Language(row.language),
         row.created_at,
+        row.paused_until,
     )
