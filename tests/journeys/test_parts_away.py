@@ -111,6 +111,6 @@ def test_what_was_answered_while_the_database_was_away_is_written_down_when_it_i
         relay.script = {}
         stage.drain(relay.relay(lanes=4))
         got = Counter(letter.recipient for letter in relay.accepted)
+    assert stage.status(campaign).sent == 40
     engine.dispose()
     assert got == Counter(people)
-    assert stage.status(campaign).sent == 40
