@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Text, bindparam, select, true, update
+from sqlalchemy.dialects import postgresql
 
-from dispatcher.db.columns import insert_or
+from dispatcher.db.columns import Rows, Utc, insert_or, one_of_many
 from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import providers
@@ -44,7 +45,7 @@ class Newcomer:
 def clean_name(text: str) -> str:
     """Give a name fit for a header line. Raises InputRefused for control characters (CR LF would add a header)."""
     name = text.strip()
-    if any(unicodedata.category(ch) in _BREAKS for ch in name):
+    if not name.isprintable() and any(unicodedata.category(ch) in _BREAKS for ch in name):
         raise InputRefused("the name contains a line break or another control character", "take it out")
     if len(name) > 200:
         raise InputRefused("the name is longer than 200 characters", "shorten it")
@@ -67,30 +68,53 @@ def by_id(conn: Connection, subscriber_id: int) -> Subscriber | None:
 
 
 def by_hashes(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
-    """Give the ids of those who are known, by address hash. At most 1,000 at a time."""
+    """Give the ids of those who are known, by address hash. Some thousands at a time at most."""
+    if not hashes:
+        return {}
     c = subscriber.c
-    rows = conn.execute(select(c.address_hash, c.id).where(c.address_hash.in_(hashes)).limit(1000))
+    rows = conn.execute(select(c.address_hash, c.id).where(one_of_many(conn, c.address_hash, hashes)))
     return {bytes(row.address_hash): row.id for row in rows}
 
 
-def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> None:
-    """Add people; whoever is known already stays as they are."""
+def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> dict[bytes, int]:
+    """Add people; whoever is known already stays as they are. Give the ids of all of them, by address hash."""
     rows = [
-        {
-            "public_id": new_public_id(),
-            "address": new.address.mail,
-            "address_hash": new.address_hash,
-            "provider": providers.by_domain(new.address.domain),
-            "name": new.name,
-            "language": new.language,
-            "created_at": now,
-        }
+        (new_public_id(), new.address.mail, new.address_hash, _provider(new.address), new.name, new.language.value)
         for new in newcomers
     ]
     if not rows:
-        return
-    statement = insert_or(conn.dialect.name, subscriber)
-    conn.execute(statement.on_conflict_do_nothing(index_elements=["address_hash"]), rows)
+        return {}
+    if conn.dialect.name == "postgresql":
+        ids = _add_at_once(conn, rows, now)
+    else:
+        ids = {}
+        statement = insert_or("sqlite", subscriber).on_conflict_do_nothing(index_elements=["address_hash"])
+        conn.execute(statement, [dict(zip(_NEW, row, strict=True), created_at=now) for row in rows])
+    return ids | by_hashes(conn, [row[2] for row in rows if row[2] not in ids])
+
+
+_NEW = ("public_id", "address", "address_hash", "provider", "name", "language")
+_NEWCOMERS = Rows(
+    "newcomers",
+    {name: LargeBinary() if name in {"public_id", "address_hash"} else Text() for name in _NEW},
+)
+
+
+def _provider(address: Address) -> str:
+    return providers.by_domain(address.domain).value
+
+
+def _add_at_once(conn: Connection, rows: Sequence[tuple[object, ...]], now: datetime) -> dict[bytes, int]:
+    """PostgreSQL: give the ids of those who were added."""
+    handed = _NEWCOMERS.table("postgresql")
+    statement = (
+        postgresql.insert(subscriber)
+        .from_select([*_NEW, "created_at"], select(*handed.c, bindparam("now", type_=Utc())).where(true()))
+        .on_conflict_do_nothing(index_elements=["address_hash"])
+        .returning(subscriber.c.address_hash, subscriber.c.id)
+    )
+    added = conn.execute(statement, {**_NEWCOMERS.values("postgresql", rows), "now": now})
+    return {bytes(row.address_hash): row.id for row in added}
 
 
 def ensure(conn: Connection, newcomer: Newcomer, now: datetime) -> Subscriber:
