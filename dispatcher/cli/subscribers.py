@@ -5,6 +5,7 @@ from rich.markup import escape
 from sqlalchemy import Connection
 
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
+from dispatcher.cli.exports import export, list_
 from dispatcher.cli.imports import import_, imports
 from dispatcher.db.engine import reading
 from dispatcher.domain import consent as ledger
@@ -23,6 +24,8 @@ def subscribers() -> None:
 
 subscribers.add_command(import_)
 subscribers.add_command(imports)
+subscribers.add_command(list_)
+subscribers.add_command(export)
 
 
 @subscribers.command()

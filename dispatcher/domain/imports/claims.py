@@ -160,6 +160,8 @@ def _mailchimp_subscribed(cell: Cell, topics: tuple[Topic, ...], now: datetime) 
     if at and asked_at and at > asked_at and from_ip and ip:
         source = f"Mailchimp: asked {asked} UTC from {from_ip}, confirmed {confirmed} UTC from {ip}"
         return Claim(Says.AGREED, topics, at, ip, source)
+    if (asked and not asked_at) or (confirmed and not at):
+        return Claim(Says.WISHES, topics, lack=Lack.NO_CLOCK_TIME)
     return Claim(Says.WISHES, topics, lack=Lack.NO_DOUBLE_OPT_IN if at or asked_at else Lack.NO_EVIDENCE)
 
 

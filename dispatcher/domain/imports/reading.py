@@ -84,7 +84,7 @@ def _bare_cells(cells: Sequence[str], where: Layout) -> Cell:
 def _check(cells: list[str], header: Sequence[str]) -> None:
     if len(cells) != len(header):
         raise InputRefused(f"{len(cells)} cells where the header has {len(header)}")
-    if any("\0" in text for text in cells):
+    if "\0" in "".join(cells):
         raise InputRefused("contains a NUL character")  # which PostgreSQL cannot store
     if cells[0].lstrip("\ufeff").strip() == header[0] and [cell.strip() for cell in cells][1:] == header[1:]:
         raise InputRefused("it is the header once more: two files in one, perhaps")

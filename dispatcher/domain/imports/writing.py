@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
@@ -23,6 +24,7 @@ from dispatcher.domain.suppression import Entry, enter
 
 CHUNK = 4000  # rows to a transaction
 
+T = TypeVar("T")
 Judged = list[tuple[Row, Verdict]]
 
 
@@ -35,7 +37,7 @@ class Intake:
     seen: Seen = field(default_factory=Seen)
 
 
-def chunks(rows: Iterable[Row | Rejected], size: int = CHUNK) -> Iterator[list[Row | Rejected]]:
+def chunks(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
     """Cut a stream of rows into chunks."""
     rows = iter(rows)
     while chunk := list(itertools.islice(rows, size)):
