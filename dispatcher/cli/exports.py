@@ -4,7 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -102,7 +102,8 @@ def whole_file(path: Path) -> Iterator[TextIO]:
         cure = "make room, or name another file"
         raise InputRefused(f"{path} cannot be written: {error.strerror}", cure) from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # it was never made
+            part.unlink(missing_ok=True)
 
 
 def _write(context: Context, wanted: Wanted, file: TextIO, number: int, *, as_json: bool) -> None:

@@ -97,12 +97,14 @@ def held(engine: Engine, database_url: str, big: Path) -> Iterator[Callable[...,
                 return int(conn.execute(select(func.coalesce(func.max(import_run.c.rows_done), 0))).scalar_one())
 
         _wait_for(lambda: done() >= CHUNK)
-        with engine.begin() as conn:
-            if conn.dialect.name == "postgresql":
+        if engine.dialect.name == "postgresql":
+            with engine.begin() as conn:
                 conn.execute(text("LOCK TABLE subscription IN EXCLUSIVE MODE"))
+                process.send_signal(signal_)
+                if signal_ == signal.SIGKILL:
+                    process.wait(60)
+        else:  # who waits for SQLite's lock may wait until the import is over
             process.send_signal(signal_)
-            if signal_ == signal.SIGKILL:
-                process.wait(60)
         process.wait(60)
         return process, done()
 
