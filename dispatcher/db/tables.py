@@ -6,6 +6,7 @@ happen twice is forbidden by a key, not by an earlier look.
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -163,6 +164,26 @@ opt_in_request = Table(
     one_of("language", Language),
     one_of("errand", Errand),
 )
+
+# A file of people that is taken in, or was: how far, so that the same command on the same file goes on there.
+# `rows_done` and `counts` move in the transaction that writes the rows; of one file and order one run is open at most.
+import_run = Table(
+    "import_run",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("order_sha256", LargeBinary(32), nullable=False),  # of file, origin and options
+    Column("file", Text, nullable=False),  # its name
+    Column("file_sha256", LargeBinary(32)),  # NULL: it came through a pipe
+    Column("origin", Text, nullable=False),
+    Column("options", Json, nullable=False),
+    Column("rows_done", BigInteger, nullable=False),
+    Column("counts", Json, nullable=False),
+    Column("by", Text, nullable=False),  # whose account ran the command
+    Column("started_at", Utc, nullable=False),
+    Column("finished_at", Utc),
+    Index("uq_import_run_open", "order_sha256", unique=True, postgresql_where=text("finished_at IS NULL"),
+          sqlite_where=text("finished_at IS NULL")),
+)  # fmt: skip
 
 # Never mail these. Keyed hashes only; an entry wins over every consent.
 suppression = Table(

@@ -1,6 +1,6 @@
 """Pauses, changes of address, and what retention notes
 
-Revision ID: 0008
+Revision ID: 0005
 Revises: 0004
 """
 
@@ -10,7 +10,7 @@ from alembic import op
 from dispatcher.db.checks import admit, refuse
 from dispatcher.db.columns import Id, Json, Utc
 
-revision = "0008"
+revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
