@@ -16,6 +16,7 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from dispatcher.cli.context import Context, err, make_table, out, pass_context, print_json
 from dispatcher.db import clock
@@ -201,12 +202,21 @@ def _take_in(work: _Work) -> tuple[Tally, int]:
                 show(tally.rows)
     except InputRefused as error:
         raise _after(work, run, error) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, DBAPIError) as error:
+        if not _is_interruption(error):
+            raise
         _say_how_to_go_on(work, run)
         sys.exit(130)
     if not work.dry_run:
         _finish(engine, run)
     return tally, start
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Claim that Ctrl-C was pressed: in the middle of a statement the driver may complain about it in its own words."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _pass(work: _Work, rows: Iterator[Row | Rejected], intake: Intake) -> None:

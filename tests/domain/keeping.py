@@ -92,10 +92,8 @@ class Keeping:
             return list(conn.execute(select(metadata.tables[table])).all())
 
     def take_file(self, text: str, at: datetime) -> dict[str, int]:
-        tally = imports.Tally()
+        intake = imports.Intake("a list")
         with self.engine.begin() as conn:
-            rows = list(imports.read_rows(io.BytesIO(text.encode()), self.keyring, at))
-            imports.take(
-                conn, [r for r in rows if isinstance(r, imports.Row)], "a list", tally, set(), at, dry_run=False
-            )
-        return {fate.value: count for fate, count in tally.counts.items() if count}
+            rows = imports.read_rows(io.BytesIO(text.encode()), self.keyring, at)
+            imports.take(conn, rows, intake, at, dry_run=False)
+        return {fate.value: count for fate, count in intake.tally.counts.items() if count}
