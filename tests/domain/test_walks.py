@@ -227,8 +227,10 @@ class Walk(RuleBasedStateMachine):
             case Withheld():
                 assert who not in self.consenting
             case Halted():
-                worker.drop(claim)
-                self.dispatch.give_back(claim)
+                worker.todo = [entry for entry in worker.todo if entry[0] != claim]
+                if claim not in [letter.claim for letter in worker.flying.values()]:  # else after the last answer
+                    worker.drop(claim)
+                    self.dispatch.give_back(claim)
         return None
 
     def _answer(self, name: str, slot: int, answer: str) -> None:
