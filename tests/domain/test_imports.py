@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from dispatcher.db.tables import consent_event, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, imports, subscribers, suppression
+from dispatcher.domain import consent, imports, profiles, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Declaration, Evidence
 from dispatcher.domain.imports import Claim, Fate, Intake, Rejected, Row, Says, Tally
@@ -64,6 +64,24 @@ def test_a_row_with_evidence_enters_as_confirmed_with_its_proof(engine: Engine, 
     assert (event.kind, event.source, event.ip) == ("imported", "form 3 (import: CRM export)", "192.0.2.7")
     assert (event.declaration_id, event.declaration_named) == (declared, "newsletter-2026-01")
     assert (event.at, event.given_at) == (NOW, GIVEN)
+
+
+def test_whoever_left_one_topic_and_lost_the_profile_gets_it_back_with_proof_of_another(
+    engine: Engine, keyring: Keyring
+) -> None:
+    with engine.begin() as conn:
+        _take(conn, keyring, _line("maria@example.de"))
+        person = subscribers.by_hash(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
+        assert person is not None
+        consent.withdraw(conn, person.id, [GOLD], Evidence(source="a test"), NOW)
+        profiles.blank(conn, [person.id], NOW)
+        tally, _ = _take(conn, keyring, _line("maria@example.de", "finance-news special-offers"))
+        states = _states(conn, keyring, "maria@example.de")
+        again = subscribers.by_id(conn, person.id)
+    assert _fates(tally) == {Fate.CONFIRMED: 1}
+    assert states == {GOLD: SubscriptionState.WITHDRAWN, OFFERS: SubscriptionState.CONFIRMED}
+    assert again is not None
+    assert (again.address, again.name) == ("maria@example.de", "Maria Muster")
 
 
 def test_a_row_without_evidence_enters_as_pending_and_is_handed_back(engine: Engine, keyring: Keyring) -> None:

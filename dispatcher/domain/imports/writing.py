@@ -103,12 +103,11 @@ def _standings(conn: Connection, hashes: list[bytes]) -> dict[bytes, Standing]:
 
 def _write(conn: Connection, news: Judged, known: dict[bytes, Standing], origin: str, now: datetime) -> None:
     ids = {hashed: standing.subscriber_id for hashed, standing in known.items() if standing.subscriber_id is not None}
-    strangers = [
-        Newcomer(row.address, row.address_hash, row.name, row.language)
-        for row, verdict in news
-        if verdict.takes_in and row.address_hash not in ids
+    # Who is known, too: their profile may have gone when they had left everything.
+    taken_in = [
+        Newcomer(row.address, row.address_hash, row.name, row.language) for row, verdict in news if verdict.takes_in
     ]
-    ids |= subscribers.add(conn, strangers, now)
+    ids |= subscribers.add(conn, taken_in, now)
     _list(conn, news, origin, now)
     consent.append(conn, _events(news, ids, _declared(conn, news), origin), now)
 
