@@ -34,13 +34,7 @@ def cases(plan: Plan) -> list[Case]:
     some = plan.people[0]
     found = [
         Case(
-            "PostgreSQL",
-            "postgresql",
-            count,
-            plan.lanes,
-            plan.workers,
-            beside_source=True,
-            with_signing=count == some,
+            "PostgreSQL", "postgresql", count, plan.lanes, plan.workers, beside_source=True, with_signing=count == some
         )
         for count in plan.people
     ]

@@ -130,9 +130,7 @@ def is_permitted(topic: Topic) -> ColumnElement[bool]:
     return and_(
         subscription.c.state == SubscriptionState.CONFIRMED,
         subscriber.c.address.is_not(None),
-        subscriber.c.paused_until.is_(
-            None
-        ),  # whatever the day: the tick ends a pause, so nobody asks for the time here
+        subscriber.c.paused_until.is_(None),  # whatever the day: the tick ends a pause, nobody asks for the time here
         ~select(suppression.c.scope).where(covers(topic)).exists(),
     )
 

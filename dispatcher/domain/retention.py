@@ -143,9 +143,7 @@ def _take_unconfirmed(conn: Connection, cutoff: datetime, now: datetime, after: 
     expired, through = _expire(conn, ConsentKind.REQUESTED, cutoff, now, after)
     e = consent_event.c
     alone = _without_topic(conn, expired)
-    knows_more = select(e.subscriber_id).where(
-        among(conn, e.subscriber_id, alone), e.kind.in_(_MORE_THAN_ASKED)
-    )  # fmt: skip
+    knows_more = select(e.subscriber_id).where(among(conn, e.subscriber_id, alone), e.kind.in_(_MORE_THAN_ASKED))
     nobody = sorted(set(alone) - set(conn.execute(knows_more).scalars()))
     profiles.dissolve(conn, nobody, now)
     _forget(conn, nobody)

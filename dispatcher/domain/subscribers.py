@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, LargeBinary, Text, and_, bindparam, select, true, update
+from sqlalchemy import ColumnElement, Connection, Insert, LargeBinary, Text, and_, bindparam, select, true, update
 from sqlalchemy.dialects import postgresql
 
 from dispatcher.db.columns import Rows, Utc, insert_or, one_of_many
@@ -122,15 +122,16 @@ def _add_at_once(conn: Connection, rows: Sequence[tuple[object, ...]], now: date
     return {bytes(row.address_hash): row.id for row in added}
 
 
-def _or_give_back(statement: Any) -> Any:
+def _or_give_back(statement: Any) -> Insert:
     """Give a profile back. The row is locked in any case, so that retention, which looks for people without any topic,
     waits or passes by.
     """
-    return statement.on_conflict_do_update(
+    giving: Insert = statement.on_conflict_do_update(
         index_elements=["address_hash"],
         set_={c: statement.excluded[c] for c in ("address", "provider", "name", "language")},
         where=and_(subscriber.c.address.is_(None), subscriber.c.erased_at.is_(None)),
     )
+    return giving
 
 
 def ensure(conn: Connection, newcomer: Newcomer, now: datetime) -> Subscriber:

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from dispatcher.db.engine import make_engine, reading
 from dispatcher.db.tables import consent_event, import_run, subscriber, subscription, suppression
 from dispatcher.domain.imports import CHUNK
 from tests.cli.conftest import Run
+from tests.journeys.house import wait_for
 
 HEADER = "email,name,language,topics,consent_at,consent_ip,consent_source,declaration\n"
 PROOF = "2026-01-31T14:05:00+01:00,192.0.2.7,form 3,newsletter-2026-01"
@@ -76,13 +76,6 @@ def _start(path: Path, url: str, *more: str) -> subprocess.Popen[bytes]:
     )
 
 
-def _wait_for(claim: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not claim():
-        assert time.monotonic() < until, "it did not come to pass in a minute"
-        time.sleep(0.005)
-
-
 @pytest.fixture
 def held(engine: Engine, database_url: str, big: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], int]]]:
     """Give what starts an import and holds it up in the middle of a chunk, and does something to it there."""
@@ -96,7 +89,7 @@ def held(engine: Engine, database_url: str, big: Path) -> Iterator[Callable[...,
             with reading(engine).connect() as conn:
                 return int(conn.execute(select(func.coalesce(func.max(import_run.c.rows_done), 0))).scalar_one())
 
-        _wait_for(lambda: done() >= CHUNK)
+        wait_for(lambda: done() >= CHUNK, "the first chunk")
         if engine.dialect.name == "postgresql":
             with engine.begin() as conn:
                 conn.execute(text("LOCK TABLE subscription IN EXCLUSIVE MODE"))
