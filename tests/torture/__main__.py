@@ -73,6 +73,8 @@ def main(
         _chosen(databases, KINDS), kill_count, tuple(int(word) for word in lanes.split(",")), seed, only,
         _chosen(parts, PARTS),
     )  # fmt: skip
+    if not plan.size:
+        raise click.UsageError(f"no scene of {parts} has {only!r} in its name")
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"seed {seed}: `python -m tests.torture --seed {seed}` strikes at the same moments again")
     with Show(console, plan.size) as show:

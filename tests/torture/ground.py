@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, select, update
 
 from dispatcher.db import clock, migrate
 from dispatcher.db.engine import make_engine
-from dispatcher.db.tables import batch, campaign, consent_event, deferral, delivery
+from dispatcher.db.tables import batch, campaign, consent_event, deferral, delivery, subscriber
 from dispatcher.db.terms import ConsentKind, Topic, UnknownPolicy
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.sending import house as houses
@@ -130,7 +130,6 @@ class Ground:
     campaign_id: int = 0
     deaths: int = 0
     left: dict[str, float] = field(default_factory=dict)
-    erased: set[str] = field(default_factory=set)
     workers: list[Forked] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
 
@@ -237,14 +236,21 @@ class Ground:
         )  # fmt: skip
 
     def _missing(self, outcomes: dict[str, str]) -> dict[str, str]:
-        """Give outcome by address as `campaigns missing` has it. Who was erased stands there without a name: if there
-        are as many lines with the same outcomes as there ought to be, they are theirs.
+        """Give outcome by address as `campaigns missing` has it. Who was erased, or left everything so that retention
+        took the address, stands there without a name: if there are as many lines with the same outcomes as there ought
+        to be, they are theirs.
         """
         lines = csv.DictReader(self.ask("campaigns", "missing", str(self.campaign_id), "--csv").splitlines())
         told = [(line["email"], line["outcome"]) for line in lines]
         nameless = Counter(outcome for address, outcome in told if address == "(erased)")
-        gone = {who: outcomes.get(who, "") for who in self.erased if outcomes.get(who) != "sent"}
+        gone = {who: outcomes.get(who, "") for who in self._nameless() if outcomes.get(who) != "sent"}
         return dict(told) if nameless != Counter(gone.values()) else {**gone, **dict(t for t in told if "@" in t[0])}
+
+    def _nameless(self) -> set[str]:
+        """Give the people whose address is gone, by what it was at the beginning."""
+        with self.engine.begin() as conn:
+            ids = set(conn.execute(select(subscriber.c.id).where(subscriber.c.address.is_(None))).scalars())
+        return {who for who, i in {**self.people.permitted, **self.people.forbidden}.items() if i in ids}
 
     def ask(self, *arguments: str) -> str:
         """Run a command of the command line, in a process of its own; give what it printed."""

@@ -197,5 +197,3 @@ def _note_who_left(ground: Ground, leaving: list[tuple[Forked, Path]]) -> None:
         assert code == 0, f"a leaver ended with {code}"
         for row in rows_of(record):
             ground.left[row["address"]] = row["at"]
-            if row["way"] == "erasure":
-                ground.erased.add(row["address"])

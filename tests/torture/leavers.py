@@ -56,7 +56,7 @@ def leave(order: Leaving) -> None:
         address, who = order.people[place]
         way = drawn.choice(WAYS)
         at = _commit(engine, order, address, who, way)
-        os.write(file, (json.dumps({"address": address, "at": at, "way": way}) + "\n").encode())
+        os.write(file, (json.dumps({"address": address, "at": at}) + "\n").encode())
     engine.dispose()
 
 
