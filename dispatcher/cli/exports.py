@@ -48,11 +48,11 @@ def list_(context: Context, /, topics: tuple[str, ...], state: str | None, limit
         for person in people:
             sys.stdout.write(_line(exports.facts(person)))
         return
-    table = make_table("address", "name", "language", *wanted.topics, "never mail")
+    table = make_table("address", "name", "", "topics", "never mail")
     for person in people:
-        states = [person.topics[t].state if t in person.topics else "" for t in wanted.topics]
+        stands = "\n".join(f"{topic} {s.state}" for topic, s in person.topics.items())
         barred = exports.cells(person, wanted)[-1]
-        table.add_row(escape(person.address), escape(person.name), person.language, *states, barred)
+        table.add_row(escape(person.address), escape(person.name), person.language, stands, barred)
     out.print(table)
     if number > len(people):
         out.print(f"{number - len(people):,} more; `dispatcher subscribers export -o FILE` writes all of them")

@@ -70,8 +70,9 @@ class _Work:
 @click.option("--dry-run", is_flag=True, help="Judge every row, write nothing.")
 @click.option("--confirm", is_flag=True, help="Send those without evidence a mail that asks them to confirm.")
 @click.option(
-    "--from", "source", type=click.Choice(["auto", *Format]), default="auto", help="Whose export it is; auto: see."
-)
+    "--from", "source", type=click.Choice(["auto", *(f.value for f in Format)]), default="auto",
+    help="Whose export it is; auto: by its columns.",
+)  # fmt: skip
 @click.option("--topics", default="", help="What rows that name no topic are about, separated by blanks.")
 @click.option("--map", "columns", multiple=True, metavar="OURS=THEIRS", help='A column, such as email="E-Mail".')
 @click.option("--left", is_flag=True, help="Everybody in this file unsubscribed where it comes from.")

@@ -40,10 +40,11 @@ def plan(context: Context, as_json: bool) -> None:
     if as_json:
         print_json({"plan": [_facts(due) for due in planned]})
         return
-    table = make_table("what", "period", "kept for", "rows due", "oldest (UTC)", "why", right=("rows due",))
+    table = make_table("what, and why so long", "kept for", "due", "oldest (UTC)", right=("due",))
     for due in planned:
         oldest = f"{due.oldest:%Y-%m-%d %H:%M}" if due.oldest else ""
-        table.add_row(_WHAT[due.step], due.period, str(due.rule), f"{due.rows:,}", oldest, escape(due.rule.reason))
+        what = f"{_WHAT[due.step]} ({due.period})\n[dim]{escape(due.rule.reason)}[/]"
+        table.add_row(what, str(due.rule), f"{due.rows:,}", oldest)
     out.print(table)
     out.print("next: dispatcher retention run")
 
@@ -83,11 +84,12 @@ def log_(context: Context, as_json: bool) -> None:
     if as_json:
         print_json({"runs": [_ran(each) for each in runs]})
         return
-    table = make_table("started (UTC)", "finished", "by", *Step, right=tuple(Step))
+    table = make_table("started (UTC)", "", "by", "rows")
     for each in runs:
-        finished = f"{each.finished_at:%Y-%m-%d %H:%M}" if each.finished_at else f"is at {each.step}"
-        counts = (f"{each.counts.get(step, 0):,}" for step in Step)
-        table.add_row(f"{each.started_at:%Y-%m-%d %H:%M}", finished, escape(each.origin), *counts)
+        took = each.finished_at - each.started_at if each.finished_at else None
+        stands = f"in {took.total_seconds():,.0f} s" if took is not None else f"is at {each.step}"
+        counts = ", ".join(f"{each.counts[step]:,} {step}" for step in Step if each.counts.get(step))
+        table.add_row(f"{each.started_at:%Y-%m-%d %H:%M}", stands, escape(each.origin), counts or "none")
     out.print(table)
 
 

@@ -212,3 +212,12 @@ def test_a_withdrawal_of_everything_holds_for_topics_the_person_never_asked_for(
     assert dispatcher("subscribers", "import", people, *ORIGIN, "--json").json["withdrawn"] == 1
     shown = dispatcher("subscribers", "show", maria)
     assert "never mail: finance-news, withdrawn" in shown.out
+
+
+def test_whose_export_a_file_is_can_be_said_in_the_words_of_the_help(dispatcher: Run, outside: Path) -> None:
+    (outside / "l.csv").write_text("uuid,email,name,attributes,status\n1,maria@example.de,Maria,{},enabled\n")
+    said = ("--origin", "listmonk", "--topics", "finance-news", "--dry-run", "--json")
+    for whose in ("listmonk", "auto"):
+        ran = dispatcher("subscribers", "import", "l.csv", "--from", whose, *said).json
+        assert (ran["format"], ran["pending"]) == ("listmonk", 1)
+    assert "[auto|plain|own|listmonk|mailchimp]" in dispatcher("subscribers", "import", "--help").out
