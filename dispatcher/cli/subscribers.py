@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection
 
+from dispatcher.cli import rights
 from dispatcher.cli.context import Context, err, make_table, out, pass_context, print_json
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
@@ -51,6 +52,10 @@ class Order:
 @click.group()
 def subscribers() -> None:
     """People."""
+
+
+for _command in rights.COMMANDS:
+    subscribers.add_command(_command)
 
 
 @subscribers.command("import")

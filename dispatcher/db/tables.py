@@ -33,6 +33,7 @@ from dispatcher.db.terms import (
     ConsentKind,
     Language,
     Outcome,
+    RightKind,
     SubscriptionState,
     SuppressionReason,
     Topic,
@@ -159,6 +160,22 @@ suppression = Table(
     PrimaryKeyConstraint("address_hash", "scope"),
     one_of("reason", SuppressionReason),
     one_of("scope", [EVERY_TOPIC, *Topic]),
+)
+
+# What people asked for by right, until when it is due and what became of it. By keyed hash: it outlives the address.
+rights_request = Table(
+    "rights_request",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("address_hash", LargeBinary(32), nullable=False, index=True),
+    Column("received_at", Utc, nullable=False),
+    Column("due_on", Date, nullable=False),  # the last day of the month that the law gives, in the sender's zone
+    Column("done_at", Utc),
+    Column("operator", Text),  # by whom it was done
+    Column("outcome", Text),  # in words, without the address
+    one_of("kind", RightKind),
+    CheckConstraint("(done_at IS NULL) = (outcome IS NULL)", name="done_has_outcome"),
 )
 
 # Which secret keys have been in use, by fingerprint. A start without one of them would forget suppressions and links.

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import consent_event, declaration, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain.suppression import covers, lift_withdrawals, suppress
+from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, covers, lift_withdrawals, suppress
 
 # What an event makes of the subscription it concerns; None: it leaves it as it is.
 _MAKES: dict[ConsentKind, SubscriptionState | None] = {
@@ -131,8 +131,8 @@ def is_permitted(topic: Topic) -> ColumnElement[bool]:
 def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
     """Give the SELECT (subscriber_id, event_id) of the person who made this request, while it is open.
 
-    The event is the request itself: it is what allows this one mail. A withdrawal does not forbid it (they asked anew);
-    an objection or a complaint does.
+    The event is the request itself: it is what allows this one mail. A withdrawal or an erasure does not forbid it
+    (they asked anew); an objection or a complaint does.
     """
     asked = (
         select(func.min(consent_event.c.id))
@@ -142,7 +142,8 @@ def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
         )
         .scalar_subquery()
     )
-    forbidden = covers(None) & (suppression.c.reason != SuppressionReason.WITHDRAWN)
+    # Spelt out: the gate's statement is compiled once, and a list is written out at each execution only.
+    forbidden = and_(covers(None), *(suppression.c.reason != reason for reason in sorted(LIFTED_BY_OPT_IN)))
     return (
         select(opt_in_request.c.subscriber_id, asked.label("event_id"))
         .join(subscriber, subscriber.c.id == opt_in_request.c.subscriber_id)
