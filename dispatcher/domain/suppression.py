@@ -59,7 +59,7 @@ def suppress(
                 suppression.c.reason == SuppressionReason.WITHDRAWN,
                 and_(
                     suppression.c.reason == SuppressionReason.ERASED,
-                    statement.excluded.reason.not_in(sorted(LIFTED_BY_OPT_IN)),
+                    *(statement.excluded.reason != reason for reason in sorted(LIFTED_BY_OPT_IN)),
                 ),
             ),
         ),

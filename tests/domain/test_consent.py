@@ -156,7 +156,9 @@ def test_whoever_never_asked_can_still_say_no_for_good(engine: Engine, keyring: 
         assert suppression.entries(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
 
 
-def test_a_new_confirmation_lifts_a_withdrawal_or_an_erasure_and_no_other_entry(engine: Engine, keyring: Keyring) -> None:
+def test_a_new_confirmation_lifts_a_withdrawal_or_an_erasure_and_no_other_entry(
+    engine: Engine, keyring: Keyring
+) -> None:
     table = list(itertools.product(SuppressionReason, [None, GOLD]))
     with engine.begin() as conn:
         people = builders.add_people(conn, keyring, [f"p{n}@example.de" for n in range(len(table))], NOW)
