@@ -5,6 +5,7 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 import redis
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
-from dispatcher.db.tables import deferral, delivery, metadata
+from dispatcher.db import clock
+from dispatcher.db.tables import batch, deferral, delivery, metadata
 from dispatcher.domain.addresses import spellings
 from dispatcher.settings import broker_socket
 from tests.journeys.house import RunningHouse, wait_for
@@ -104,6 +106,14 @@ def _rows(engine: Engine, table: Any) -> list[Any]:
         return list(conn.execute(select(table)).all())
 
 
+def let_the_wait_be_over(engine: Engine) -> None:
+    """Move the clock: what a relay put off is due."""
+    with engine.begin() as conn:
+        over = clock.now(conn) - timedelta(seconds=1)
+        conn.execute(update(deferral).values(retry_at=over))
+        conn.execute(update(batch).where(batch.c.state == "deferred").values(not_before=over))
+
+
 def links_answer_politely(pages: httpx.Client, letter: EmailMessage) -> None:
     """Open the links of an old letter, and press one-click: each gets an answer in words, and none a name."""
     own = {link[len(str(pages.base_url)) :][:3]: link for link in links_in(letter) if str(pages.base_url) in link}
@@ -139,6 +149,9 @@ def test_after_an_erasure_nothing_in_the_house_holds_the_address_and_only_the_pe
     house.run("subscribers", "erase", ANNA, "--yes")
     assert found(house, engine) == set()
 
+    let_the_wait_be_over(engine)
+    wait_for(lambda: all_at_rest(engine), "the letter that was put off, which is withheld now")
+    assert {row.reply for row in _rows(engine, delivery) if row.outcome == "withheld"} == {"erased"}
     links_answer_politely(pages, letter)
     no_import_brings_them_back(house)
     later = create_and_start(house)
