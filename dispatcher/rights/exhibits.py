@@ -12,7 +12,7 @@ from typing import Any
 from dispatcher.compose.words import listed
 from dispatcher.db.terms import Language, Outcome
 from dispatcher.rights.records import Facts
-from dispatcher.rights.wording import berlin, say, say_or, topic, utc
+from dispatcher.rights.wording import berlin, day, say, say_or, topic, utc
 
 Line = tuple[str, str]  # a name and what stands behind it
 
@@ -149,7 +149,7 @@ def _of_declaration(each: Facts, language: Language) -> dict[str, Any]:
 def _of_letters(facts: Facts, language: Language) -> Iterator[dict[str, Any]]:
     if not facts["letters"]:
         return
-    names = ("letter", "outcome", "at_both", "relay", "relay_reply", "consent_event_id")
+    names = ("letter", "outcome", "at_both", "relay", "reply", "consent_event_id")
     yield {
         "title": say(language, "document.letters"),
         "lead": say(language, "document.letters_lead"),
@@ -200,8 +200,8 @@ def _of_rights(facts: Facts, language: Language) -> Iterator[dict[str, Any]]:
         "rows": tuple(
             (
                 say(language, f"rights.{asked['kind']}"),
-                berlin(asked["received_at"], language),
-                asked["due_on"],
+                day(asked["received_at"], language),
+                day(asked["due_on"], language),
                 berlin(asked["done_at"], language),
                 asked["outcome"] or say(language, "document.open"),
             )

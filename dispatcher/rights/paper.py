@@ -20,7 +20,7 @@ from dispatcher.rights.records import Facts, canonical
 
 _LT = "\\u003c"  # `<` in a piece of JSON: so that no text in it can end the block or open a comment
 
-_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")  # the legal notice is Markdown; on paper a link is its text
+_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")  # the legal notice is Markdown: on paper a link is its text
 
 
 def dossier(facts: Facts, language: Language, key_id: str) -> bytes:
@@ -55,7 +55,7 @@ def _render(name: str, language: Language, facts: Facts, **more: Any) -> bytes:
             lang=language.value,
             address=address,
             readable=readable(address),
-            imprint=_LINK.sub(r"\1", facts["house"]["imprint"]),
+            imprint=_LINK.sub(r"\1", facts["house"]["imprint"]).replace("**", ""),
             facts=facts,
             data=Markup(data),  # noqa: S704  (JSON without `<`)
             say=partial(wording.say, language),

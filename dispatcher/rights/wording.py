@@ -1,6 +1,7 @@
 """What dossier and export say by themselves (templates/rights/words.de.yaml and so on), and how moments are written."""
 
 from collections.abc import Mapping
+from datetime import date
 from functools import lru_cache
 from string import Template
 from zoneinfo import ZoneInfo
@@ -57,6 +58,12 @@ def berlin(text: str | None, language: Language) -> str:
 def utc(text: str | None) -> str:
     """Give a moment to the second in UTC: "2026-11-24 16:03:12 UTC"."""
     return f"{read_moment(text):%Y-%m-%d %H:%M:%S} UTC" if text else ""
+
+
+def day(text: str, language: Language) -> str:
+    """Give the day of a moment as it was in Berlin, or a day as it stands: "24. November 2026"."""
+    at = date.fromisoformat(text) if len(text) == len("2026-11-24") else read_moment(text).astimezone(ZONE).date()
+    return letter_words.long_date(at, language)
 
 
 def topic(name: str | None, language: Language) -> str:

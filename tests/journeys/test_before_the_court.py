@@ -82,7 +82,10 @@ def demands_olg_muenchen_the_first_request_is_proven_too(d: Shown) -> None:
     assert first["source"].endswith(f"form {'2026-01'}")
     assert first["ip"] == second["ip"] == "127.0.0.1"
     assert first["user_agent"].startswith("python-httpx")
-    assert "Eintrag in das Anmeldeformular" in d.text
+    assert "Verlangte Anmeldung" in d.text
+    assert re.search(
+        r"Uhr ME(S)?Z wurde mit dieser Adresse eine Anmeldung verlangt, für: Produktnachrichten und Fin", d.text
+    )
 
 
 def demands_olg_muenchen_request_and_confirmation_belong_together_by_the_mail(d: Shown) -> None:
