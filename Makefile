@@ -26,8 +26,8 @@ demo: $(RUN)  ## see a newsletter go out on this machine alone; ONCE=1 ends by i
 test: $(DEV)  ## run all tests; ARGS="-k gate" chooses, WORKERS=8 uses more cores
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-bench: $(DEV)  ## measure whole campaigns on this machine; ARGS="--people 10000,1000000" chooses sizes
-	@$(BIN)/dispatcher bench --json bench.json $(ARGS)
+bench: $(DEV)  ## measure whole campaigns on this machine, five minutes; ARGS="--people 50000" chooses sizes
+	@$(BIN)/dispatcher bench --people 100000,10000,1000000 --json bench.json $(ARGS)
 
 torture: $(DEV)  ## kill it, unplug it, lie to it, at length; ARGS="--kills 50 --seed 7" chooses
 	@$(BIN)/python -m tests.torture $(ARGS)

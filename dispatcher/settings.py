@@ -35,6 +35,7 @@ NAMES: dict[str, str] = {
     "IMPRESSUM": "a Markdown file with the legal notice that stands in every letter",
     "TRUSTED_PROXIES": "addresses or networks of proxies whose X-Forwarded-For is believed, by blanks",
     "MX_LOOKUP": "on, or the address of a resolver: whose mail servers take a domain's mail is looked up; default: off",
+    "RETENTION": "periods other than the usual, by blanks: unconfirmed=7d; `dispatcher retention plan` shows all",
     "VAR": "folder of the embedded parts; default: var",
     "CONFIG": "a TOML file with settings; default: dispatcher.toml, if there is one",
     "LOG": "text or json; default: text on a terminal, else json",
@@ -74,6 +75,7 @@ class Settings:
     impressum: str = field(repr=False)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     mx_lookup: str
+    retention: str
     log: str
     embedded: frozenset[str]
 
@@ -111,6 +113,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         impressum=_impressum(given.get("IMPRESSUM")),
         trusted_proxies=_networks(given.get("TRUSTED_PROXIES", "")),
         mx_lookup=_mx_lookup(given.get("MX_LOOKUP", "off")),
+        retention=given.get("RETENTION", ""),
         log=_log(given.get("LOG")),
         embedded=embedded,
     )

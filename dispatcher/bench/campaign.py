@@ -1,10 +1,11 @@
 """One measured campaign: through the launch, the workers, the gate and the ledger, to a sink."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dispatcher.bench import load
 from dispatcher.bench.meter import Cost, Meter
+from dispatcher.bench.signing import SigningCost, signing_costs
 from dispatcher.bench.stage import Stage, stage
 from dispatcher.domain.accounts import Status
 
@@ -18,10 +19,11 @@ class Case:
     name: str
     database: str
     people: int
-    lanes: int = 128
-    workers: int = 2
+    lanes: int
+    workers: int
     delay: float = 0.0
     beside_source: bool = False
+    with_signing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Figures:
     worker_mb: float
     launch_s: float
     first_out_s: float
+    signing: tuple[SigningCost, ...] = ()
 
     @property
     def ratio(self) -> float | None:
@@ -71,7 +74,8 @@ def measure(case: Case, tell: Callable[[str, float | None], None]) -> Figures:
             if case.beside_source:
                 tell("smtp-source, the same size to the same sink", None)
                 source = load.source_rate(sink, LETTER_OCTETS, min(max(status.sent, 10_000), 60_000))
-            return _figures(case, house, campaign_id, status, costs, source)
+            signing = tuple(signing_costs(house.letter(campaign_id))) if case.with_signing else ()
+            return replace(_figures(case, house, campaign_id, status, costs, source), signing=signing)
 
 
 def _figures(

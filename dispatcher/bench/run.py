@@ -33,7 +33,16 @@ def cases(plan: Plan) -> list[Case]:
     """Give the cases of a plan."""
     some = plan.people[0]
     found = [
-        Case("PostgreSQL", "postgresql", count, plan.lanes, plan.workers, beside_source=True) for count in plan.people
+        Case(
+            "PostgreSQL",
+            "postgresql",
+            count,
+            plan.lanes,
+            plan.workers,
+            beside_source=True,
+            with_signing=count == some,
+        )
+        for count in plan.people
     ]
     if plan.sqlite:
         found.append(Case("SQLite", "sqlite", some, plan.lanes, 1))
@@ -50,6 +59,11 @@ def run(plan: Plan, out: Console, write_to: Path | None) -> list[Figures]:
         figures.append(_measure(case, out))
         out.print(_line(figures[-1]))
     out.print(_table(figures))
+    for signing in (cost for one in figures for cost in one.signing):
+        out.print(
+            f"DKIM, {signing.algorithm}: {signing.signature_us:.0f} µs for the signature, "
+            f"{signing.besides_us:.0f} µs besides"
+        )
     if write_to is not None:
         content = {"machine": _machine(), "figures": [{**asdict(one), "ratio": one.ratio} for one in figures]}
         write_to.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -103,10 +117,7 @@ _ROWS: list[tuple[str, Callable[[Figures], str]]] = [
 
 
 def _machine() -> str:
-    build = "optimised" if "--enable-optimizations" in _configured() else "plain build"
+    asked = str(sysconfig.get_config_var("CONFIG_ARGS"))
+    build = "built with --enable-optimizations" if "--enable-optimizations" in asked else "plain or unknown build"
     python = f"Python {platform.python_version()} ({build})"
     return f"{os.cpu_count()} cores, {platform.machine()}, {python}, {sys.platform}"
-
-
-def _configured() -> str:
-    return str(sysconfig.get_config_var("CONFIG_ARGS"))

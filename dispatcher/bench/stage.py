@@ -26,6 +26,7 @@ from dispatcher.domain.accounts import Status
 from dispatcher.domain.campaigns import Campaign, Draft
 from dispatcher.errors import PartUnavailable
 from dispatcher.sending import house as houses
+from dispatcher.sending import press as presses
 from dispatcher.sending import release, sweep
 from dispatcher.settings import Settings, environment
 from dispatcher.worker import supervisor
@@ -72,6 +73,12 @@ class Stage:
         """Count."""
         with reading(self.engine).connect() as conn:
             return accounts.status(conn, campaigns.get(conn, campaign_id), clock.now(conn))
+
+    def letter(self, campaign_id: int) -> bytes:
+        """Give one of its letters, as it is on the wire."""
+        with reading(self.engine).connect() as conn:
+            press = presses.load(conn, campaigns.get(conn, campaign_id), houses.stationery(self.settings))
+            return press.letter(release.trial_recipient(Language.DE), clock.now(conn)).body
 
     def times(self, campaign_id: int) -> tuple[Campaign, datetime, datetime]:
         """Give the campaign and when its first and its last letter were taken over."""

@@ -1,5 +1,6 @@
 """`dispatcher bench`: how fast it is on this machine."""
 
+import os
 from pathlib import Path
 
 import click
@@ -11,12 +12,12 @@ from dispatcher.observe import logs
 
 @click.command()
 @click.option("--people", default="100000", show_default=True, help="Sizes of the audience on PostgreSQL, by commas.")
-@click.option("--lanes", default=128, show_default=True, help="Connections of each sending process.")
-@click.option("--workers", default=2, show_default=True, help="Sending processes.")
+@click.option("--lanes", default=256, show_default=True, help="Connections of each sending process.")
+@click.option("--workers", type=int, help="Sending processes.  [default: one for two cores]")
 @click.option("--sqlite/--no-sqlite", default=True, help="Measure SQLite as well.")
 @click.option("--far/--no-far", default=True, help="Measure a relay 25 ms away as well.")
 @click.option("--json", "write_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures there.")
-def bench(people: str, lanes: int, workers: int, sqlite: bool, far: bool, write_to: Path | None) -> None:
+def bench(people: str, lanes: int, workers: int | None, sqlite: bool, far: bool, write_to: Path | None) -> None:
     """Measure whole campaigns on this machine.
 
     Made-up people, a database of its own, real workers, a sink for a relay: nothing leaves this machine, and nothing
@@ -35,4 +36,5 @@ def bench(people: str, lanes: int, workers: int, sqlite: bool, far: bool, write_
         ) from error
     logs.configure("auto", level=40)
     sizes = [int(size) for size in people.split(",")]
-    run(Plan(sizes, lanes, workers, sqlite, far), out, write_to)
+    processes = workers or max(1, (os.cpu_count() or 1) // 2)
+    run(Plan(sizes, lanes, processes, sqlite, far), out, write_to)

@@ -47,9 +47,10 @@ class Context:
         return made
 
     def check(self) -> None:
-        """Make sure that settings, relays, DKIM keys and database can be worked with, before anything starts."""
+        """Make sure that settings, relays, DKIM keys, periods and database are good, before anything starts."""
         houses.relays(self.settings)
         houses.signer(self.settings)
+        houses.retention(self.settings)
         self.engine.pool.status()
 
     @property

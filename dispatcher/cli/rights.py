@@ -1,4 +1,4 @@
-"""`dispatcher subscribers export`, `rectify`, `erase` and `rights`: what a person may ask of us, and its log."""
+"""`dispatcher subscribers access`, `rectify`, `erase` and `rights`: what a person may ask of us, and its log."""
 
 from datetime import date, datetime
 from getpass import getuser
@@ -43,14 +43,14 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @_RECEIVED
 @_BY
 @pass_context
-def export(  # noqa: PLR0913  (one parameter per option)
+def access(  # noqa: PLR0913  (one parameter per option)
     context: Context, address: str, file: Path | None, html: Path | None, language: str | None,
     received: datetime | None, operator: str,
 ) -> None:  # fmt: skip
     """Give a person everything held about them, with what it means (Art. 15 and 20 GDPR). Entered in the log.
 
     \b
-    dispatcher subscribers export maria@example.de -o maria.json --html maria.html
+    dispatcher subscribers access maria@example.de -o maria.json --html maria.html
     """
     s = context.settings
     house = House(s.sender_name, s.sender_address, s.impressum, operator)
@@ -144,7 +144,7 @@ def erase(context: Context, address: str, yes: bool, received: datetime | None, 
     out.print(f"{outcome}: address and name are gone, {len(erased.topics) if erased else 0} topics have ended")
     if not is_clean:
         out.print("the database file is being read; its log lets go of the last copy at the next checkpoint")
-    out.print("what leaves only with them: backups of the database, and the relay's own log", markup=False)
+    out.print("not reached: backups of the database, files of people that you keep, the relay's own log", markup=False)
 
 
 @click.group("rights", invoke_without_command=True)
@@ -261,4 +261,4 @@ def _row(asked: Asked, now: datetime) -> list[str]:
     ]  # fmt: skip
 
 
-COMMANDS: tuple[click.Command, ...] = (export, rectify, erase, rights_)
+COMMANDS: tuple[click.Command, ...] = (access, rectify, erase, rights_)

@@ -56,7 +56,7 @@ def freeze(content: Content, *, topic: str, subject: str, house: House, campaign
 
 
 def freeze_service(kind: str, *, language: str, house: House) -> Edition:
-    """Freeze a letter around consent: `confirm` or `goodbye`. No list headers: it is no newsletter."""
+    """Freeze a letter around consent: any Kind but a newsletter. No list headers: it is none."""
     ready = of_service(house, Language(language))
     sheet = lay_out(kind, ready, ())
     return _pressed(Kind(kind), ready, sheet, house, [headers.field("Auto-Submitted", "auto-generated")])

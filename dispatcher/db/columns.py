@@ -1,7 +1,7 @@
 """Column types that read the same on PostgreSQL and SQLite, and tables handed in with a statement."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Dialect,
     FromClause,
     Integer,
+    LargeBinary,
     Table,
     Text,
     any_,
@@ -96,11 +97,24 @@ def among(conn: Connection, subject: ColumnElement[int], ids: Iterable[int]) -> 
     return subject.in_(select(each.c.value))
 
 
+def one_of_many(conn: Connection, subject: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """Make the condition that a column of octets or ids is one of thousands.
+
+    On PostgreSQL as one parameter, read by a subquery: so it is read once, and not for each row that is looked at when
+    the planner, who knows nothing of a table that has just grown, goes through it from end to end.
+    """
+    if conn.dialect.name != "postgresql":
+        return subject.in_(list(values))
+    type_ = ARRAY(subject.type)
+    read = select(cast(literal(_array(subject.type, list(values)), Text), type_)).scalar_subquery()
+    return subject == any_(cast(read, type_))  # without the cast it would be asked for one of the subquery's rows
+
+
 class Rows:
     """A table handed in with a statement: so many rows, one text, so that the statement stays prepared.
 
     On PostgreSQL each column travels as one array, written as text, which costs both sides the least; on SQLite all of
-    it as one piece of JSON.
+    it as one piece of JSON (which cannot hold octets).
     """
 
     def __init__(self, name: str, columns: Mapping[str, TypeEngine[Any]]) -> None:
@@ -143,7 +157,14 @@ def array_of_texts(texts: Iterable[str | None]) -> str:
     return "{" + ",".join(["NULL" if text is None else _quoted(text) for text in texts]) + "}"
 
 
+def array_of_octets(values: Iterable[bytes]) -> str:
+    """Write a PostgreSQL array of strings of octets."""
+    return "{" + ",".join(['"\\\\x' + value.hex() + '"' for value in values]) + "}"
+
+
 def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
+    if isinstance(type_, LargeBinary):
+        return array_of_octets(values)
     return array_of_texts(values) if isinstance(type_, Text) else array_of(values)
 
 

@@ -1,4 +1,4 @@
-"""The whole schema: the second file to read. What each table promises stands above it.
+"""The whole schema, with rate_tables.py and rights_table.py: the second file to read. Each table says what it promises.
 
 Three promises hold everywhere. Times are UTC. A word in a state column is one that db/terms.py explains. What must not
 happen twice is forbidden by a key, not by an earlier look.
@@ -15,7 +15,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -25,29 +24,26 @@ from sqlalchemy import (
 )
 
 from dispatcher.db.columns import Id, IdList, Json, Utc, one_of
+from dispatcher.db.metadata import metadata as metadata
+from dispatcher.db.rate_tables import mailbox_domain as mailbox_domain
+from dispatcher.db.rate_tables import mailbox_provider as mailbox_provider
+from dispatcher.db.rate_tables import pace as pace
+from dispatcher.db.rate_tables import relay_day as relay_day
+from dispatcher.db.rate_tables import slowdown as slowdown
+from dispatcher.db.rights_table import rights_request as rights_request
 from dispatcher.db.terms import (
     EVERY_TOPIC,
     BatchState,
     CampaignKind,
     CampaignState,
     ConsentKind,
+    Errand,
     Language,
     Outcome,
-    RightKind,
     SubscriptionState,
     SuppressionReason,
     Topic,
     UnknownPolicy,
-)
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
 )
 
 # --- People and their consent -------------------------------------------------------------------------------------
@@ -65,6 +61,14 @@ subscriber = Table(
     Column("language", String(2), nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("erased_at", Utc),
+    Column("paused_until", Date),  # in the sender's zone, the day on which letters go again; NULL: no pause
+    # The tick looks for pauses that are over, among many people who paused nothing.
+    Index(
+        "ix_subscriber_paused",
+        "paused_until",
+        postgresql_where=text("paused_until IS NOT NULL"),
+        sqlite_where=text("paused_until IS NOT NULL"),
+    ),
     one_of("language", Language),
 )
 
@@ -115,7 +119,8 @@ consent_event = Table(
 )
 
 # Where each person stands with each topic, written in the same transaction as the event that put them there.
-# The gate reads this: `confirmed` and nothing else lets a letter go. A row exists for everyone who ever asked.
+# The gate reads this: `confirmed` and nothing else lets a letter go. A row exists for everyone who ever asked, until
+# retention has let go of them.
 subscription = Table(
     "subscription",
     metadata,
@@ -126,11 +131,19 @@ subscription = Table(
     Column("since", Utc, nullable=False),
     PrimaryKeyConstraint("topic", "subscriber_id"),  # topic first: an audience is read in this order
     Index(None, "subscriber_id"),  # one person's topics
+    # Retention looks for requests that nobody confirmed, among millions of subscriptions.
+    Index(
+        "ix_subscription_pending",
+        "since",
+        postgresql_where=text("state = 'pending'"),
+        sqlite_where=text("state = 'pending'"),
+    ),
     one_of("topic", Topic),
     one_of("state", SubscriptionState),
 )
 
-# A double opt-in under way. The token is in the mail only: here are its hash and what it was derived from.
+# A letter around consent and the button that it leads to: a double opt-in, or a step of a change of address. The token
+# is in the mail only: here are its hash and what it was derived from.
 opt_in_request = Table(
     "opt_in_request",
     metadata,
@@ -145,8 +158,33 @@ opt_in_request = Table(
     Column("requested_at", Utc, nullable=False),
     Column("expires_at", Utc, nullable=False),
     Column("used_at", Utc),
+    Column("errand", Text, nullable=False, server_default=Errand.OPT_IN.value),
+    Column("other_address", Text),  # to which the person wants to move, or (`moved`) which was theirs; NULL once erased
+    Column("other_hash", LargeBinary(32)),  # its keyed hash
+    Column("erased_at", Utc),  # nobody pressed the button in time: what was typed is gone
     one_of("language", Language),
+    one_of("errand", Errand),
 )
+
+# A file of people that is taken in, or was: how far, so that the same command on the same file goes on there.
+# `rows_done` and `counts` move in the transaction that writes the rows; of one file and order one run is open at most.
+import_run = Table(
+    "import_run",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("order_sha256", LargeBinary(32), nullable=False),  # of file, origin and options
+    Column("file", Text, nullable=False),  # its name
+    Column("file_sha256", LargeBinary(32)),  # NULL: it came through a pipe
+    Column("origin", Text, nullable=False),
+    Column("options", Json, nullable=False),
+    Column("rows_done", BigInteger, nullable=False),
+    Column("counts", Json, nullable=False),
+    Column("by", Text, nullable=False),  # whose account ran the command
+    Column("started_at", Utc, nullable=False),
+    Column("finished_at", Utc),
+    Index("uq_import_run_open", "order_sha256", unique=True, postgresql_where=text("finished_at IS NULL"),
+          sqlite_where=text("finished_at IS NULL")),
+)  # fmt: skip
 
 # Never mail these. Keyed hashes only; an entry wins over every consent.
 suppression = Table(
@@ -160,22 +198,6 @@ suppression = Table(
     PrimaryKeyConstraint("address_hash", "scope"),
     one_of("reason", SuppressionReason),
     one_of("scope", [EVERY_TOPIC, *Topic]),
-)
-
-# What people asked for by right, until when it is due and what became of it. By keyed hash: it outlives the address.
-rights_request = Table(
-    "rights_request",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("address_hash", LargeBinary(32), nullable=False, index=True),
-    Column("received_at", Utc, nullable=False),
-    Column("due_on", Date, nullable=False),  # the last day of the month that the law gives, in the sender's zone
-    Column("done_at", Utc),
-    Column("operator", Text),  # by whom it was done
-    Column("outcome", Text),  # in words, without the address
-    one_of("kind", RightKind),
-    CheckConstraint("(done_at IS NULL) = (outcome IS NULL)", name="done_has_outcome"),
 )
 
 # Which secret keys have been in use, by fingerprint. A start without one of them would forget suppressions and links.
@@ -317,6 +339,17 @@ delivery = Table(
     CheckConstraint("outcome NOT IN ('sent', 'unknown') OR consent_event_id IS NOT NULL", name="sent_names_consent"),
 )
 
+# What became of the recipients of an old campaign whose rows in `delivery` were folded: counted, nobody named.
+delivery_count = Table(
+    "delivery_count",
+    metadata,
+    Column("campaign_id", Id, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("people", Integer, nullable=False),
+    PrimaryKeyConstraint("campaign_id", "outcome"),
+    one_of("outcome", Outcome),
+)
+
 # 4xx answers that wait for their next attempt. A row goes when a delivery row comes.
 deferral = Table(
     "deferral",
@@ -334,61 +367,18 @@ deferral = Table(
     Index(None, "campaign_id", "batch_no", "retry_at"),
 )
 
-# --- Rates --------------------------------------------------------------------------------------------------------
+# --- Retention ----------------------------------------------------------------------------------------------------
 
-# What the operator set about a mailbox provider, other than the presets of domain/providers.py.
-mailbox_provider = Table(
-    "mailbox_provider",
+# Each run of retention: where it stands, and how many rows each step let go of. Counts only.
+retention_run = Table(
+    "retention_run",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("is_rate_set", Boolean, nullable=False, server_default=text("false")),  # false: the preset's rate counts
-    Column("rate_per_min", Integer),  # over each relay; NULL: no limit
-    Column("paused_until", Utc),
-)
-
-# Which provider's mail servers take the mail of a domain that no preset names, as DNS said.
-mailbox_domain = Table(
-    "mailbox_domain",
-    metadata,
-    Column("domain", Text, primary_key=True),  # A-labels
-    Column("provider", Text, nullable=False, server_default="other"),
-    Column("mx", Text),  # the preferred mail server
-    Column("looked_up_at", Utc, index=True),  # NULL: still to be asked for
-)
-
-# The moment of the last permit that was given out under a key: the next comes 1/rate later. Used when the broker,
-# which keeps the same, is away.
-pace = Table(
-    "pace",
-    metadata,
-    Column("key", Text, primary_key=True),
-    Column("last_us", BigInteger, nullable=False),  # microseconds since 1970
-    postgresql_with={"fillfactor": "50"},
-)
-
-# What a provider's answers over a relay made of the rate there. A row without pause and rate says nothing any more.
-slowdown = Table(
-    "slowdown",
-    metadata,
-    Column("relay", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("rate_per_min", Integer),  # at `since`; doubled every few minutes from then on; NULL: not slowed
-    Column("since", Utc, nullable=False),
-    Column("paused_until", Utc),
-    Column("reason", Text, nullable=False),
-    PrimaryKeyConstraint("relay", "provider"),
-)
-
-# What became of the attempts of a day (UTC), by relay and provider: a warm-up goes by it. Counted along, for rates
-# only: every figure of a campaign comes from the ledger.
-relay_day = Table(
-    "relay_day",
-    metadata,
-    Column("relay", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("day", Date, nullable=False),
-    Column("sent", Integer, nullable=False),
-    Column("deferred", Integer, nullable=False),
-    Column("failed", Integer, nullable=False),
-    PrimaryKeyConstraint("relay", "provider", "day"),
+    Column("id", Id, primary_key=True),
+    Column("origin", Text, nullable=False),  # daily, or an operator
+    Column("started_at", Utc, nullable=False),
+    Column("finished_at", Utc),
+    Column("is_open", Boolean, unique=True),  # true until it is finished, then NULL: there is one open run at most
+    Column("step", Text),  # the one at hand; NULL: through
+    Column("after", Json),  # how far that step has come
+    Column("counts", Json, nullable=False),  # rows by step
 )

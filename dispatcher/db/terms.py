@@ -8,8 +8,8 @@ from enum import StrEnum
 from dispatcher.languages import Language
 
 __all__ = [
-    "EVERY_TOPIC", "TOPIC_CODES", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Language", "Outcome",
-    "RightKind", "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy",
+    "EVERY_TOPIC", "TOPIC_CODES", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Errand", "Language",
+    "Outcome", "RightKind", "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy",
 ]  # fmt: skip
 
 
@@ -39,6 +39,11 @@ class ConsentKind(StrEnum):
     OBJECTED = "objected"  # Art. 21 GDPR: every topic
     EXPIRED = "expired"  # never confirmed in time
     ERASED = "erased"  # Art. 17 GDPR
+    PAUSED = "paused"  # the person wants no letters for some weeks; every consent stays as it is
+    RESUMED = "resumed"  # the pause is over, or was ended by the person
+    MOVE_ASKED = "move-asked"  # somebody with a link of theirs named another address
+    MOVE_ALLOWED = "move-allowed"  # the button in the mail to the present address was pressed
+    ADDRESS_CHANGED = "address-changed"  # and the one in the mail to the new address: it is theirs now
 
 
 class SubscriptionState(StrEnum):
@@ -67,6 +72,15 @@ class RightKind(StrEnum):
     PORTABILITY = "portability"  # Art. 20
     RECTIFICATION = "rectification"  # Art. 16
     ERASURE = "erasure"  # Art. 17
+
+
+class Errand(StrEnum):
+    """What the one letter of a request is for."""
+
+    OPT_IN = "opt-in"  # asks whether it was this person who signed up
+    LEAVE_ADDRESS = "leave-address"  # asks the present address whether its owner wants to move to another
+    TAKE_ADDRESS = "take-address"  # asks the new address whether it is theirs
+    MOVED = "moved"  # tells the former address
 
 
 class CampaignKind(StrEnum):

@@ -27,7 +27,7 @@ from dispatcher.domain.accounts import Status
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.imports import Rejected, Tally
+from dispatcher.domain.imports import Intake
 from dispatcher.errors import PartUnavailable
 from dispatcher.sending import house, release
 from dispatcher.settings import Ports, Settings
@@ -99,15 +99,14 @@ def _people(stage: _Stage) -> None:
     """Import the sample people; some of them then leave, some are suppressed."""
     ring = house.keyring(stage.settings)
     path = _FILES / "people.csv"
-    tally, seen = Tally(), set[bytes]()
+    intake = Intake("demo: people.csv")
     with _progress(stage.out) as bar, path.open("rb") as file:
         work = bar.add_task("importing people", total=1000)
         with stage.engine.begin() as conn:
             now = clock.now(conn)
             for chunk in imports.chunks(imports.read_rows(file, ring, now)):
-                rows = [row for row in chunk if not isinstance(row, Rejected)]
-                imports.take(conn, rows, "demo: people.csv", tally, seen, now, dry_run=False)
-                bar.update(work, completed=tally.rows)
+                imports.take(conn, chunk, intake, now, dry_run=False)
+                bar.update(work, completed=intake.tally.rows)
             for address in _addresses("withdrawn.txt"):
                 person = subscribers.by_hash(conn, suppression.address_hash(ring, parse_address(address)))
                 assert person is not None
@@ -115,9 +114,9 @@ def _people(stage: _Stage) -> None:
                 consent.withdraw(conn, person.id, topics, Evidence(source="demo: withdrawn.txt"), now)
             hashes = [suppression.address_hash(ring, parse_address(a)) for a in _addresses("suppressed.txt")]
             suppression.suppress(conn, hashes, None, SuppressionReason.COMPLAINT, "demo: suppressed.txt", now)
-    words = ", ".join(f"{count} {fate}" for fate, count in tally.counts.items() if count)
+    words = ", ".join(f"{count} {fate}" for fate, count in intake.tally.counts.items() if count)
     stage.out.print(
-        f"people    {tally.rows:,} imported: {words}; then {len(_addresses('withdrawn.txt'))} withdrew,"
+        f"people    {intake.tally.rows:,} imported: {words}; then {len(_addresses('withdrawn.txt'))} withdrew,"
         f" {len(hashes)} were suppressed"
     )
 

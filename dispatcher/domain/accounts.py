@@ -5,6 +5,7 @@
 Every figure comes from the ledger's rows; none is counted along.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from dispatcher.db.columns import Id, Rows
 from dispatcher.db.tables import batch, deferral, delivery, subscriber
 from dispatcher.db.terms import BatchState, CampaignState, Outcome
+from dispatcher.domain import folding
 from dispatcher.domain.campaigns import Campaign
 
 _RATE_OVER = timedelta(seconds=30)
@@ -51,7 +53,7 @@ def status(conn: Connection, of: Campaign, now: datetime) -> Status:
     """Count a campaign. Before its launch everything is 0."""
     d = delivery.c
     counted = conn.execute(select(d.outcome, func.count()).where(d.campaign_id == of.id).group_by(d.outcome))
-    counts: dict[str, int] = dict(counted.all())
+    counts = Counter[str](dict(counted.all())) + Counter(folding.counts(conn, of.id))
     deferred = conn.execute(select(func.count()).select_from(deferral).where(is_waiting(of.id))).scalar_one()
     audience = of.audience or 0
     remaining = audience - sum(counts.values()) - deferred

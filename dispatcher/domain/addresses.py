@@ -7,8 +7,10 @@ U- or A-labels, the local part in any case. Dots and plus-parts are kept: only s
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
+from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 
 from dispatcher.errors import AddressInvalid
 
@@ -31,6 +33,44 @@ class Address:
 
 def parse_address(text: str) -> Address:
     """Read an address as a person types it. Raises AddressInvalid with what is wrong with it."""
+    return _plain(text.strip()) or _by_the_library(text)
+
+
+# What nearly every address looks like: a dot-atom (RFC 5322, 3.2.3) of at most 64 octets, a domain in ASCII without
+# A-labels. Of these the library is asked about each domain once; about all others, each time.
+_PLAIN = re.compile(
+    r"((?=[^@]{1,64}@)[a-z0-9_!#$%&'*+\-/=?^`{|}~]+(?:\.[a-z0-9_!#$%&'*+\-/=?^`{|}~]+)*)@([a-z0-9.\-]{1,150})",
+    re.ASCII | re.IGNORECASE,
+)
+_ANY_CASE = frozenset(CASE_INSENSITIVE_MAILBOX_NAMES)  # RFC 2142: info, postmaster, ...
+
+
+def _plain(text: str) -> Address | None:
+    """Read an address of the usual kind; None for any other, good or bad."""
+    found = _PLAIN.fullmatch(text)
+    if found is None:
+        return None
+    local, domain = found.groups()
+    if (known := _domain(domain)) is None:
+        return None
+    if local.lower() in _ANY_CASE:
+        local = local.lower()
+    mail = f"{local}@{known}"
+    return Address(mail, mail.lower())
+
+
+@lru_cache(maxsize=16_384)
+def _domain(domain: str) -> str | None:
+    """Give a domain as the library writes it; None for one that it refuses or that takes more than a look at ASCII."""
+    if "xn--" in domain.lower():
+        return None
+    try:
+        return _by_the_library(f"a@{domain}").domain
+    except AddressInvalid:
+        return None
+
+
+def _by_the_library(text: str) -> Address:
     try:
         # strict: a local part has at most 64 octets (RFC 5321, 4.5.3.1.1)
         valid = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=True, strict=True)

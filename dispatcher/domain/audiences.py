@@ -4,7 +4,7 @@ The audience is everyone who has ever asked for the topic. It falls in two when 
 to now, paged into batches by mailbox provider, and those withheld, each with the reason.
 """
 
-from sqlalchemy import ColumnElement, Select, case, func, literal, select
+from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal, select
 
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import SubscriptionState, Topic
@@ -15,6 +15,7 @@ NEVER_CONFIRMED = "never confirmed the subscription"
 WITHDREW = "withdrew the consent"
 SUPPRESSED = "suppressed: "  # followed by the reason on the list
 ERASED = "erased"
+PAUSED = "paused until "  # followed by the day on which letters go again
 AT_THAT_MOMENT = "no current consent at that moment"  # it came back while we looked for the reason
 
 
@@ -37,12 +38,14 @@ def everyone(topic: Topic) -> Select[tuple[int, str, str | None]]:
 def why_not(topic: Topic) -> ColumnElement[str]:
     """Give the expression that says why a person (subscription joined with subscriber) is not written to.
 
-    What the person did comes first, then what the list says.
+    What the person did comes first, then what the list says; a pause comes last, for it ends by itself.
     """
     listed = select(literal(SUPPRESSED) + func.min(suppression.c.reason)).where(covers(topic)).scalar_subquery()
+    paused = literal(PAUSED) + cast(subscriber.c.paused_until, Text)
     return case(
+        (subscriber.c.erased_at.is_not(None), ERASED),
+        (subscription.c.state == SubscriptionState.WITHDRAWN, WITHDREW),  # who left everything has no address any more
         (subscriber.c.address.is_(None), ERASED),
-        (subscription.c.state == SubscriptionState.WITHDRAWN, WITHDREW),
         (subscription.c.state == SubscriptionState.PENDING, NEVER_CONFIRMED),
-        else_=func.coalesce(listed, AT_THAT_MOMENT),
+        else_=func.coalesce(listed, paused, AT_THAT_MOMENT),
     )

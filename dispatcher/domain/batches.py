@@ -116,14 +116,14 @@ def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> i
     return int(reached + conn.execute(kept_back).scalar_one())
 
 
-def freeze_one(conn: Connection, campaign_id: int, subscriber_id: int) -> None:
-    """Freeze an audience of one person."""
+def freeze_one(conn: Connection, campaign_id: int, subscriber_id: int, provider: str | None = None) -> None:
+    """Freeze an audience of one person. `provider` is that of the mailbox, if it is not the one that they have."""
     of_whom = select(
         literal(campaign_id, Id),
         literal(0, Integer()),
         literal(BatchState.READY.value),
         literal([subscriber_id], IdList),
-        subscriber.c.provider,
+        literal(provider) if provider else subscriber.c.provider,
     ).where(subscriber.c.id == subscriber_id)
     conn.execute(insert(batch).from_select(_PAGE_COLUMNS, of_whom))
 

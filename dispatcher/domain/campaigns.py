@@ -9,7 +9,7 @@ who try at once, one wins and the other is told.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -58,6 +58,11 @@ class Campaign:
     launched_at: datetime | None
     finished_at: datetime | None
     rate_per_min: int | None = None  # over all workers; None: as fast as can be
+
+    @property
+    def expires_at(self) -> datetime:
+        """Give the moment after which a letter that was put off is given up."""
+        return (self.launched_at or self.created_at) + timedelta(seconds=self.expires_after_s)
 
 
 _COLUMNS = [campaign.c[name] for name in Campaign.__slots__]

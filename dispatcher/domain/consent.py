@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
 
-from dispatcher.db.columns import insert_or
+from dispatcher.db.columns import among, insert_or
 from dispatcher.db.tables import consent_event, declaration, opt_in_request, subscriber, subscription, suppression
-from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
+from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, covers, lift_withdrawals, suppress
 
 # What an event makes of the subscription it concerns; None: it leaves it as it is.
@@ -33,6 +33,12 @@ _MAKES: dict[ConsentKind, SubscriptionState | None] = {
     ConsentKind.OBJECTED: SubscriptionState.WITHDRAWN,
     ConsentKind.EXPIRED: SubscriptionState.WITHDRAWN,
     ConsentKind.ERASED: SubscriptionState.WITHDRAWN,
+    # What concerns the person, and leaves what they agreed to as it is.
+    ConsentKind.PAUSED: None,
+    ConsentKind.RESUMED: None,
+    ConsentKind.MOVE_ASKED: None,
+    ConsentKind.MOVE_ALLOWED: None,
+    ConsentKind.ADDRESS_CHANGED: None,
 }
 
 
@@ -57,10 +63,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one person's consent for one topic."""
+    """One thing that happened to one person's consent for one topic, or (None) to the person as a whole."""
 
     subscriber_id: int
-    topic: Topic
+    topic: Topic | None
     kind: ConsentKind
     evidence: Evidence
 
@@ -110,7 +116,7 @@ def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evide
 
 def permits_newsletter(topic: Topic) -> Select[tuple[int, int]]:
     """Give the SELECT (subscriber_id, event_id) of everyone who may get a newsletter on this topic right now:
-    consent for it is current, there is an address, and nothing forbids it.
+    consent for it is current, there is an address, no pause, and nothing forbids it.
     """
     return (
         select(subscription.c.subscriber_id, subscription.c.event_id)
@@ -124,6 +130,9 @@ def is_permitted(topic: Topic) -> ColumnElement[bool]:
     return and_(
         subscription.c.state == SubscriptionState.CONFIRMED,
         subscriber.c.address.is_not(None),
+        subscriber.c.paused_until.is_(
+            None
+        ),  # whatever the day: the tick ends a pause, so nobody asks for the time here
         ~select(suppression.c.scope).where(covers(topic)).exists(),
     )
 
@@ -131,8 +140,9 @@ def is_permitted(topic: Topic) -> ColumnElement[bool]:
 def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
     """Give the SELECT (subscriber_id, event_id) of the person who made this request, while it is open.
 
-    The event is the request itself: it is what allows this one mail. A withdrawal or an erasure does not forbid it
-    (they asked anew); an objection or a complaint does.
+    The event is the request itself: it is what allows this one mail; for the notice to a former address, the change of
+    which it tells. A withdrawal or an erasure does not forbid it (they asked anew); an objection or a complaint
+    does, and so does any entry for the new address that the mail would go to.
     """
     asked = (
         select(func.min(consent_event.c.id))
@@ -142,16 +152,29 @@ def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
         )
         .scalar_subquery()
     )
+    changed = (
+        select(func.max(consent_event.c.id))
+        .where(
+            opt_in_request.c.errand == Errand.MOVED,
+            consent_event.c.subscriber_id == opt_in_request.c.subscriber_id,
+            consent_event.c.kind == ConsentKind.ADDRESS_CHANGED,
+        )
+        .scalar_subquery()
+    )
     # Spelt out: the gate's statement is compiled once, and a list is written out at each execution only.
     forbidden = and_(covers(None), *(suppression.c.reason != reason for reason in sorted(LIFTED_BY_OPT_IN)))
+    not_there = (opt_in_request.c.errand == Errand.TAKE_ADDRESS) & (
+        suppression.c.address_hash == opt_in_request.c.other_hash
+    )
     return (
-        select(opt_in_request.c.subscriber_id, asked.label("event_id"))
+        select(opt_in_request.c.subscriber_id, func.coalesce(asked, changed).label("event_id"))
         .join(subscriber, subscriber.c.id == opt_in_request.c.subscriber_id)
         .where(
             opt_in_request.c.id == request_id,
             opt_in_request.c.used_at.is_(None),
+            opt_in_request.c.erased_at.is_(None),
             subscriber.c.address.is_not(None),
-            ~select(suppression.c.scope).where(forbidden).exists(),
+            ~select(suppression.c.scope).where(forbidden | not_there).exists(),
         )
     )
 
@@ -159,6 +182,15 @@ def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
 def with_request(evidence: Evidence, request_id: int) -> Evidence:
     """Give the same evidence, tied to a double opt-in."""
     return replace(evidence, request_id=request_id)
+
+
+def forget_personal(conn: Connection, ids: Sequence[int]) -> None:
+    """Take away what in events was personal and has served its time: from where, with which program, by which mail.
+
+    What happened, when, for which topic and in which words stays.
+    """
+    gone = ("ip", "user_agent", "message_id", "relay_reply")
+    conn.execute(update(consent_event).where(among(conn, consent_event.c.id, ids)).values(dict.fromkeys(gone)))
 
 
 def standing(conn: Connection, subscriber_id: int) -> dict[Topic, tuple[SubscriptionState, datetime]]:
@@ -243,7 +275,7 @@ def _project(conn: Connection, events: list[tuple[Event, int]], now: datetime) -
     rows = {}
     for event, event_id in events:  # of two events for one pair the later decides
         state = _MAKES[event.kind]
-        if state is not None:
+        if state is not None and event.topic is not None:
             rows[event.topic, event.subscriber_id] = {
                 "topic": event.topic,
                 "subscriber_id": event.subscriber_id,

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, or_, select, update
 
 from dispatcher.db.tables import campaign, deferral, delivery, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, SuppressionReason, Topic
-from dispatcher.domain import consent, suppression
+from dispatcher.domain import consent, profiles, suppression
 from dispatcher.domain.addresses import spellings
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.subscribers import Subscriber
@@ -24,7 +24,7 @@ from dispatcher.domain.subscribers import Subscriber
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What an erasure did: which topics ended by it, how many open requests it closed, how many answers it cleared."""
+    """What an erasure did: which topics ended, how many requests lost their links, how many answers were cleared."""
 
     topics: tuple[Topic, ...]
     requests: int
@@ -40,7 +40,7 @@ def erase(conn: Connection, person: Subscriber, evidence: Evidence, now: datetim
     gone = conn.execute(
         update(subscriber)
         .where(c.id == person.id, c.erased_at.is_(None))
-        .values(address=None, name="", provider="other", erased_at=now)
+        .values(address=None, name="", provider="other", paused_until=None, erased_at=now)
         .returning(c.id)
     ).one_or_none()
     if gone is None:
@@ -49,14 +49,14 @@ def erase(conn: Connection, person: Subscriber, evidence: Evidence, now: datetim
     consent.append(conn, [Event(person.id, topic, ConsentKind.ERASED, evidence) for topic in topics], now)
     reason = SuppressionReason.ERASED
     suppression.suppress(conn, [person.address_hash], None, reason, evidence.source, now)
-    return Erased(topics, _end_requests(conn, person.id, now), _clear_answers(conn, person))
+    return Erased(topics, _end_requests(conn, person, now), _clear_answers(conn, person))
 
 
-def _end_requests(conn: Connection, subscriber_id: int, now: datetime) -> int:
-    """Let the links of open requests lead nowhere, also should the person come back before they would have ended."""
+def _end_requests(conn: Connection, person: Subscriber, now: datetime) -> int:
+    """Let the links of this person's requests lead nowhere, and those of whoever wanted to move to the address."""
     r = opt_in_request.c
-    is_open = (r.subscriber_id == subscriber_id) & r.used_at.is_(None) & (r.expires_at > now)
-    return conn.execute(update(opt_in_request).where(is_open).values(expires_at=now)).rowcount
+    theirs = or_(r.subscriber_id == person.id, r.other_hash == person.address_hash)
+    return len(profiles.erase_requests(conn, theirs & r.erased_at.is_(None), now))
 
 
 def _clear_answers(conn: Connection, person: Subscriber) -> int:

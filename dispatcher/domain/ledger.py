@@ -241,4 +241,6 @@ def _write_proof(conn: Connection, r: Proof, now: datetime) -> None:
         relay_reply=r.relay_reply,
     )
     kind = ConsentKind.CONFIRMATION_SENT
-    consent.append(conn, [Event(r.subscriber_id, Topic(topic), kind, evidence) for topic in asked.topics], now)
+    topics: list[Topic | None] = [Topic(topic) for topic in asked.topics]
+    topics = topics or [None]  # a step of a change of address concerns no topic
+    consent.append(conn, [Event(r.subscriber_id, topic, kind, evidence) for topic in topics], now)

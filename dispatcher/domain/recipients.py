@@ -4,11 +4,11 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Date, Select, and_, bindparam, case, cast, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Date, Select, and_, bindparam, case, cast, func, or_, select, true
 
 from dispatcher.db.columns import Id, Rows, Utc
-from dispatcher.db.tables import deferral, delivery, subscriber, subscription
-from dispatcher.db.terms import Language, Topic
+from dispatcher.db.tables import deferral, delivery, opt_in_request, subscriber, subscription
+from dispatcher.db.terms import Errand, Language, Topic
 from dispatcher.domain import consent, passage
 from dispatcher.domain.batches import Claim
 from dispatcher.domain.campaigns import Campaign
@@ -34,7 +34,12 @@ def to_serve(conn: Connection, mine: Claim, of: Campaign, now: datetime) -> list
 
     Whoever may not be written to any more is recorded as withheld here, which spares a connection at the gate.
     """
-    values = {"of": of.id, "now": now, **_IDS.values(conn.dialect.name, [(i,) for i in mine.subscriber_ids])}
+    values = {
+        "of": of.id,
+        "now": now,
+        "request": of.request_id,
+        **_IDS.values(conn.dialect.name, [(i,) for i in mine.subscriber_ids]),
+    }
     rows = conn.execute(_left(conn.dialect.name, of.topic), values).all()
     allowed = {row[0] for row in rows if row[-1]}
     if of.topic is None:
@@ -55,8 +60,9 @@ def _left(dialect: str, topic: Topic | None) -> Select[Any]:
     since = func.date(subscription.c.since) if dialect == "sqlite" else cast(subscription.c.since, Date)
     permitted = case((consent.is_permitted(topic), 1), else_=0) if topic else true()
     of = bindparam("of", type_=Id)
+    address = s.address if topic else _address_of_request()
     return (
-        select(s.id, s.public_id, s.address, s.name, s.language, since, d.attempt, permitted)
+        select(s.id, s.public_id, address, s.name, s.language, since, d.attempt, permitted)
         .select_from(ids)
         .join(subscriber, s.id == ids.c.id)
         .outerjoin(subscription, and_(subscription.c.subscriber_id == s.id, subscription.c.topic == topic))
@@ -67,6 +73,15 @@ def _left(dialect: str, topic: Topic | None) -> Select[Any]:
         )
         .order_by(s.id)
     )
+
+
+def _address_of_request() -> ColumnElement[str]:
+    """The letter of a request goes to the person's address, or to the other one that a change of address is about."""
+    r = opt_in_request.c
+    elsewhere = select(r.other_address).where(
+        r.id == bindparam("request", type_=Id), r.errand.in_([Errand.TAKE_ADDRESS, Errand.MOVED])
+    )
+    return func.coalesce(elsewhere.scalar_subquery(), subscriber.c.address)
 
 
 def _day(since: date | str | None) -> date | None:

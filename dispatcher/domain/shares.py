@@ -13,10 +13,12 @@ from sqlalchemy import Connection, Select, func, literal, select
 from dispatcher.db.columns import Id, Rows
 from dispatcher.db.tables import batch, deferral, delivery, subscriber
 from dispatcher.db.terms import BatchState
+from dispatcher.domain import folding
 from dispatcher.domain.accounts import is_waiting
 from dispatcher.domain.campaigns import Campaign
 
 NO_RELAY = "none"  # of those whom no relay was asked about: withheld, not composed, not yet tried
+FOLDED = "folded"  # rows of long ago, of which only the outcome is known any more
 _IDS = Rows("ids", {"id": Id})
 _DEFERRED, _REMAINING = "deferred", "remaining"
 
@@ -48,6 +50,8 @@ def shares(conn: Connection, of: Campaign, by: By) -> list[Share]:
     queries = [_delivered(of, by), _deferred(of, by)]
     for name, outcome, people in (row for query in queries for row in conn.execute(query)):
         _add(counts, name, outcome, people)
+    for outcome, people in folding.counts(conn, of.id).items():
+        _add(counts, FOLDED, outcome, people)
     for name, people in _remaining(conn, of, by):
         _add(counts, name, _REMAINING, people)
     made = [Share(name, sum(each.values()), **_figures(each)) for name, each in counts.items()]

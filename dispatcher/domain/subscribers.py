@@ -3,11 +3,13 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Text, and_, bindparam, select, true, update
+from sqlalchemy.dialects import postgresql
 
-from dispatcher.db.columns import insert_or
+from dispatcher.db.columns import Rows, Utc, insert_or, one_of_many
 from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import providers
@@ -20,7 +22,7 @@ _BREAKS = {"Cc", "Zl", "Zp", "Cs"}  # Unicode's control characters, line and par
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A person as we know them. `address` is None once erased."""
+    """A person as we know them. `address` is None once erased; `paused_until` is the day on which letters go again."""
 
     id: int
     public_id: bytes
@@ -29,6 +31,7 @@ class Subscriber:
     name: str
     language: Language
     created_at: datetime
+    paused_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Newcomer:
 def clean_name(text: str) -> str:
     """Give a name fit for a header line. Raises InputRefused for control characters (CR LF would add a header)."""
     name = text.strip()
-    if any(unicodedata.category(ch) in _BREAKS for ch in name):
+    if not name.isprintable() and any(unicodedata.category(ch) in _BREAKS for ch in name):
         raise InputRefused("the name contains a line break or another control character", "take it out")
     if len(name) > 200:
         raise InputRefused("the name is longer than 200 characters", "shorten it")
@@ -67,30 +70,67 @@ def by_id(conn: Connection, subscriber_id: int) -> Subscriber | None:
 
 
 def by_hashes(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
-    """Give the ids of those who are known, by address hash. At most 1,000 at a time."""
+    """Give the ids of those who are known, by address hash. Some thousands at a time at most."""
+    if not hashes:
+        return {}
     c = subscriber.c
-    rows = conn.execute(select(c.address_hash, c.id).where(c.address_hash.in_(hashes)).limit(1000))
+    rows = conn.execute(select(c.address_hash, c.id).where(one_of_many(conn, c.address_hash, hashes)))
     return {bytes(row.address_hash): row.id for row in rows}
 
 
-def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> None:
-    """Add people; whoever is known already stays as they are."""
+def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> dict[bytes, int]:
+    """Add people; whoever is known already stays as they are. Give the ids of all of them, by address hash.
+
+    Somebody whose profile went after they had left, and who comes back, is the same person: the profile is new. Nobody
+    gets one back who was erased on their word.
+    """
     rows = [
-        {
-            "public_id": new_public_id(),
-            "address": new.address.mail,
-            "address_hash": new.address_hash,
-            "provider": providers.by_domain(new.address.domain),
-            "name": new.name,
-            "language": new.language,
-            "created_at": now,
-        }
+        (new_public_id(), new.address.mail, new.address_hash, _provider(new.address), new.name, new.language.value)
         for new in newcomers
     ]
     if not rows:
-        return
-    statement = insert_or(conn.dialect.name, subscriber)
-    conn.execute(statement.on_conflict_do_nothing(index_elements=["address_hash"]), rows)
+        return {}
+    if conn.dialect.name == "postgresql":
+        ids = _add_at_once(conn, rows, now)
+    else:
+        ids = {}
+        statement = _or_give_back(insert_or("sqlite", subscriber))
+        conn.execute(statement, [dict(zip(_NEW, row, strict=True), created_at=now) for row in rows])
+    return ids | by_hashes(conn, [row[2] for row in rows if row[2] not in ids])
+
+
+_NEW = ("public_id", "address", "address_hash", "provider", "name", "language")
+_NEWCOMERS = Rows(
+    "newcomers",
+    {name: LargeBinary() if name in {"public_id", "address_hash"} else Text() for name in _NEW},
+)
+
+
+def _provider(address: Address) -> str:
+    return providers.by_domain(address.domain).value
+
+
+def _add_at_once(conn: Connection, rows: Sequence[tuple[object, ...]], now: datetime) -> dict[bytes, int]:
+    """PostgreSQL: give the ids of those who were added, or came back."""
+    handed = _NEWCOMERS.table("postgresql")
+    given = select(*handed.c, bindparam("now", type_=Utc())).where(true())
+    statement = _or_give_back(postgresql.insert(subscriber).from_select([*_NEW, "created_at"], given))
+    added = conn.execute(
+        statement.returning(subscriber.c.address_hash, subscriber.c.id),
+        {**_NEWCOMERS.values("postgresql", rows), "now": now},
+    )
+    return {bytes(row.address_hash): row.id for row in added}
+
+
+def _or_give_back(statement: Any) -> Any:
+    """Give a profile back. The row is locked in any case, so that retention, which looks for people without any topic,
+    waits or passes by.
+    """
+    return statement.on_conflict_do_update(
+        index_elements=["address_hash"],
+        set_={c: statement.excluded[c] for c in ("address", "provider", "name", "language")},
+        where=and_(subscriber.c.address.is_(None), subscriber.c.erased_at.is_(None)),
+    )
 
 
 def ensure(conn: Connection, newcomer: Newcomer, now: datetime) -> Subscriber:
@@ -168,7 +208,9 @@ def topics_of(words: str) -> list[Topic]:
 def _one(conn: Connection, condition: ColumnElement[bool]) -> Subscriber | None:
     c = subscriber.c
     row = conn.execute(
-        select(c.id, c.public_id, c.address, c.address_hash, c.name, c.language, c.created_at).where(condition)
+        select(c.id, c.public_id, c.address, c.address_hash, c.name, c.language, c.created_at, c.paused_until).where(
+            condition
+        )
     ).one_or_none()
     if row is None:
         return None
@@ -180,4 +222,5 @@ def _one(conn: Connection, condition: ColumnElement[bool]) -> Subscriber | None:
         row.name,
         Language(row.language),
         row.created_at,
+        row.paused_until,
     )

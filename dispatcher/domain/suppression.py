@@ -1,13 +1,26 @@
 """The never-mail list. What must stay true: it wins over every consent, and it holds no address, only keyed hashes."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    LargeBinary,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    or_,
+    select,
+    true,
+)
 
-from dispatcher.db.columns import insert_or
+from dispatcher.db.columns import Rows, Utc, insert_or
 from dispatcher.db.tables import subscriber, suppression
 from dispatcher.db.terms import EVERY_TOPIC, SuppressionReason, Topic
 from dispatcher.domain.addresses import Address
@@ -28,6 +41,15 @@ class Suppression:
     at: datetime
 
 
+class Entry(NamedTuple):
+    """An entry to be made: for one topic, or (None) for every one."""
+
+    address_hash: bytes
+    scope: Topic | None
+    reason: SuppressionReason
+    source: str
+
+
 def address_hash(keyring: Keyring, address: Address) -> bytes:
     """Give the 32 bytes under which an address is compared. Not to be guessed without the key (unlike a plain hash)."""
     return hmac.digest(keyring.oldest.secret, b"address\0" + address.canonical.encode(), "sha256")
@@ -44,27 +66,43 @@ def suppress(
     """Put addresses on the list, for one topic or (None) for every one. An entry that stands is kept, unless it only
     said `withdrawn`, or `erased` and the new reason is one that no double opt-in lifts: what is graver takes its place.
     """
-    rows = [
-        {"address_hash": h, "scope": scope or EVERY_TOPIC, "reason": reason, "source": source, "at": now}
-        for h in hashes
-    ]
-    if not rows:
+    enter(conn, [Entry(hashed, scope, reason, source) for hashed in hashes], now)
+
+
+def enter(conn: Connection, entries: Sequence[Entry], now: datetime) -> None:
+    """Put many on the list at once, as `suppress` does; no address stands twice among them for one scope."""
+    if not entries:
         return
+    names = ("address_hash", "scope", "reason", "source")
+    rows = [(e.address_hash, e.scope or EVERY_TOPIC, e.reason.value, e.source) for e in entries]
     statement = insert_or(conn.dialect.name, suppression)
-    conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["address_hash", "scope"],
-            set_={c: statement.excluded[c] for c in ("reason", "source", "at")},
-            where=or_(
-                suppression.c.reason == SuppressionReason.WITHDRAWN,
-                and_(
-                    suppression.c.reason == SuppressionReason.ERASED,
-                    *(statement.excluded.reason != reason for reason in sorted(LIFTED_BY_OPT_IN)),
-                ),
+    if conn.dialect.name == "postgresql":
+        handed = _ENTRIES.table("postgresql")
+        at = bindparam("now", type_=Utc())
+        conn.execute(
+            _keeping_graver(statement.from_select([*names, "at"], select(*handed.c, at).where(true()))),
+            {**_ENTRIES.values("postgresql", rows), "now": now},
+        )
+    else:
+        conn.execute(_keeping_graver(statement), [dict(zip(names, row, strict=True), at=now) for row in rows])
+
+
+_ENTRIES = Rows("entries", {"address_hash": LargeBinary(), "scope": Text(), "reason": Text(), "source": Text()})
+
+
+def _keeping_graver(statement: Any) -> Insert:
+    keeping: Insert = statement.on_conflict_do_update(
+        index_elements=["address_hash", "scope"],
+        set_={c: statement.excluded[c] for c in ("reason", "source", "at")},
+        where=or_(
+            suppression.c.reason == SuppressionReason.WITHDRAWN,
+            and_(
+                suppression.c.reason == SuppressionReason.ERASED,
+                *(statement.excluded.reason != reason for reason in sorted(LIFTED_BY_OPT_IN)),
             ),
         ),
-        rows,
     )
+    return keeping
 
 
 def lift_withdrawals(conn: Connection, hashed: bytes, topics: Iterable[Topic]) -> None:

@@ -41,12 +41,15 @@ from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, V
 
 log = structlog.get_logger()
 MAX_LOSSES = 3  # connections one letter may lose before its dot until it waits like a deferred one
+_MAY_BE_ITS_DOING = 2  # losses: an answer about us from a relay that has taken other letters meanwhile
+_AGAIN = 0.5  # seconds between two tries to write down what is known
 
 
 @dataclass(frozen=True, slots=True)
 class Orders:
     """What a drain works with. `until`: a moment on `steady()` after which no new letter is begun. `breakers` know the
-    relays; they and the `buckets` live longer than a drain.
+    relays; they and the `buckets` live longer than a drain. `patience`: seconds for which it tries to write down what
+    it knows while the database is away.
     """
 
     kinds: Sequence[CampaignKind]
@@ -55,6 +58,7 @@ class Orders:
     stationery: Stationery
     until: float
     stop: Callable[[], bool] = field(default=lambda: False)
+    patience: float = 20.0
 
 
 @dataclass(slots=True)
@@ -93,21 +97,35 @@ async def drain(engine: Engine, orders: Orders) -> Report:
         log.warning("drain.database_away", error=type(error.orig).__name__)
         report.problem = DATABASE_AWAY
     finally:
-        await _wind_up(gate, feed, lines, report)
+        await _wind_up(gate, feed, lines, orders, report)
     report.letters = feed.drawn
     return report
 
 
-async def _wind_up(gate: Gate, feed: Feed, lines: Lines, report: Report) -> None:
-    """Record what is known, give back what is not served. With the database away the lease does it later."""
+async def _wind_up(gate: Gate, feed: Feed, lines: Lines, orders: Orders, report: Report) -> None:
+    """Record what is known, give back what is not served. With the database away it is tried again for a while: each
+    answer that is not written down leaves its letter in doubt. After that the lease gives back the rest.
+    """
+    until = steady() + orders.patience
+    try:
+        while (error := await _put_in_order(gate, feed, lines, report)) is not None:
+            report.problem = DATABASE_AWAY
+            if orders.stop() or steady() > until:
+                log.warning("drain.left_to_the_lease", error=error)
+                return
+            await asyncio.sleep(_AGAIN)
+    finally:
+        gate.close()
+
+
+async def _put_in_order(gate: Gate, feed: Feed, lines: Lines, report: Report) -> str | None:
+    """Give None once nothing is left to write, or the database's error."""
     try:
         await gate.flush()
         await feed.close_all(report.problem, timedelta(seconds=lines.seconds_away()))
     except DBAPIError as error:
-        log.warning("drain.left_to_the_lease", error=type(error.orig).__name__)
-        report.problem = DATABASE_AWAY
-    finally:
-        gate.close()
+        return type(error.orig).__name__
+    return None
 
 
 class _Shift:
@@ -138,7 +156,7 @@ class _Lane:
             while await self._has_hope() and (errand := self._following or await self._next()) is not None:
                 self._following = None
                 if self._feed.is_stale(errand):
-                    await self._feed.put_back(errand, lost=False)
+                    await self._feed.put_back(errand, lost=0)
                 else:
                     await self._carry(errand)
         except DBAPIError as error:
@@ -148,7 +166,7 @@ class _Lane:
         finally:
             await self._leave()
         if self._following is not None:
-            await self._feed.put_back(self._following, lost=False)
+            await self._feed.put_back(self._following, lost=0)
 
     async def _has_hope(self) -> bool:
         """Wait for a line that may be opened, if there is none; False: not for a while, or it is over."""
@@ -171,7 +189,7 @@ class _Lane:
         if berth is None or not berth.lane.is_fit or self._lines.is_better_elsewhere(berth):
             berth = await self._moor()
         if berth is None:
-            await self._feed.put_back(errand, lost=False)
+            await self._feed.put_back(errand, lost=0)
             return
         line = berth.lane
         verdict = await line.offer(errand.parcel)
@@ -200,7 +218,7 @@ class _Lane:
             await self._feed.refresh(errand.of.id)
         elif answer.reason != LEASE_OVER:
             self._feed.halt(errand.held, answer.reason)
-        await self._feed.put_back(errand, lost=False)
+        await self._feed.put_back(errand, lost=0)
         if answer.reason == DATABASE_AWAY:
             self._report.problem = DATABASE_AWAY
             self._feed.closed = True
@@ -213,11 +231,22 @@ class _Lane:
         if isinstance(verdict, NotSent):
             if verdict.about_us:  # the relay refuses us, not them: what another line is told, the breaker decides
                 await self._leave()
-            if verdict.about_us or errand.losses + 1 < MAX_LOSSES:
-                await self._feed.put_back(errand, lost=not verdict.about_us)
+            lost = self._loss(errand, berth, verdict)
+            if errand.losses + lost < MAX_LOSSES:
+                await self._feed.put_back(errand, lost=lost)
                 return
         self._tell(errand, berth.relay, verdict, consent_event_id)
         await self._feed.finish(errand)
+
+    def _loss(self, errand: Errand, berth: Berth, verdict: NotSent) -> int:
+        """Give what an answer costs a letter. One about us costs nothing, unless the letter seems to be its cause: then
+        it must not be tried for ever, each time closing the relay for all others.
+        """
+        if not verdict.about_us:
+            return 1
+        if self._gate.about_now() > errand.of.expires_at:
+            return MAX_LOSSES
+        return _MAY_BE_ITS_DOING if self._lines.has_taken(berth.relay) else 0
 
     def _tell(self, errand: Errand, relay: str, verdict: Verdict, consent_event_id: int | None) -> None:
         """Tell the gate what the verdict means for this person."""
@@ -256,10 +285,8 @@ class _Lane:
         self, errand: Errand, relay: str, at_the_end: Outcome, event: int | None, code: int | None, reply: str
     ) -> None:
         """Have it tried again later; once its time is over, that is its outcome `at_the_end`."""
-        now = self._gate.now()
-        began = errand.of.launched_at or errand.of.created_at
-        expires = began + timedelta(seconds=errand.of.expires_after_s)
-        at = retry.next_attempt(errand.to.attempt, now, expires, random.random())  # noqa: S311  (jitter)
+        expires = errand.of.expires_at
+        at = retry.next_attempt(errand.to.attempt, self._gate.now(), expires, random.random())  # noqa: S311  (jitter)
         if at is None:
             self._final(errand, relay, at_the_end, event, code, f"gave up after {errand.to.attempt} attempts: {reply}")
             return

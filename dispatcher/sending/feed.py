@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 from jinja2 import TemplateError
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
 from dispatcher.domain import batches, campaigns, poison, recipients, relay_days
@@ -174,13 +175,15 @@ class Feed:
         if errand.held.left <= 0:
             await self._close(errand.held)
 
-    async def put_back(self, errand: Errand, *, lost: bool) -> None:
-        """Note that an errand was not sent and is to be tried again: by another lane, or by a later claim."""
+    async def put_back(self, errand: Errand, *, lost: int) -> None:
+        """Note that an errand was not sent and is to be tried again: by another lane, or by a later claim. `lost`: the
+        connections that it cost.
+        """
         if self.closed or errand.held.halted is not None:
             errand.held.is_whole = False
             await self.finish(errand)
             return
-        self._queues.setdefault(errand.held, deque()).append((errand.to, errand.losses + int(lost)))
+        self._queues.setdefault(errand.held, deque()).append((errand.to, errand.losses + lost))
         self._is_dry = False
 
     def halt(self, held: Held, reason: str) -> None:
@@ -197,15 +200,18 @@ class Feed:
         await self._pace.look()
 
     async def close_all(self, problem: str | None, wait: timedelta = timedelta()) -> None:
-        """Give back every claim that is still held, with what is left of it; because of a problem, for this long."""
+        """Give back every claim that is still held, with what is left of it; because of a problem, for this long.
+        Raises DBAPIError; called again, it goes on where it stopped.
+        """
         self.closed = True
-        if self._claiming is not None:
-            await self._claiming
+        claiming, self._claiming = self._claiming, None
+        if claiming is not None:
+            await claiming
         await self._pause_spoilt()
         await self._close_ended()
-        queued, self._queues = list(self._queues), {}
-        for held in queued:
+        for held in list(self._queues):
             await self._give_back(held, problem, wait)
+            del self._queues[held]
 
     async def _more(self) -> bool:
         """Wait for the next batch; False: there is none. All who wait while one is being claimed wait for that one."""
@@ -297,10 +303,11 @@ class Feed:
 
     async def _pause_spoilt(self) -> None:
         while self._spoilt:
-            of = self._spoilt.pop()
+            of = self._spoilt[-1]
             await self._gate.transact(
                 lambda conn, _now, of=of: campaigns.move(conn, of, CampaignState.PAUSED, problem=SPOILT)  # type: ignore[misc]
             )
+            self._spoilt.remove(of)
 
     def press_of(self, errand: Errand) -> CampaignPress:
         """Give the press that an errand's letter came from."""
@@ -316,21 +323,25 @@ class Feed:
             await self._close(self._ended.pop())
 
     async def _close(self, held: Held) -> None:
-        if not held.is_whole:
-            await self._give_back(held, None, timedelta())
-            return
-
-        def work(conn: Connection, now: datetime) -> None:
-            relay_days.count(conn, held.counted(), now)
-            batches.settle(conn, held.claim)
-
-        await self._gate.conclude(work)
+        """Settle a claim, or give it back. Raises DBAPIError; then it stays to be closed."""
+        try:
+            await self._gate.conclude(lambda conn, now: self._leave(conn, held, now))
+        except DBAPIError:
+            self._ended.append(held)
+            raise
         self._gate.let_go(held.claim)
 
     async def _give_back(self, held: Held, problem: str | None, wait: timedelta) -> None:
-        def work(conn: Connection, now: datetime) -> None:
-            relay_days.count(conn, held.counted(), now)
-            batches.give_back(conn, held.claim, now + wait if problem else None, problem)
-
-        await self._gate.conclude(work)
+        held.is_whole = False
+        await self._gate.conclude(lambda conn, now: self._leave(conn, held, now, problem, wait))
         self._gate.let_go(held.claim)
+
+    @staticmethod
+    def _leave(
+        conn: Connection, held: Held, now: datetime, problem: str | None = None, wait: timedelta = timedelta()
+    ) -> None:
+        relay_days.count(conn, held.counted(), now)
+        if held.is_whole:
+            batches.settle(conn, held.claim)
+        else:
+            batches.give_back(conn, held.claim, now + wait if problem else None, problem)

@@ -10,6 +10,8 @@ from dispatcher.compose.dkim import Signer
 from dispatcher.compose.house import House
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import secret_key
+from dispatcher.domain import periods
+from dispatcher.domain.periods import Rules
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused, SettingInvalid
 from dispatcher.sending.press import Stationery
@@ -33,6 +35,14 @@ def relays(settings: Settings) -> tuple[Relay, ...]:
         return tuple(parse_relay(url) for url in settings.smtp_urls)
     except InputRefused as error:
         raise SettingInvalid("DISPATCHER_SMTP_URL", error.what, error.cure) from None
+
+
+def retention(settings: Settings) -> Rules:
+    """Give how long each thing is kept. Raises SettingInvalid."""
+    try:
+        return periods.read(settings.retention)
+    except InputRefused as error:
+        raise SettingInvalid("DISPATCHER_RETENTION", error.what, error.cure) from None
 
 
 def remember_keys(conn: Connection, ring: Keyring, now: datetime) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 
 from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, opt_in_request
-from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain import batches, campaigns
+from dispatcher.db.terms import CampaignKind, CampaignState, Errand
+from dispatcher.domain import batches, campaigns, providers
 
 
 def due(conn: Connection, now: datetime, limit: int = 100) -> list[int]:
@@ -60,9 +60,10 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
             from dispatcher.sending import release  # what freezes letters weighs 5 MB, and most workers only send
 
             release.freeze_confirmation(conn, of, house)
-            asker = conn.execute(
-                select(opt_in_request.c.subscriber_id).where(opt_in_request.c.id == of.request_id)
-            ).scalar_one()
-            batches.freeze_one(conn, campaign_id, asker)
+            r = opt_in_request.c
+            asked = conn.execute(select(r.subscriber_id, r.errand, r.other_address).where(r.id == of.request_id)).one()
+            elsewhere = asked.other_address if asked.errand in {Errand.TAKE_ADDRESS, Errand.MOVED} else None
+            provider = providers.by_domain(elsewhere.rpartition("@")[2]) if elsewhere else None
+            batches.freeze_one(conn, campaign_id, asked.subscriber_id, provider)
     campaigns.note_audience(conn, campaign_id, size)
     return True

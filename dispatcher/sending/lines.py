@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import random
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
 from dispatcher.db.clock import steady
 from dispatcher.errors import RelayDown
 from dispatcher.smtp import breaker
-from dispatcher.smtp.breaker import Breakers
+from dispatcher.smtp.breaker import Breakers, Position
 from dispatcher.smtp.lane import Lane
 from dispatcher.smtp.verdict import NotSent, Unknown, Verdict
 
@@ -40,6 +41,7 @@ class Lines:
         self._breakers = breakers
         self._changed = asyncio.Event()
         self._careful: set[str] = set()  # relays that broke off in the middle of a letter
+        self._taking: set[str] = set()  # relays that have answered a letter
         self.problem: str | None = None
 
     @property
@@ -63,7 +65,9 @@ class Lines:
                 except RelayDown as error:
                     log.warning("relay.down", relay=place.relay.name, error=error.what)
                     self.problem = error.what
+                    was = self._breakers.position(place)
                     self._breakers.down(place, steady(), error.what, _jitter())
+                    self._tell_of(place, was)
                     continue
                 called_off.pop_all()
             return Berth(lane, place)
@@ -72,13 +76,22 @@ class Lines:
     def hear(self, berth: Berth, verdict: Verdict) -> None:
         """Note what became of a letter."""
         was_proven = berth.place.is_proven
+        was = self._breakers.position(berth.place) if isinstance(verdict, _LOST) or not was_proven else None
         self._breakers.hear(berth.place, verdict, steady(), _jitter())
+        if was is not None:
+            self._tell_of(berth.place, was)
         if isinstance(verdict, _LOST):
             self.problem = f"relay {berth.relay}, {verdict.why}"
         if isinstance(verdict, Unknown):
             self._careful.add(berth.relay)
         if berth.place.is_proven is not was_proven:
+            if not was_proven:
+                self._taking.add(berth.relay)
             self._stir()
+
+    def has_taken(self, relay: str) -> bool:
+        """Claim that a letter has been answered by this relay, over any of these lines."""
+        return relay in self._taking
 
     def is_better_elsewhere(self, berth: Berth) -> bool:
         """Claim that a relay that goes before this line's is to be tried again."""
@@ -106,6 +119,11 @@ class Lines:
         """Give the seconds until a relay may be tried again."""
         at = self._breakers.next_try(steady())
         return max(at - steady(), 0.0) if at is not None else 0.0
+
+    def _tell_of(self, place: breaker.Line, was: Position) -> None:
+        if (now := self._breakers.position(place)) is not was:
+            say = log.info if now is Position.CLOSED else log.warning
+            say("relay.breaker", says=self._breakers.words(steady(), datetime.now(UTC))[place.rank])
 
     def _end(self, place: breaker.Line) -> None:
         self._breakers.ended(place)

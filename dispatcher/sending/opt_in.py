@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from dispatcher.compose.words import moment
 from dispatcher.db.tables import opt_in_request, subscriber
-from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
+from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, Topic
 from dispatcher.domain import campaigns, consent, subscribers, suppression, tokens
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Event, Evidence
@@ -25,6 +25,7 @@ from dispatcher.errors import TokenInvalid
 _ZONE = ZoneInfo("Europe/Berlin")  # the sender is a German house
 VALID = timedelta(days=7)
 MAILS_PER_DAY = 2  # to one address: the first, and one more
+_PATHS = {Errand.OPT_IN: "c", Errand.LEAVE_ADDRESS: "a", Errand.TAKE_ADDRESS: "a", Errand.MOVED: "a"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,10 @@ def find(conn: Connection, token: str, now: datetime) -> Opened:
         select(c.id, c.subscriber_id, subscriber.c.address, c.language, c.topics, c.declaration_id, c.requested_at,
                c.used_at)
         .join(subscriber, subscriber.c.id == c.subscriber_id)
-        .where(c.token_sha256 == tokens.token_sha256(token), c.expires_at > now, subscriber.c.address.is_not(None))
+        .where(
+            c.token_sha256 == tokens.token_sha256(token), c.errand == Errand.OPT_IN, c.expires_at > now,
+            subscriber.c.address.is_not(None),
+        )
     ).one_or_none()  # fmt: skip
     if row is None:
         raise TokenInvalid("this link is not valid any more", "sign up again; the new mail brings a new link")
@@ -116,16 +120,17 @@ def asked(conn: Connection, request_id: int, keyring: Keyring, public_url: str) 
     """Give what the confirmation mail says beyond the usual."""
     c = opt_in_request.c
     row = conn.execute(
-        select(c.nonce, c.token_sha256, c.topics, c.language, c.requested_at).where(c.id == request_id)
+        select(c.nonce, c.token_sha256, c.topics, c.language, c.requested_at, c.errand, c.erased_at).where(
+            c.id == request_id
+        )
     ).one()
+    when, topics = moment(row.requested_at.astimezone(_ZONE), Language(row.language)), tuple(row.topics)
+    if row.erased_at is not None:  # its letter, if one is under way still, is withheld at the gate
+        return Asked(public_url, when, topics)
     for key in keyring.keys:  # the request may be older than the key that signs today
         token = tokens.opt_in_token(key, bytes(row.nonce))
         if tokens.token_sha256(token) == bytes(row.token_sha256):
-            return Asked(
-                f"{public_url}/c/{token}",
-                moment(row.requested_at.astimezone(_ZONE), Language(row.language)),
-                tuple(row.topics),
-            )
+            return Asked(f"{public_url}/{_PATHS[Errand(row.errand)]}/{token}", when, topics)
     raise TokenInvalid("the key of this request is gone", "put it back into DISPATCHER_SECRET_KEYS")
 
 
@@ -154,5 +159,9 @@ def _mails_today(conn: Connection, subscriber_id: int, now: datetime) -> int:
     c = opt_in_request.c
     since = now - timedelta(days=1)
     return int(
-        conn.execute(select(func.count()).where(c.subscriber_id == subscriber_id, c.requested_at > since)).scalar_one()
+        conn.execute(
+            select(func.count()).where(
+                c.subscriber_id == subscriber_id, c.requested_at > since, c.errand == Errand.OPT_IN
+            )
+        ).scalar_one()
     )

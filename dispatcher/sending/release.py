@@ -5,13 +5,14 @@ made-up recipient in every language is not released.
 import hashlib
 from datetime import date, datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from dispatcher.compose.content import parse_content
 from dispatcher.compose.edition import Edition, Kind
 from dispatcher.compose.freezing import freeze, freeze_service
 from dispatcher.compose.house import House
-from dispatcher.db.terms import CampaignState, Language
+from dispatcher.db.tables import opt_in_request
+from dispatcher.db.terms import CampaignState, Errand, Language
 from dispatcher.domain import campaigns
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.recipients import Recipient
@@ -50,9 +51,11 @@ def editions(conn: Connection, of: Campaign, house: House) -> dict[Language, Edi
 
 
 def freeze_confirmation(conn: Connection, of: Campaign, house: House) -> None:
-    """Freeze the letter that asks for a confirmation, in the language of the request."""
+    """Freeze the letter of a request, in its language: the one that asks for a confirmation, or about an address."""
     language = of.default_language
-    _store(conn, of.id, {language: freeze_service(Kind.CONFIRM, language=language, house=house)})
+    errand = conn.execute(select(opt_in_request.c.errand).where(opt_in_request.c.id == of.request_id)).scalar_one()
+    kind = Kind.CONFIRM if errand == Errand.OPT_IN else Kind(errand)
+    _store(conn, of.id, {language: freeze_service(kind, language=language, house=house)})
 
 
 def trial_recipient(language: Language, name: str = "Maria Muster") -> Recipient:

@@ -1,7 +1,7 @@
 """The tick: what has to happen by itself, every few seconds, in any worker, any number of times.
 
     due campaigns are launched · letters given up past their expiry need no sweep (see retry.py) ·
-    campaigns whose last recipient is accounted for become `sent` · old sign-up attempts are forgotten
+    campaigns whose last recipient is accounted for become `sent` · people's pauses end on their day
 
 Dead leases and due deferrals need no step of their own: a batch that is due or whose lease is over is claimable. What
 the tick gives back is how much work waits, so that its caller can call workers for it.
@@ -9,24 +9,23 @@ the tick gives back is how much work waits, so that its caller can call workers 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
-from sqlalchemy import Connection, Engine, delete, select, text
+from sqlalchemy import Connection, Engine, select, text
 
 from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.db.tables import campaign, signup_attempt
+from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain import accounts, batches, campaigns
+from dispatcher.domain import accounts, batches, campaigns, pauses
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import launch
 
 log = structlog.get_logger()
 EVERY = 5.0  # seconds
 _LOCK = 7_233_002  # advisory, PostgreSQL: two ticks at once would do the same work twice, harmlessly
-_FORGET_ATTEMPTS = timedelta(days=1)
 _MANY = 1000
 
 
@@ -48,7 +47,7 @@ def tick(engine: Engine, house: House) -> Work:
             now = clock.now(conn)
             batches.close_cancelled(conn, now)
             _finish(conn, now)
-            conn.execute(delete(signup_attempt).where(signup_attempt.c.at < now - _FORGET_ATTEMPTS))
+            pauses.resume_due(conn, now)
     return waiting(engine)
 
 

@@ -233,6 +233,10 @@ class Breakers:
         """Note that `line` is closed, or was never opened."""
         self._breakers[line.rank].ended(line)
 
+    def position(self, line: Line) -> Position:
+        """Say where the breaker of a line's relay stands."""
+        return self._breakers[line.rank].position
+
     def words(self, now: float, wall: datetime) -> list[str]:
-        """Say in plain words how each relay stands."""
+        """Say in plain words how each relay stands; `wall` is the time of day at `now`, in the reader's time zone."""
         return [breaker.words(now, wall) for breaker in self._breakers]

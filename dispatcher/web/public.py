@@ -4,6 +4,7 @@
     /c/{token}   confirmation         /healthz  /robots.txt  /favicon.ico  /static/...
     /u/{token}   unsubscribe, and one-click (RFC 8058)
     /p/{token}   preferences
+    /a/{token}   a change of address
     /v/{token}   view in browser
 
 What must stay true: GET and HEAD change nothing; no path redirects, for a mail program that POSTs follows none.
@@ -18,6 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from dispatcher.web.addresses import AddressChange
 from dispatcher.web.forms import Endpoint, posted, posted_anyhow
 from dispatcher.web.legal import Legal
 from dispatcher.web.pages import STATIC
@@ -33,12 +35,13 @@ Show = Callable[[Request], Response]
 def routes(site: Site) -> list[BaseRoute]:
     """Give every route, below the path of the public URL."""
     root = site.pages.root
-    confirmation, preferences = Confirmation(site), Preferences(site)
+    confirmation, preferences, moving = Confirmation(site), Preferences(site), AddressChange(site)
     return [
         *_front_page(site, root),
         *_with_token(f"{root}/c", confirmation.question, posted(confirmation.answer)),
         *_unsubscribe(site, root),
         *_with_token(f"{root}/p", preferences.form, posted(preferences.answer)),
+        *_with_token(f"{root}/a", moving.question, posted(moving.answer)),
         *_with_token(f"{root}/v", View(site).letter),
         *_standing(Legal(site), root),
         Mount(f"{root}/static", _KeptFiles(directory=STATIC)),

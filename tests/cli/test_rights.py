@@ -1,4 +1,4 @@
-"""`dispatcher subscribers export`, `rectify`, `erase` and `rights`."""
+"""`dispatcher subscribers access`, `rectify`, `erase` and `rights`."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def _log(dispatcher: Run) -> list[dict[str, object]]:
 
 @pytest.mark.usefixtures("maria")
 def test_an_export_holds_everything_with_explanations_as_json_and_as_a_page(dispatcher: Run, outside: Path) -> None:
-    ran = dispatcher("subscribers", "export", MARIA, "-o", "m.json", "--html", "m.html", "--by", "anna")
+    ran = dispatcher("subscribers", "access", MARIA, "-o", "m.json", "--html", "m.html", "--by", "anna")
     assert ran.code == 0
     facts = json.loads((outside / "m.json").read_bytes())
     assert facts["person"]["address"] == MARIA
@@ -48,13 +48,13 @@ def test_an_export_holds_everything_with_explanations_as_json_and_as_a_page(disp
     (asked,) = _log(dispatcher)
     assert (asked["kind"], asked["by"], asked["outcome"]) == ("access", "anna", "everything held was exported")
     assert (
-        dispatcher("subscribers", "export", MARIA, "--language", "en").json["notice"]["purposes"].startswith("To send")
+        dispatcher("subscribers", "access", MARIA, "--language", "en").json["notice"]["purposes"].startswith("To send")
     )
 
 
 @pytest.mark.usefixtures("maria")
 def test_an_export_that_cannot_be_written_is_not_entered_as_done(dispatcher: Run) -> None:
-    assert "cannot be written" in dispatcher("subscribers", "export", MARIA, "-o", "no/folder.json").error[0]
+    assert "cannot be written" in dispatcher("subscribers", "access", MARIA, "-o", "no/folder.json").error[0]
     assert _log(dispatcher) == []
 
 
@@ -152,7 +152,7 @@ def test_the_doctor_names_requests_that_are_overdue(dispatcher: Run, engine: Eng
     assert found["cure"] == "see: dispatcher subscribers rights"
 
 
-@pytest.mark.parametrize("command", ["export", "erase", "rectify"])
+@pytest.mark.parametrize("command", ["access", "erase", "rectify"])
 def test_of_an_unknown_address_each_command_says_so(dispatcher: Run, command: str) -> None:
     more = ["--yes"] if command == "erase" else ["--name", "x"] if command == "rectify" else []
     assert "nobody here has or had the address" in dispatcher("subscribers", command, "tom@example.de", *more).error[0]

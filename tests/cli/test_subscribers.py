@@ -11,6 +11,7 @@ from sqlalchemy import Engine, func, select
 from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, consent_event, subscriber, suppression
 from dispatcher.db.terms import Topic
+from dispatcher.domain.imports import CHUNK
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending.press import Stationery
 from tests import builders
@@ -57,7 +58,7 @@ def _suppress(stage: Stage) -> None:
 
 EXPECTED = {
     "rows": 6, "confirmed": 1, "pending": 1, "unchanged": 0, "duplicate": 1, "withdrawn": 0, "suppressed": 1,
-    "rejected": 2,
+    "rejected": 2, "left": 0, "barred": 0,
 }  # fmt: skip
 
 
@@ -69,6 +70,8 @@ def test_a_dry_run_says_what_the_real_one_does_and_writes_nothing(dispatcher: Ru
     assert _counts(stage) == (2, 3)
     assert dry == {**real, "dry_run": True}
     rejects = real.pop("rejects")
+    assert real.pop("pending_because") == {"no_evidence": 1}
+    assert (real.pop("format"), real.pop("ignored_columns"), real.pop("resumed_after")) == ("plain", [], 0)
     assert real == {"dry_run": False, **EXPECTED}
     assert [reject["line"] for reject in rejects] == [6, 7]
     assert rejects[1]["reason"] == "there is no topic 'gold'"
@@ -87,12 +90,12 @@ def test_rejected_rows_come_back_as_a_file_all_of_them(dispatcher: Run, outside:
     path, rejects = outside / "people.csv", outside / "rejects.csv"
     path.write_text(HEADER + "broken [/b] row\n" * 1_200, encoding="utf-8")
     ran = dispatcher("subscribers", "import", path, *ORIGIN, "--rejects", rejects)
-    assert "... and 1,180 more; --rejects FILE writes them down" in ran.out
+    assert "... and 1,180 more\nmend the rows" in ran.out
     with rejects.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == ["line", "reason"]
-    assert [int(line) for line, _ in rows] == list(range(2, 1_202))
-    assert {reason for _, reason in rows} == {"1 cells where the header has 8"}
+    assert header == ["\ufeffrejected_line", "rejected_reason", *HEADER.strip().split(",")]
+    assert [int(row[0]) for row in rows] == list(range(2, 1_202))
+    assert {tuple(row[1:]) for row in rows} == {("1 cells where the header has 8", "broken [/b] row")}
 
 
 def test_a_rejects_file_that_cannot_be_written_stops_the_import_before_it_begins(
@@ -108,7 +111,7 @@ def test_a_rejects_file_that_cannot_be_written_stops_the_import_before_it_begins
     [
         (b"", "the file is empty"),
         (b"address,topics\n", "the header lacks the column email"),
-        ((HEADER + "j\xf6rg").encode("latin-1"), "bytes that are not UTF-8"),
+        ((HEADER + "j\xf6rg").encode("latin-1"), "bytes that are not UTF-8: as latin-1 they read 'jörg'"),
         (HEADER.encode("utf-16"), "the file is in UTF-16"),
     ],
 )
@@ -120,13 +123,13 @@ def test_a_file_that_is_none_is_refused_in_two_lines(dispatcher: Run, outside: P
 def test_a_file_that_turns_out_to_be_none_says_how_much_of_it_was_taken_in(
     dispatcher: Run, stage: Stage, outside: Path
 ) -> None:
-    rows = "".join(f"p{number}@example.de,,,finance-news,{PROOF}\n" for number in range(1_100))
+    rows = "".join(f"p{number}@example.de,,,finance-news,{PROOF}\n" for number in range(CHUNK + 100))
     (outside / "people.csv").write_bytes((HEADER + rows).encode() + b"j\xf6rg@example.de,,,finance-news,,,,\n")
     ran = dispatcher("subscribers", "import", "people.csv", *ORIGIN)
     what, cure = ran.error
-    assert what.endswith("; the first 1,000 rows are taken in")
+    assert what.endswith(f"; the first {CHUNK:,} rows are taken in")
     assert cure.endswith("to import the whole file again is harmless")
-    assert _counts(stage) == (1_000, 1_000)
+    assert _counts(stage) == (CHUNK, CHUNK)
     dry = dispatcher("subscribers", "import", "people.csv", *ORIGIN, "--dry-run")
     assert "taken in" not in dry.error[0]
 

@@ -1,12 +1,15 @@
 """Addresses: what people type becomes one spelling, and what cannot be mailed is refused."""
 
+import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.domain.addresses import masked, parse_address, readable, without
+from dispatcher.domain.addresses import Address, masked, parse_address, readable, without
 from dispatcher.errors import AddressInvalid
 
 ATOM = st.text(
@@ -36,6 +39,55 @@ def test_any_text_is_an_address_without_blanks_and_control_characters_or_is_refu
     with suppress(AddressInvalid):
         address = parse_address(text)
         assert not any(ord(ch) < 33 or ord(ch) == 127 for ch in address.mail)
+
+
+PLAIN = st.text("abyzABYZ0189.-_+'@", max_size=40) | st.builds(
+    "{}@{}".format,
+    st.text("abAB09.-_+'/{}", max_size=66) | st.sampled_from(["info", "Info", "POSTMASTER", "news", "newsletter"]),
+    st.lists(st.text("abAB09-", max_size=64), max_size=6).map(".".join)
+    | st.sampled_from(
+        ["example.de", "EXAMPLE.com", "xn--bcher-kva.example.com", "ab--c.de", "a.test", "a.local", "1.2"]
+    ),
+)
+
+
+@given(PLAIN | st.text(max_size=40) | st.builds("{}@{}".format, LOCALS, DOMAINS))
+def test_the_fast_way_gives_the_librarys_verdict_on_any_text(text: str) -> None:
+    assert _verdict(parse_address, text) == _verdict(_as_the_library, text)
+
+
+def _as_the_library(text: str) -> Address:
+    try:
+        valid = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=True, strict=True)
+    except EmailNotValidError as error:
+        raise AddressInvalid(str(error)) from None
+    mail = f"{unicodedata.normalize('NFC', valid.local_part)}@{valid.ascii_domain.lower()}"
+    return Address(mail, mail.casefold())
+
+
+def _verdict(parse: Callable[[str], Address], text: str) -> Address | str:
+    try:
+        return parse(text)
+    except AddressInvalid as error:
+        return error.what
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_one"),
+    [
+        ("maria@EXAMPLE.de", "maria@example.DE", True),
+        ("maria@bücher.example.com", "maria@xn--bcher-kva.example.com", True),
+        ("maria@BÜCHER.example.com", "maria@XN--BCHER-KVA.example.com", True),
+        ("Maria@example.de", "maria@example.de", True),  # every provider there is treats them as one
+        ("INFO@example.de", "info@example.de", True),
+        ("ma.ria@example.de", "maria@example.de", False),
+        ("maria+gold@example.de", "maria@example.de", False),
+        ("maria-gold@example.de", "maria@example.de", False),
+        ("maria@example.de", "maria@mail.example.de", False),
+    ],
+)
+def test_two_spellings_are_one_person_or_two(one: str, other: str, are_one: bool) -> None:
+    assert (parse_address(one).canonical == parse_address(other).canonical) is are_one
 
 
 @pytest.mark.parametrize(

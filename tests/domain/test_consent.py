@@ -41,11 +41,16 @@ def _is_permitted(conn: Connection, who: int, topic: Topic = GOLD) -> bool:
     return who in [row.subscriber_id for row in conn.execute(consent.permits_newsletter(topic))]
 
 
+OF_THE_PERSON = (
+    ConsentKind.PAUSED, ConsentKind.RESUMED, ConsentKind.MOVE_ASKED, ConsentKind.MOVE_ALLOWED,
+    ConsentKind.ADDRESS_CHANGED,
+)  # fmt: skip
+STAYS = {None: None, PENDING: PENDING, CONFIRMED: CONFIRMED, WITHDRAWN: WITHDRAWN}
 # What each event makes of a subscription, from each state it can find it in.
 AFTER = {
     ConsentKind.REQUESTED: {None: PENDING, PENDING: PENDING, CONFIRMED: CONFIRMED, WITHDRAWN: PENDING},
     ConsentKind.LISTED: {None: PENDING, PENDING: PENDING, CONFIRMED: CONFIRMED, WITHDRAWN: PENDING},
-    ConsentKind.CONFIRMATION_SENT: {None: None, PENDING: PENDING, CONFIRMED: CONFIRMED, WITHDRAWN: WITHDRAWN},
+    **dict.fromkeys((ConsentKind.CONFIRMATION_SENT, *OF_THE_PERSON), STAYS),
     ConsentKind.CONFIRMED: dict.fromkeys((None, *SubscriptionState), CONFIRMED),
     ConsentKind.IMPORTED: dict.fromkeys((None, *SubscriptionState), CONFIRMED),
     ConsentKind.WITHDRAWN: dict.fromkeys((None, *SubscriptionState), WITHDRAWN),

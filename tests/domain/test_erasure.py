@@ -4,14 +4,14 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, insert, select
 
-from dispatcher.db.tables import consent_event, deferral, delivery, subscriber
+from dispatcher.db.tables import consent_event, deferral, delivery, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Language, Outcome, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, erasure, imports, ledger, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.imports import Fate, Row, Tally
+from dispatcher.domain.imports import Fate
 from dispatcher.domain.ledger import Deferral, Final
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
@@ -56,12 +56,11 @@ def _sign_up(conn: Connection, keyring: Keyring, now: datetime) -> str | None:
     return opt_in.asked(conn, newest, keyring, "https://news.example.de").confirm_url.rpartition("/")[2]
 
 
-def _import(conn: Connection, keyring: Keyring) -> dict[Fate, int]:
-    file = f"email,topics,consent_at,consent_source\n{MARIA},finance-news,2026-01-01,form 3\n"
-    rows = [row for row in imports.read_rows(io.BytesIO(file.encode()), keyring, NOW) if isinstance(row, Row)]
-    tally = Tally()
-    imports.take(conn, rows, "old list", tally, set(), NOW, dry_run=False)
-    return {fate: count for fate, count in tally.counts.items() if count}
+def _import(conn: Connection, keyring: Keyring, source: str = "form 3") -> dict[Fate, int]:
+    file = f"email,topics,consent_at,consent_source\n{MARIA},finance-news,2026-01-01T10:00:00+01:00,{source}\n"
+    intake = imports.Intake("old list")
+    imports.take(conn, imports.read_rows(io.BytesIO(file.encode()), keyring, NOW), intake, NOW, dry_run=False)
+    return {fate: count for fate, count in intake.tally.counts.items() if count}
 
 
 def test_address_and_name_go_every_topic_ends_and_the_events_stay(engine: Engine, maria: int) -> None:
@@ -163,3 +162,29 @@ def test_what_relays_said_goes_where_it_repeats_the_address_in_any_spelling(engi
     assert said == ["", "", "", "250 2.0.0 queued as 4711"]
     assert put_off == ""
     assert codes == {550}
+
+
+def test_a_file_cannot_write_the_address_into_the_proof(engine: Engine, keyring: Keyring) -> None:
+    with engine.begin() as conn:
+        assert _import(conn, keyring, f"form 3 by {ON_THE_WIRE.upper()}") == {Fate.CONFIRMED: 1}
+        assert conn.execute(select(consent_event.c.source)).scalar_one().startswith("form 3 by <recipient>")
+
+
+def test_nobody_moves_to_an_address_that_was_erased_by_a_request_that_was_under_way(
+    engine: Engine, keyring: Keyring, maria: int
+) -> None:
+    with engine.begin() as conn:
+        _sign_up(conn, keyring, NOW)
+        hashed = _person(conn, maria).address_hash
+        (tom,) = builders.add_people(conn, keyring, ["tom@example.de"], NOW).values()
+        theirs = {"subscriber_id": tom, "other_address": ON_THE_WIRE, "other_hash": hashed}
+        conn.execute(insert(opt_in_request), {**_REQUEST, **theirs})
+        _erase(conn, maria)
+        row = conn.execute(select(opt_in_request).where(opt_in_request.c.subscriber_id == tom)).one()
+    assert (row.other_address, row.other_hash, row.erased_at) == (None, None, NOW)
+
+
+_REQUEST = {
+    "nonce": b"n" * 16, "token_sha256": b"t" * 32, "topics": [], "language": "de", "source": "preferences page",
+    "requested_at": NOW, "expires_at": LATER, "errand": "leave-address",
+}  # fmt: skip

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import imports
-from dispatcher.domain.imports import Rejected, Row
+from dispatcher.domain.imports import Claim, Lack, Rejected, Row, Says
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused
 
@@ -43,23 +43,24 @@ def test_a_row_is_read_with_all_its_evidence() -> None:
     row = _one(GOOD)
     assert isinstance(row, Row)
     assert (row.line, row.address.mail, row.name, row.language) == (2, "maria@example.de", "Maria", Language.DE)
-    assert row.topics == (Topic.FINANCE_NEWS,)
-    assert row.consent_at == datetime(2026, 1, 31, 13, 5, tzinfo=UTC)
-    assert (row.consent_ip, row.consent_source, row.declaration) == ("192.0.2.7", "form 3", "newsletter-2026-01")
+    at = datetime(2026, 1, 31, 13, 5, tzinfo=UTC)
+    assert row.claims == (Claim(Says.AGREED, (Topic.FINANCE_NEWS,), at, "192.0.2.7", "form 3", "newsletter-2026-01"),)
 
 
 def test_only_address_and_topics_are_needed_and_columns_come_in_any_order() -> None:
     (row,) = _read(" TOPICS ,Email\nproduct-news  finance-news,Maria@Example.de\n")
     assert isinstance(row, Row)
-    assert row.topics == (Topic.PRODUCT_NEWS, Topic.FINANCE_NEWS)
-    assert (row.name, row.language, row.consent_at) == ("", Language.DE, None)
+    (claim,) = row.claims
+    assert claim.topics == (Topic.PRODUCT_NEWS, Topic.FINANCE_NEWS)
+    assert (row.name, row.language, claim.at) == ("", Language.DE, None)
 
 
 @pytest.mark.parametrize("cells", ["2026-01-31T14:05:00,,,", ",,form 3,", ",192.0.2.7,,newsletter-2026-01"])
 def test_evidence_is_moment_and_source_together(cells: str) -> None:
     row = _one(f"maria@example.de,Maria,de,finance-news,{cells}\n")
     assert isinstance(row, Row)
-    assert (row.consent_at, row.consent_source) == (None, None)
+    (claim,) = row.claims
+    assert (claim.says, claim.at, claim.source, claim.lack) == (Says.WISHES, None, None, Lack.NO_EVIDENCE)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,7 @@ def test_evidence_is_moment_and_source_together(cells: str) -> None:
         ("maria@example.de,,,finance-news,2026-01-01T09:00,,for\0m,\n", "NUL"),
         (f"maria@example.de,{'M' * 201},,finance-news,,,,\n", "longer than 200"),
         ("maria@example.de,,finance-news\n", "3 cells where the header has 8"),
+        (HEADER, "it is the header once more"),
         ("maria@example.de,,,finance-news,,,,,,\n", "10 cells where the header has 8"),
         ('"maria"@example.de,,,finance-news,,,,\n', "not CSV"),
         ('"maria@example.de,,,finance-news,,,,', "not CSV"),
@@ -102,7 +104,7 @@ def test_a_row_of_several_lines_is_named_by_its_first() -> None:
     source = '"form 3,\nthe one with ""gold"""'
     rows = _read(f"{HEADER}maria@example.de,,,finance-news,2026-01-31T14:05,,{source},\nbroken\n")
     assert isinstance(rows[0], Row)
-    assert rows[0].consent_source == 'form 3,\nthe one with "gold"'
+    assert rows[0].claims[0].source == 'form 3,\nthe one with "gold"'
     assert [row.line for row in rows] == [2, 4]
 
 
@@ -121,16 +123,22 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
     [
         (b"", "the file is empty", "email,name,language,topics"),
         (b"\xef\xbb\xbf", "the file is empty", "email,name,language,topics"),
-        ((HEADER + GOOD).encode("utf-16"), "UTF-16", "CSV UTF-8"),
+        ((HEADER + GOOD).encode("utf-16"), "UTF-16", "--encoding utf-16"),
         ((HEADER + GOOD).encode("utf-16-le"), "UTF-16", "CSV UTF-8"),
         ((HEADER + GOOD).encode("utf-16-be"), "UTF-16", "CSV UTF-8"),
-        ((HEADER + GOOD.replace("Maria", "Jörg")).encode("latin-1"), "not UTF-8 (Latin-1, perhaps)", "iconv -f latin1"),
+        ((HEADER + GOOD.replace("Maria", "Jörg")).encode("latin-1"), "as latin-1 they read", "--encoding latin-1"),
+        (
+            (HEADER + GOOD.replace("Maria", "„Jörg“")).encode("windows-1252"),
+            "as windows-1252 they read",
+            "windows-1252",
+        ),
         (b"PK\x03\x04\x14\x00\x06\x00\x08\x00\xd7\xe1", "not UTF-8", "CSV UTF-8"),
         (b"address,topics\n", "the header lacks the column email", "email,name,language,topics"),
         (b"email\n", "the header lacks the column topics", "separated by commas"),
-        (b"email;topics\n", "the header lacks the column email and topics", "separated by commas"),
-        (b"email,topics,phone\n", "unknown: phone", "email,name,language,topics"),
-        (b"email,topics,email\n", "twice", "email,name"),
+        (b"maria@example.de\njosef@example.de\n", "the first line holds an address", "write a line above it"),
+        (b"E-Mail;Vorname\n", "the header lacks the column email and topics", '--map email="E-Mail"'),
+        (b"email,topics,phone\n", "unknown: phone", '--map email="phone"'),
+        (b"email,topics,email\n", "twice: email", "remove one"),
         (b'"email"x,topics\n', "the header is not CSV", "email,name"),
         (b'"email,topics\n', "the header is not CSV", "email,name"),
         (HEADER.encode() + b"x" * 20_001, "line 2 is longer than 20000 characters", "is it a CSV file?"),

@@ -1,5 +1,6 @@
 """Parts of the house go away in the middle, and come back or do not: nobody is lost, nobody gets two."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from dispatcher.db.engine import make_engine
 from dispatcher.db.terms import CampaignState
 from dispatcher.sending import house as houses
 from tests.journeys.house import RunningHouse, let_leases_end, open_house, wait_for
+from tests.relay import Act, Ask, ScriptedRelay
 from tests.stage import Stage
 
 PEOPLE = 600
@@ -74,3 +76,41 @@ def test_a_campaign_survives_a_crash_of_postgresql(server: PostgresServer, house
     assert max(taken.values()) == 1
     assert len(unknown) <= 4
     assert set(taken) | unknown == set(people)
+
+
+def test_what_was_answered_while_the_database_was_away_is_written_down_when_it_is_back(
+    server: PostgresServer, house_on_postgres: RunningHouse
+) -> None:
+    house = house_on_postgres
+    engine = make_engine(house.database_url)
+    migrate.upgrade(engine)
+    stage = stage_of(house, engine)
+    people = stage.add(40)
+    campaign = stage.campaign()
+    taken = threading.Event()
+
+    def crash(ask: Ask) -> Act | None:
+        if ask.verb == "DOT" and not taken.is_set():
+            server.stop("immediate")
+            taken.set()
+        return None
+
+    def come_back() -> None:
+        taken.wait(20)
+        server.start()
+
+    back = threading.Thread(target=come_back)
+    with ScriptedRelay() as relay:
+        relay.script = crash
+        back.start()
+        stage.drain(relay.relay(lanes=4))
+        back.join()
+        got = Counter(letter.recipient for letter in relay.accepted)
+        sent = stage.status(campaign).sent
+        assert 1 <= sent == len(got) < 40
+        relay.script = {}
+        stage.drain(relay.relay(lanes=4))
+        got = Counter(letter.recipient for letter in relay.accepted)
+    assert stage.status(campaign).sent == 40
+    engine.dispose()
+    assert got == Counter(people)

@@ -10,7 +10,7 @@ from lxml import html
 from sqlalchemy import Engine, update
 
 from dispatcher.db.tables import consent_event, metadata, opt_in_request, subscriber
-from dispatcher.db.terms import ConsentKind, Language, Topic
+from dispatcher.db.terms import ConsentKind, Language, Outcome, RightKind, SuppressionReason, Topic
 from dispatcher.domain import consent, erasure, subscribers
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
@@ -184,3 +184,13 @@ def test_what_retention_has_taken_away_is_said_to_be_gone(engine: Engine, keyrin
     assert "Die Adresse ist nicht mehr gespeichert" in text
     assert "(nicht gespeichert)" in text
     assert "„(nicht mehr gespeichert)“" in text
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_there_are_words_for_everything_that_the_schema_knows(language: Language) -> None:
+    told = wording.words(language)
+    for table, known in (
+        ("kinds", ConsentKind), ("summary", ConsentKind), ("outcomes", Outcome), ("reasons", SuppressionReason),
+        ("rights", RightKind),
+    ):  # fmt: skip
+        assert {word.value for word in known} - set(told[table]) == set()

@@ -2,10 +2,11 @@
 
 import asyncio
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from dispatcher.db.clock import steady
 from dispatcher.db.tables import batch, delivery
+from dispatcher.db.tables import campaign as campaign_table
 from dispatcher.db.terms import CampaignKind, CampaignState
 from dispatcher.sending.drain import Orders, drain
 from dispatcher.smtp.breaker import Breakers
@@ -79,3 +80,27 @@ def test_with_every_relay_away_the_batch_waits_as_long_as_the_breaker_and_says_w
     assert 3 < (waiting.not_before - stage.now()).total_seconds() < 8
     assert "relay" in waiting.last_error
     assert stage.status(campaign).remaining == 3
+
+
+def test_a_letter_that_makes_the_relay_refuse_us_is_put_off_and_not_tried_for_ever(stage: Stage) -> None:
+    people = stage.add(20)
+    campaign = stage.campaign()
+    refuse = say("530 5.7.0 authentication required")
+    with ScriptedRelay(script={("RCPT", people[3]): refuse}) as relay:
+        stage.drain(relay.relay(lanes=1))
+        tried = [line for line in relay.lines if line.startswith(f"RCPT TO:<{people[3]}>")]
+    assert stage.status(campaign).sent == 19
+    assert stage.status(campaign).deferred == 1
+    assert len(tried) == 2
+
+
+def test_once_a_campaign_has_expired_a_letter_that_the_relay_refuses_for_our_sake_is_given_up(stage: Stage) -> None:
+    stage.add(1)
+    campaign = stage.campaign()
+    with stage.engine.begin() as conn:
+        conn.execute(update(campaign_table).values(expires_after_s=-1))
+    with ScriptedRelay(script={"MAIL": say("550 5.7.1 you may not send")}) as relay:
+        stage.drain(relay.relay(lanes=1))
+    (missing,) = stage.missing(campaign).values()
+    assert missing.outcome == "failed"
+    assert "you may not send" in missing.reason

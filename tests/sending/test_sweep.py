@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import select, update
 
 from dispatcher.db import clock
-from dispatcher.db.tables import batch, signup_attempt
+from dispatcher.db.tables import batch, subscriber
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
-from dispatcher.domain import batches, campaigns
+from dispatcher.domain import batches, campaigns, pauses
 from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.consent import Evidence
 from dispatcher.domain.ledger import Final, record
 from dispatcher.sending import release, sweep
 from tests import builders
@@ -84,15 +85,16 @@ def test_what_a_dead_worker_had_in_flight_of_a_cancelled_campaign_is_settled_by_
     assert stage.outcomes(campaign_id) == {address: "unknown"}
 
 
-def test_sign_up_attempts_are_forgotten_after_a_day(stage: Stage) -> None:
+def test_a_pause_that_is_over_is_ended_by_the_tick_and_one_that_is_not_stays(stage: Stage) -> None:
+    over, running = (stage.ids[address] for address in stage.add(2))
     with stage.engine.begin() as conn:
         now = clock.now(conn)
-        for hours in (1, 23, 25, 100):
-            row = {"at": now - timedelta(hours=hours), "bucket": "ip", "bucket_hash": bytes(16)}
-            conn.execute(insert(signup_attempt), row)
+        pauses.pause(conn, over, 2, Evidence(source="a test"), now - timedelta(days=15))
+        pauses.pause(conn, running, 2, Evidence(source="a test"), now - timedelta(days=12))
     sweep.tick(stage.engine, stage.house)
     with stage.engine.begin() as conn:
-        assert conn.execute(select(func.count()).select_from(signup_attempt)).scalar_one() == 2
+        paused = conn.execute(select(subscriber.c.id).where(subscriber.c.paused_until.is_not(None))).scalars().all()
+    assert paused == [running]
 
 
 def test_with_nothing_to_do_the_tick_says_so(stage: Stage) -> None:

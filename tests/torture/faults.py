@@ -189,7 +189,8 @@ def _take_down(server: PostgresServer, how: str) -> None:
         parent = psutil.Process(server.pid)
         everyone = [*parent.children(recursive=True), parent]
         for process in everyone:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # a backend may end by itself meanwhile
+                process.kill()
         psutil.wait_procs(everyone, 10)
         (server.data / "postmaster.pid").unlink(missing_ok=True)
     else:

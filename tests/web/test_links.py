@@ -20,7 +20,9 @@ def paths(house: House) -> dict[str, str]:
     campaign_id = released(house)
     house.visitor().post("/", data=house.form(address="paul@example.com"))
     signed = {k: f"/{k}/{house.token(p, maria, Topic.FINANCE_NEWS, campaign_id)}" for k, p in PURPOSES.items()}
-    return {"c": house.confirmation_path(), **signed}
+    confirm = house.confirmation_path()
+    house.visitor().post(signed["p"], data={"do": "move", "address": "maria@example.com"})
+    return {"c": confirm, "a": house.confirmation_path(), **signed}
 
 
 def test_get_and_head_on_every_page_change_nothing(house: House, paths: dict[str, str]) -> None:
@@ -40,7 +42,7 @@ def test_no_path_redirects(house: House, paths: dict[str, str]) -> None:
                 assert house.visitor().ask(method, spelling).status_code not in range(300, 400)
 
 
-@pytest.mark.parametrize("kind", ["c", "u", "p", "v"])
+@pytest.mark.parametrize("kind", ["c", "a", "u", "p", "v"])
 def test_a_slash_at_the_end_is_no_mistake(house: House, paths: dict[str, str], kind: str) -> None:
     with_slash, without = (house.visitor().get(path) for path in (paths[kind] + "/", paths[kind]))
     assert with_slash.status_code == without.status_code
@@ -66,7 +68,7 @@ def wrong_tokens(house: House, good: str) -> list[str]:
     return [stranger, *altered, *cut, *odd]
 
 
-@pytest.mark.parametrize("kind", ["c", "u", "p", "v"])
+@pytest.mark.parametrize("kind", ["c", "a", "u", "p", "v"])
 def test_a_wrong_link_gets_the_same_bytes_whatever_is_wrong_with_it(
     house: House, paths: dict[str, str], kind: str
 ) -> None:

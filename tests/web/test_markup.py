@@ -33,12 +33,28 @@ def pages(house: House, language: str) -> Iterator[tuple[str, str]]:
     yield "confirmed before", visitor.post(confirm).text
     yield "preferences", visitor.get(choose).text
     yield "preferences, saved", visitor.post(choose, data={"topic": ["product-news"], "language": language}).text
+    yield from preferences_and_moving(house, language)
     yield "unsubscribe", visitor.get(leave).text
     yield "unsubscribe from everything", visitor.get(leave_all).text
     yield "unsubscribed", visitor.post(leave, data={"scope": "topic"}).text
     for name in ("privacy", "impressum", "nothing", "u/wrong"):
         yield name, visitor.get(f"/{name}{lang}").text
     yield "too large", visitor.post(f"/{lang}", content=b"a" * 100_000).text
+
+
+def preferences_and_moving(house: House, language: str) -> Iterator[tuple[str, str]]:
+    """Give the preferences after each of their buttons, and the pages of a change of address."""
+    visitor = house.visitor()
+    choose = f"/p/{house.token(Purpose.PREFERENCES, house.add('anna@example.de'))}?lang={language}"
+    yield "preferences, paused", visitor.post(choose, data={"do": "pause", "weeks": "4"}).text
+    yield "preferences, resumed", visitor.post(choose, data={"do": "resume"}).text
+    yield "preferences, no address", visitor.post(choose, data={"do": "move", "address": "x"}).text
+    yield "preferences, moving", visitor.post(choose, data={"do": "move", "address": "anna@example.com"}).text
+    for step in ("present address", "new address"):
+        link = f"{house.confirmation_path()}?lang={language}"
+        yield f"{step}", visitor.get(link).text
+        yield f"{step}, done", visitor.post(link).text
+    yield "preferences, left", visitor.post(choose, data={"do": "leave"}).text
 
 
 @on_sqlite

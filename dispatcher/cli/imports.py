@@ -1,0 +1,338 @@
+"""`dispatcher subscribers import` and `imports`: people from a file, and what became of each file."""
+
+import getpass
+import hashlib
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from dispatcher.cli.context import Context, err, make_table, out, pass_context, print_json
+from dispatcher.db import clock
+from dispatcher.db.engine import reading
+from dispatcher.domain import imports as people
+from dispatcher.domain.consent import Evidence
+from dispatcher.domain.imports import Fate, Format, Instructions, Intake, Rejected, Row, Tally, runs
+from dispatcher.domain.imports.ahead import ahead
+from dispatcher.domain.imports.columns import Layout
+from dispatcher.domain.imports.reading import Table
+from dispatcher.domain.imports.rejects import Rejects, rejects_file
+from dispatcher.domain.imports.runs import Order, Run
+from dispatcher.domain.imports.writing import skip
+from dispatcher.domain.subscribers import topics_of
+from dispatcher.domain.tokens import Keyring
+from dispatcher.errors import InputRefused
+from dispatcher.sending import opt_in
+from dispatcher.web import declarations
+
+MEANS = {
+    Fate.CONFIRMED: "consent with evidence, current from now on",
+    Fate.PENDING: "must confirm first",
+    Fate.LEFT: "the file says they left: withdrawn from now on",
+    Fate.BARRED: "the file says never to mail them: on the never-mail list from now on",
+    Fate.UNCHANGED: "known already, nothing new",
+    Fate.DUPLICATE: "the same address stood in an earlier row",
+    Fate.WITHDRAWN: "the person left; stays withdrawn",
+    Fate.SUPPRESSED: "on the never-mail list; stays there",
+    Fate.REJECTED: "could not be read",
+}
+_SHOWN = 20  # rejected rows that are told on the terminal
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A file that is open, and all that is needed to take it in."""
+
+    context: Context
+    file: Path
+    stream: BinaryIO
+    table: Table
+    order: Order
+    rejects: Rejects | None
+    dry_run: bool
+    confirm: bool
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--origin", required=True, help="Where these people come from, in words; kept as proof.")
+@click.option("--dry-run", is_flag=True, help="Judge every row, write nothing.")
+@click.option("--confirm", is_flag=True, help="Send those without evidence a mail that asks them to confirm.")
+@click.option(
+    "--from", "source", type=click.Choice(["auto", *Format]), default="auto", help="Whose export it is; auto: see."
+)
+@click.option("--topics", default="", help="What rows that name no topic are about, separated by blanks.")
+@click.option("--map", "columns", multiple=True, metavar="OURS=THEIRS", help='A column, such as email="E-Mail".')
+@click.option("--left", is_flag=True, help="Everybody in this file unsubscribed where it comes from.")
+@click.option("--encoding", default="utf-8", help="What the file was saved in: utf-8, windows-1252, latin-1, utf-16.")
+@click.option("--rejects", type=click.Path(dir_okay=False, path_type=Path), help="Write rejected rows here, as CSV.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@pass_context
+def import_(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
+    """Take in people from a CSV file.
+
+    \b
+    Columns: email,name,language,topics,consent_at,consent_ip,consent_source,declaration
+    (topics separated by blanks). Suppression and withdrawal always win over the file.
+
+    A row counts as consent only with consent_at and consent_source. A consent_at without a clock time (2026-01-31) is
+    not proof enough (AG Duesseldorf, 23 C 3876/13): such people come in as pending and must confirm first.
+
+    The exports of listmonk and Mailchimp are known by their columns; name the topics with --topics. Nobody is
+    subscribed anew by them: who unsubscribed or is disabled has left, who is blocklisted, complained or bounced goes
+    on the never-mail list. Of Mailchimp's subscribed people those count as confirmed whose two moments and two IP
+    addresses show a double opt-in (its times are UTC); of listmonk's nobody, for it exports no evidence.
+
+    The same command on the same file goes on where it was stopped.
+
+    \b
+    dispatcher subscribers import people.csv --origin "CRM export, 2026-11-22" --dry-run
+    dispatcher subscribers import people.csv --origin "CRM export, 2026-11-22" --rejects rejects.csv
+    dispatcher subscribers import crm.csv --origin CRM --map email="E-Mail" --map name=Vorname --topics product-news
+    """
+    how = _instructions(file, said)
+    with file.open("rb") as stream:
+        table = people.open_table(stream, how)
+        layout = table.layout
+        with rejects_file(said["rejects"], table.header, is_guarded=layout.is_guarded) as rejects:
+            order = _order(file, said, layout.format)
+            work = _Work(context, file, stream, table, order, rejects, said["dry_run"], said["confirm"])
+            tally, start = _take_in(work)
+    if as_json:
+        listed = [{"line": r.line, "reason": r.reason} for r in tally.rejects]
+        facts = {"dry_run": work.dry_run, "format": layout.format, "ignored_columns": list(layout.ignored),
+                 "resumed_after": start, "rows": tally.rows}  # fmt: skip
+        print_json({**facts, **runs.counts(tally), "rejects": listed})
+    else:
+        _tell(work, tally, start)
+
+
+@click.command("imports")
+@click.option("--json", "as_json", is_flag=True)
+@pass_context
+def imports(context: Context, as_json: bool) -> None:
+    """List the latest 50 files that were taken in, and those that were not taken in to their end."""
+    with reading(context.engine).connect() as conn:
+        listed = runs.latest(conn)
+    if as_json:
+        names = ("id", "file", "origin", "by", "rows_done", "counts", "started_at", "finished_at")
+        print_json({"imports": [{name: getattr(run, name) for name in names} for run in listed]})
+        return
+    if not listed:
+        out.print("nothing was imported yet")
+        return
+    table = make_table("id", "file", "rows", "became", "origin", "by", "started (UTC)", "", right=("id", "rows"))
+    for run in listed:
+        became = ", ".join(f"{run.counts[fate]:,} {fate}" for fate in Fate if run.counts.get(fate))
+        took = "still open: the same command goes on" if run.finished_at is None else _span(run)
+        table.add_row(
+            str(run.id), escape(run.file), f"{run.rows_done:,}", became, escape(run.origin), escape(run.by),
+            f"{run.started_at:%Y-%m-%d %H:%M}", took,
+        )  # fmt: skip
+    out.print(table)
+
+
+def _span(run: runs.Listed) -> str:
+    assert run.finished_at is not None
+    return f"in {(run.finished_at - run.started_at).total_seconds():,.0f} s"
+
+
+def _instructions(file: Path, said: dict[str, Any]) -> Instructions:
+    columns = {}
+    for pair in said["columns"]:
+        ours, is_pair, theirs = pair.partition("=")
+        if not is_pair:
+            raise InputRefused(f"--map {pair!r} is no pair", 'write it as --map email="E-Mail": our name, then theirs')
+        columns[ours.strip().lower()] = theirs
+    return Instructions(
+        format=None if said["source"] == "auto" else Format(said["source"]),
+        columns=columns,
+        topics=tuple(topics_of(said["topics"])),
+        encoding=said["encoding"],
+        everybody_left=said["left"],
+        file_name=file.name,
+    )
+
+
+def _order(file: Path, said: dict[str, Any], found: Format) -> Order:
+    options = {name: said[name] for name in ("confirm", "topics", "columns", "left", "encoding")}
+    return Order(
+        file=file.name,
+        file_sha256=_sha256(file) if file.is_file() and not said["dry_run"] else None,
+        origin=said["origin"],
+        options={**options, "columns": list(said["columns"]), "from": found.value},
+        by=getpass.getuser(),
+    )
+
+
+def _sha256(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _take_in(work: _Work) -> tuple[Tally, int]:
+    """Take a file in, from where an earlier run of the same order stopped; give the tally, and how far that was."""
+    engine, order = work.context.engine, work.order
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        if work.dry_run:
+            run, tally = Run(0, 0, now), Tally()
+        else:
+            declarations.enter(conn, work.context.settings, now)  # rows may name the words that our own form shows
+            run, tally = runs.begin(conn, order, secrets.token_bytes(16), now)
+    start, intake = run.rows_done, Intake(order.origin, tally)
+    try:
+        with _bar(work) as show:
+            rows = work.table.rows(work.context.keyring, run.started_at)
+            _pass(work, islice(rows, start), intake)
+            show(start)
+            for chunk in ahead(people.chunks(rows)):
+                _take_chunk(work, chunk, intake, run)
+                show(tally.rows)
+    except InputRefused as error:
+        raise _after(work, run, error) from None
+    except (KeyboardInterrupt, DBAPIError) as error:
+        if not _is_interruption(error):
+            raise
+        _say_how_to_go_on(work, run)
+        sys.exit(130)
+    if not work.dry_run:
+        _finish(engine, run)
+    return tally, start
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Claim that Ctrl-C was pressed: in the middle of a statement the driver may complain about it in its own words."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _pass(work: _Work, rows: Iterator[Row | Rejected], intake: Intake) -> None:
+    """Go past what an earlier run took in."""
+    for chunk in people.chunks(rows):
+        skip(chunk, intake.seen)
+        _write_down(work, chunk)
+
+
+def _take_chunk(work: _Work, chunk: Sequence[Row | Rejected], intake: Intake, run: Run) -> None:
+    """Take in a chunk, in one transaction with the note that it is taken in."""
+    _write_down(work, chunk)
+    engine = work.context.engine
+    if work.dry_run:
+        with reading(engine).connect() as conn:
+            people.take(conn, chunk, intake, run.started_at, dry_run=True)
+        return
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        pending = people.take(conn, chunk, intake, now, dry_run=False)
+        if work.confirm:
+            _ask(conn, work.context.keyring, pending, work.order.origin, now)
+        runs.advance(conn, run, intake.tally)
+    run.rows_done = intake.tally.rows
+
+
+def _write_down(work: _Work, chunk: Sequence[Row | Rejected]) -> None:
+    if work.rejects is not None:
+        work.rejects.write(row for row in chunk if isinstance(row, Rejected))
+
+
+def _finish(engine: Engine, run: Run) -> None:
+    with engine.begin() as conn:
+        runs.finish(conn, run, clock.now(conn))
+
+
+def _ask(conn: Connection, keyring: Keyring, pending: list[Row], origin: str, now: datetime) -> None:
+    for row in pending:
+        topics = [topic for claim in row.claims if claim.says is claim.says.WISHES for topic in claim.topics]
+        evidence = Evidence(source=f"import: {origin}", language=row.language)
+        opt_in.request(conn, keyring, opt_in.Request(row.address, row.name, row.language, topics, evidence), now)
+
+
+def _after(work: _Work, run: Run, error: InputRefused) -> InputRefused:
+    """Say of a file that turns out to be none how much of it was taken in by then."""
+    if not run.rows_done or work.dry_run:
+        return error
+    what = f"{error.what}; the first {run.rows_done:,} rows are taken in"
+    return InputRefused(what, f"{error.cure}; to import the whole file again is harmless")
+
+
+def _say_how_to_go_on(work: _Work, run: Run) -> None:
+    if work.dry_run:
+        err.print("\nstopped; a dry run writes nothing")
+    elif work.order.file_sha256 is None:
+        err.print(f"\nstopped after {run.rows_done:,} rows; to import the whole of it again is harmless")
+    else:
+        err.print(f"\nstopped after {run.rows_done:,} rows; the same command goes on from there")
+
+
+@contextmanager
+def _bar(work: _Work) -> Iterator[Any]:
+    """Show how far it is, with rows a second and the time left; give what is told the number of rows."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[rows]:,} rows"),
+        TextColumn("{task.fields[rate]:,.0f} a second"), TimeRemainingColumn(),
+    )  # fmt: skip
+    # Where there is no terminal it would leave an empty line in a log.
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        size, begun, first = work.file.stat().st_size, clock.steady(), -1
+        task = bar.add_task("dry run" if work.dry_run else "importing", total=size or None, rows=0, rate=0)
+
+        def show(rows: int) -> None:
+            nonlocal first
+            first = rows if first < 0 else first  # what an earlier run took in makes this one no faster
+            rate = (rows - first) / max(clock.steady() - begun, 0.001)
+            place = work.stream.tell() if work.stream.seekable() else None  # a pipe is not
+            bar.update(task, completed=place, rows=rows, rate=rate)
+
+        yield show
+
+
+def _tell(work: _Work, tally: Tally, start: int) -> None:
+    if start:
+        out.print(f"an earlier run took in the first {start:,} rows; they are counted here too")
+    _tell_layout(work.table.layout)
+    table = make_table("rows", "become" if work.dry_run else "became", "", right=("rows",))
+    for fate, count in tally.counts.items():
+        if count:
+            table.add_row(f"{count:,}", fate, MEANS[fate])
+    out.print(table)
+    for lack, count in tally.lacks.items():
+        out.print(f"{count:,} pending: {lack}", markup=False)
+    for fate, words in (
+        (Fate.WITHDRAWN, "people in this file have left: they stay withdrawn"),
+        (Fate.SUPPRESSED, "people in this file are on the never-mail list: they stay there"),
+    ):
+        if tally.counts[fate]:
+            out.print(f"{tally.counts[fate]:,} {words}")
+    _tell_rejects(work, tally)
+    if work.dry_run:
+        out.print("dry run: nothing was written")
+
+
+def _tell_layout(layout: Layout) -> None:
+    if layout.format is not Format.PLAIN:
+        out.print(f"read as an export of {'our own' if layout.format is Format.OWN else layout.format}")
+    if layout.ignored:
+        out.print(f"columns left alone: {', '.join(layout.ignored)}"[:300], markup=False)
+
+
+def _tell_rejects(work: _Work, tally: Tally) -> None:
+    for rejected in tally.rejects[:_SHOWN]:
+        out.print(f"line {rejected.line}: {rejected.reason}", markup=False)
+    if tally.counts[Fate.REJECTED] > _SHOWN:
+        rest = f"... and {tally.counts[Fate.REJECTED] - _SHOWN:,} more"
+        out.print(rest if work.rejects else f"{rest}; --rejects FILE writes them down")
+    if work.rejects is not None and work.rejects.count:
+        out.print("mend the rows in the file of rejects and import it: the good rows need not be imported again")

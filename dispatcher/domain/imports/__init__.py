@@ -1,0 +1,24 @@
+"""People from a CSV file, streamed. What must stay true: suppression and withdrawal win over every row, a consent is
+believed only with its evidence, and a dry run gives exactly the verdicts of the real one.
+
+    lines.py      octets -> lines: encoding, byte order mark, how long a line may be
+    records.py    lines -> cells: separators, quotes that are never closed
+    columns.py    header -> which cell says what; whose export it is
+    claims.py     cells -> what a row says of a person, by the format of the file
+    reading.py    all of this: a file -> rows, or why one cannot be read
+    ahead.py      reads the next chunk while the database is busy with this one
+    judging.py    a row and what we know of the person -> what is new, and what the row counts as
+    writing.py    a chunk of rows -> people, consent events, suppressions
+    runs.py       how far a file was taken in, so that it goes on there
+    rejects.py    the rows that cannot be read, as a file to be mended
+"""
+
+from dispatcher.domain.imports.columns import COLUMNS, Format, Instructions
+from dispatcher.domain.imports.reading import open_table, read_rows
+from dispatcher.domain.imports.rows import Claim, Fate, Lack, Rejected, Row, Says, Tally
+from dispatcher.domain.imports.writing import CHUNK, Intake, chunks, take
+
+__all__ = [
+    "CHUNK", "COLUMNS", "Claim", "Fate", "Format", "Instructions", "Intake", "Lack", "Rejected", "Row", "Says", "Tally",
+    "chunks", "open_table", "read_rows", "take",
+]  # fmt: skip

@@ -1,0 +1,106 @@
+"""A file of people, row by row: what it says, or why it cannot be read. Nothing here knows the database."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO
+
+from dispatcher.db.terms import Language
+from dispatcher.domain.addresses import Address, parse_address, without
+from dispatcher.domain.imports.claims import Cell, claims
+from dispatcher.domain.imports.columns import Instructions, Layout, layout
+from dispatcher.domain.imports.lines import lines_of
+from dispatcher.domain.imports.records import Record, Records
+from dispatcher.domain.imports.rows import Claim, Rejected, Row
+from dispatcher.domain.spreadsheets import bare
+from dispatcher.domain.subscribers import clean_name
+from dispatcher.domain.suppression import address_hash
+from dispatcher.domain.tokens import Keyring
+from dispatcher.errors import InputRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """An open file whose header was understood; its rows can be read once."""
+
+    header: list[str]
+    layout: Layout
+    how: Instructions
+    records: Records
+
+    def rows(self, keyring: Keyring, now: datetime) -> Iterator[Row | Rejected]:
+        """Read it row by row. Raises InputRefused where it turns out to be no text."""
+        for record in self.records:
+            yield self._row(record, keyring, now)
+
+    def _row(self, record: Record, keyring: Keyring, now: datetime) -> Row | Rejected:
+        line, cells, problem = record
+        try:
+            if problem:
+                raise InputRefused(problem)
+            _check(cells, self.header)
+            cell = _bare_cells(cells, self.layout) if self.layout.is_guarded else _cells(cells, self.layout)
+            address = parse_address(cell("email"))
+            return Row(
+                line,
+                address,
+                address_hash(keyring, address),
+                clean_name(cell("name") or f"{cell('first_name')} {cell('last_name')}"),
+                _language(cell("language")),
+                tuple(_unnamed(each, address) for each in claims(cell, self.layout, self.how, now)),
+            )
+        except InputRefused as error:
+            return Rejected(line, error.what, tuple(cells))
+
+
+def _unnamed(claim: Claim, address: Address) -> Claim:
+    """The ledger keeps a source for good, also of somebody who is erased: it must not repeat the address."""
+    return claim._replace(source=without(address.mail, claim.source)) if claim.source else claim
+
+
+def open_table(file: BinaryIO, how: Instructions) -> Table:
+    """Read a file's header. Raises InputRefused, with the cure, for what is no file of people."""
+    if how.file_name.lower().startswith("nonsubscribed"):
+        raise InputRefused(
+            f"{how.file_name} lists people who never subscribed: nobody of them may be asked or written to",
+            "leave this file out; Mailchimp's files of people are subscribed_..., unsubscribed_... and cleaned_...",
+        )
+    records = Records(lines_of(file, how.encoding))
+    return Table(records.header, layout(records.header, how), how, records)
+
+
+def read_rows(
+    file: BinaryIO, keyring: Keyring, now: datetime, how: Instructions | None = None
+) -> Iterator[Row | Rejected]:
+    """Read a file from its first line to its last. Raises InputRefused for a file that is none: encoding, header."""
+    yield from open_table(file, how or Instructions()).rows(keyring, now)
+
+
+def _cells(cells: Sequence[str], where: Layout) -> Cell:
+    at = where.at
+    return lambda name: cells[at[name]].strip() if name in at else ""
+
+
+def _bare_cells(cells: Sequence[str], where: Layout) -> Cell:
+    at = where.at
+    return lambda name: bare(cells[at[name]]).strip() if name in at else ""
+
+
+def _check(cells: list[str], header: Sequence[str]) -> None:
+    if len(cells) != len(header):
+        raise InputRefused(f"{len(cells)} cells where the header has {len(header)}")
+    if "\0" in "".join(cells):
+        raise InputRefused("contains a NUL character")  # which PostgreSQL cannot store
+    if cells[0].lstrip("\ufeff").strip() == header[0] and [cell.strip() for cell in cells][1:] == header[1:]:
+        raise InputRefused("it is the header once more: two files in one, perhaps")
+
+
+def _language(text: str) -> Language:
+    if not text:
+        return Language.DE
+    if text.lower() not in _LANGUAGES:
+        raise InputRefused(f"there is no language {text!r}; use {' or '.join(Language)}")
+    return _LANGUAGES[text.lower()]
+
+
+_LANGUAGES = {language.value: language for language in Language}

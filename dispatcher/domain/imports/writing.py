@@ -1,0 +1,176 @@
+"""A chunk of rows into the database: a question about those who are known and one about the never-mail list, then one
+statement for each kind of thing that is new. All of it in the transaction of the caller.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import Connection, select
+
+from dispatcher.db.columns import one_of_many
+from dispatcher.db.tables import subscription, suppression
+from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
+from dispatcher.domain import consent, subscribers
+from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, judge
+from dispatcher.domain.imports.rows import Claim, Rejected, Row, Tally
+from dispatcher.domain.imports.seen import Seen
+from dispatcher.domain.subscribers import Newcomer
+from dispatcher.domain.suppression import Entry, enter
+
+CHUNK = 4000  # rows to a transaction
+
+T = TypeVar("T")
+Judged = list[tuple[Row, Verdict]]
+
+
+@dataclass(slots=True)
+class Intake:
+    """A file on its way in: where its people come from, what was counted, and whom it named already."""
+
+    origin: str
+    tally: Tally = field(default_factory=Tally)
+    seen: Seen = field(default_factory=Seen)
+
+
+def chunks(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Cut a stream of rows into chunks."""
+    rows = iter(rows)
+    while chunk := list(itertools.islice(rows, size)):
+        yield chunk
+
+
+def take(
+    conn: Connection, chunk: Iterable[Row | Rejected], intake: Intake, now: datetime, *, dry_run: bool
+) -> list[Row]:
+    """Take in a chunk: judge each row, count it and, unless `dry_run`, write it down. Give those who became pending."""
+    fresh = _first_of_each(chunk, intake)
+    known = _standings(conn, [row.address_hash for row in fresh])
+    judged = [(row, judge(row, known.get(row.address_hash, NOBODY))) for row in fresh]
+    for row, verdict in judged:
+        intake.tally.enter(verdict.fate, row.claims)
+    if not dry_run:
+        _write(conn, [(row, verdict) for row, verdict in judged if _is_news(verdict)], known, intake.origin, now)
+    return [row for row, verdict in judged if verdict.wishes]
+
+
+def skip(chunk: Iterable[Row | Rejected], seen: Seen) -> None:
+    """Go past rows that were taken in before: only whom they named is remembered."""
+    for row in chunk:
+        if isinstance(row, Row):
+            seen.add(row.address_hash)
+
+
+def _first_of_each(chunk: Iterable[Row | Rejected], intake: Intake) -> list[Row]:
+    """Count what cannot be read and what was named before; give the rest."""
+    fresh = []
+    for row in chunk:
+        if isinstance(row, Rejected):
+            intake.tally.reject(row)
+        elif intake.seen.add(row.address_hash):
+            fresh.append(row)
+        else:
+            intake.tally.repeat()
+    return fresh
+
+
+def _is_news(verdict: Verdict) -> bool:
+    return bool(verdict.agreed or verdict.wishes or verdict.left or verdict.barred)
+
+
+def _standings(conn: Connection, hashes: list[bytes]) -> dict[bytes, Standing]:
+    """Give what we know of those whom we know at all."""
+    if not hashes:
+        return {}
+    t, n = subscription.c, suppression.c
+    found: defaultdict[bytes, Standing] = defaultdict(Standing)
+    by_id = {}
+    for hashed, subscriber_id in subscribers.by_hashes(conn, hashes).items():
+        by_id[subscriber_id] = found[hashed] = Standing(subscriber_id)
+    if by_id:  # not joined: of a table that has just grown PostgreSQL knows too little to join well
+        stands = select(t.subscriber_id, t.topic, t.state, t.since).where(one_of_many(conn, t.subscriber_id, by_id))
+        for subscriber_id, topic, state, since in conn.execute(stands):
+            by_id[subscriber_id].topics[Topic(topic)] = (SubscriptionState(state), since)
+    listed = conn.execute(select(n.address_hash, n.scope, n.reason).where(one_of_many(conn, n.address_hash, hashes)))
+    for hashed, scope, reason in listed:
+        found[bytes(hashed)].forbidden[scope] = SuppressionReason(reason)
+    return dict(found)
+
+
+def _write(conn: Connection, news: Judged, known: dict[bytes, Standing], origin: str, now: datetime) -> None:
+    ids = {hashed: standing.subscriber_id for hashed, standing in known.items() if standing.subscriber_id is not None}
+    strangers = [
+        Newcomer(row.address, row.address_hash, row.name, row.language)
+        for row, verdict in news
+        if verdict.takes_in and row.address_hash not in ids
+    ]
+    ids |= subscribers.add(conn, strangers, now)
+    _list(conn, news, origin, now)
+    consent.append(conn, _events(news, ids, _declared(conn, news), origin), now)
+
+
+def _events(news: Judged, ids: dict[bytes, int], declared: dict[tuple[Language, str], int], origin: str) -> list[Event]:
+    """Give the consent events of a chunk. Whoever is not known and only left has none: there is nothing to end."""
+    events = []
+    for row, verdict in news:
+        who = ids.get(row.address_hash)
+        if who is None:
+            continue
+        for kind, told in (
+            (ConsentKind.IMPORTED, verdict.agreed),
+            (ConsentKind.LISTED, verdict.wishes),
+            (ConsentKind.WITHDRAWN, verdict.left),
+        ):
+            evidence, of = None, None
+            for topic, claim in told:
+                if evidence is None or claim is not of:
+                    evidence, of = _evidence(row, claim, declared, origin), claim
+                events.append(Event(who, topic, kind, evidence))
+    return events
+
+
+def _evidence(row: Row, claim: Claim, declared: dict[tuple[Language, str], int], origin: str) -> Evidence:
+    return Evidence(
+        source=_source(claim, origin),
+        ip=claim.ip,
+        language=row.language,
+        declaration_id=declared.get((row.language, claim.declaration)) if claim.declaration else None,
+        declaration_named=claim.declaration,
+        given_at=claim.at,
+    )
+
+
+def _source(claim: Claim, origin: str) -> str:
+    return f"{claim.source} (import: {origin})" if claim.source else f"import: {origin}"
+
+
+def _declared(conn: Connection, news: Judged) -> dict[tuple[Language, str], int]:
+    """Give the ids of the declarations that rows name, by language and name."""
+    named: dict[Language, set[str]] = {}
+    for row, _ in news:
+        for claim in row.claims:
+            if claim.declaration:
+                named.setdefault(row.language, set()).add(claim.declaration)
+    return {
+        (language, name): found
+        for language, names in named.items()
+        for name, found in consent.declarations_named(conn, language, names).items()
+    }
+
+
+def _list(conn: Connection, news: Judged, origin: str, now: datetime) -> None:
+    """Put those who left, or may never be mailed, on the never-mail list: of two entries for one scope the graver."""
+    entries = {}
+    for row, verdict in news:
+        for topic, claim in verdict.left:
+            reason = SuppressionReason.WITHDRAWN
+            entries[row.address_hash, topic.value] = Entry(row.address_hash, topic, reason, _source(claim, origin))
+        for scope, claim in verdict.barred:
+            reason = claim.reason or SuppressionReason.OPERATOR
+            key = (row.address_hash, scope or EVERY_TOPIC)
+            entries[key] = Entry(row.address_hash, scope, reason, _source(claim, origin))
+    enter(conn, list(entries.values()), now)

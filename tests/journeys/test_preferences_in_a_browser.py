@@ -1,0 +1,72 @@
+"""The preference centre in a real browser, by keyboard, with scripts switched off, on a phone and on a desk."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+from sqlalchemy import Engine
+
+from dispatcher.db import clock
+from dispatcher.db.terms import Topic
+from dispatcher.domain import subscribers, tokens
+from dispatcher.domain.tokens import Link, Purpose
+from tests import builders
+from tests.journeys.house import RunningHouse, open_house
+from tests.journeys.test_in_a_browser import browser as browser  # the fixture
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def running(tmp_path: Path, database_url: str) -> Iterator[RunningHouse]:
+    yield from open_house(tmp_path, database_url, lanes=1, relay_options=())
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until the button or field of this name has the focus; it must be seen there."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        if name in {focused.inner_text(), focused.get_attribute("id")}:
+            assert focused.evaluate("element => getComputedStyle(element).outlineWidth") == "3px"
+            return
+    raise AssertionError(f"Tab does not lead to {name}")
+
+
+def press_enter(page: Page) -> None:
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_person_pauses_and_asks_for_another_address_by_keyboard(
+    browser: Browser, running: RunningHouse, engine: Engine, width: int
+) -> None:
+    running.start_web()
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        who = builders.add_people(conn, running.keyring, ["maria@example.de"], now)["maria@example.de"]
+        builders.agree(conn, [who], Topic.FINANCE_NEWS, now)
+        person = subscribers.by_id(conn, who)
+    assert person is not None
+    token = tokens.sign(running.keyring, Purpose.PREFERENCES, Link(person.public_id, None))
+    context = browser.new_context(
+        viewport={"width": width, "height": 740}, java_script_enabled=False, locale="de-DE",
+        base_url=f"http://127.0.0.1:{running.web_port}",
+    )  # fmt: skip
+    page = context.new_page()
+    page.goto(f"/p/{token}")
+    tab_to(page, "4 Wochen")
+    press_enter(page)
+    assert "Pausiert bis" in page.locator("main").inner_text()
+    tab_to(page, "address")
+    page.keyboard.type("keine Adresse")
+    press_enter(page)
+    assert page.locator("#address-error").is_visible()
+    page.get_by_label("Neue E-Mail-Adresse").fill("m.muster@example.com")
+    press_enter(page)
+    assert "Bitte sehen Sie in das Postfach von m***@example.de" in page.locator("main").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
