@@ -3,6 +3,7 @@
 import click
 
 from dispatcher.cli.context import Context, out, pass_context
+from dispatcher.cli.dossier import check, dossier
 from dispatcher.cli.subscribers import find
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
@@ -13,6 +14,10 @@ from dispatcher.domain.consent import Evidence
 @click.group()
 def consent() -> None:
     """The ledger of who agreed to what."""
+
+
+consent.add_command(dossier)
+consent.add_command(check)
 
 
 @consent.command()

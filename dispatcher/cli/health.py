@@ -8,8 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dispatcher import broker
 from dispatcher.cli.context import Context
-from dispatcher.db import engine, migrate
+from dispatcher.db import clock, engine, migrate
 from dispatcher.db.engine import reading
+from dispatcher.domain import rights
 from dispatcher.errors import DispatcherError, PartUnavailable
 from dispatcher.sending import house, sweep
 from dispatcher.settings import Settings
@@ -36,7 +37,7 @@ def examine(*, quick: bool) -> list[Finding]:
     parts = [settings, _look("database", lambda: _database(context)), _look("broker", lambda: _broker(context))]
     if not quick:
         parts += [_look("keys", lambda: _keys(context)), _look("dkim", lambda: _dkim(context.settings))]
-        parts += [*_relays(context), _look("work", lambda: _work(context))]
+        parts += [*_relays(context), _look("work", lambda: _work(context)), _look("rights", lambda: _rights(context))]
     return parts
 
 
@@ -111,3 +112,12 @@ def _work(context: Context) -> str:
         work = sweep.waiting(context.engine)
     due = f", next campaign due in {work.next_due_s:,.0f} s" if work.next_due_s is not None else ""
     return f"{work.newsletters} newsletter batches and {work.confirmations} confirmations wait{due}"
+
+
+def _rights(context: Context) -> str:
+    with reading(context.engine).connect() as conn:
+        late = rights.overdue(conn, clock.now(conn))
+    if late:
+        what = f"{len(late)} requests of people are overdue, the oldest since {late[0].due_on}"
+        raise PartUnavailable(what, "see: dispatcher subscribers rights")
+    return "no request of a person is overdue"

@@ -4,6 +4,7 @@ import click
 from rich.markup import escape
 from sqlalchemy import Connection
 
+from dispatcher.cli import rights
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.cli.exports import export, list_
 from dispatcher.cli.imports import import_, imports
@@ -26,6 +27,8 @@ subscribers.add_command(import_)
 subscribers.add_command(imports)
 subscribers.add_command(list_)
 subscribers.add_command(export)
+for _command in rights.COMMANDS:
+    subscribers.add_command(_command)
 
 
 @subscribers.command()

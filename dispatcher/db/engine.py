@@ -48,6 +48,24 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(reader=True)
 
 
+def scrub(engine: Engine) -> bool:
+    """Let what was erased go from the database's files too. False: somebody reads, and the log keeps it until later.
+
+    SQLite leaves old values in free pages and in its write-ahead log until it is made anew (VACUUM); writers wait
+    meanwhile. PostgreSQL does it by itself (autovacuum), and to hurry it would not reach its log or its backups.
+    """
+    if engine.dialect.name != "sqlite":
+        return True
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        cursor.execute("VACUUM")
+        busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+    finally:
+        raw.close()
+
+
 def check(engine: Engine) -> None:
     """Connect once. Raises PartUnavailable with the cure when the database is away."""
     try:

@@ -1,4 +1,4 @@
-"""The whole schema, with rate_tables.py: the second file to read. What each table promises stands above it.
+"""The whole schema, with rate_tables.py and rights_table.py: the second file to read. Each table says what it promises.
 
 Three promises hold everywhere. Times are UTC. A word in a state column is one that db/terms.py explains. What must not
 happen twice is forbidden by a key, not by an earlier look.
@@ -30,6 +30,7 @@ from dispatcher.db.rate_tables import mailbox_provider as mailbox_provider
 from dispatcher.db.rate_tables import pace as pace
 from dispatcher.db.rate_tables import relay_day as relay_day
 from dispatcher.db.rate_tables import slowdown as slowdown
+from dispatcher.db.rights_table import rights_request as rights_request
 from dispatcher.db.terms import (
     EVERY_TOPIC,
     BatchState,

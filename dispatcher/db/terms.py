@@ -9,7 +9,7 @@ from dispatcher.languages import Language
 
 __all__ = [
     "EVERY_TOPIC", "TOPIC_CODES", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Errand", "Language",
-    "Outcome", "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy",
+    "Outcome", "RightKind", "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy",
 ]  # fmt: skip
 
 
@@ -55,7 +55,7 @@ class SubscriptionState(StrEnum):
 
 
 class SuppressionReason(StrEnum):
-    """Why an address may not be mailed. A new double opt-in lifts `withdrawn`, nothing else."""
+    """Why an address may not be mailed. A new double opt-in lifts `withdrawn` and `erased`, nothing else."""
 
     WITHDRAWN = "withdrawn"
     OBJECTED = "objected"
@@ -63,6 +63,15 @@ class SuppressionReason(StrEnum):
     BOUNCED = "bounced"
     OPERATOR = "operator"
     ERASED = "erased"
+
+
+class RightKind(StrEnum):
+    """What a person may ask of us about their data (GDPR)."""
+
+    ACCESS = "access"  # Art. 15
+    PORTABILITY = "portability"  # Art. 20
+    RECTIFICATION = "rectification"  # Art. 16
+    ERASURE = "erasure"  # Art. 17
 
 
 class Errand(StrEnum):

@@ -81,6 +81,29 @@ def _by_the_library(text: str) -> Address:
     return Address(mail=mail, canonical=mail.casefold())
 
 
+def readable(mail: str) -> str:
+    """Give an address as people write it: its domain in U-labels."""
+    local, _, domain = mail.rpartition("@")
+    labels = (label.removeprefix("xn--").encode() if label.startswith("xn--") else label for label in domain.split("."))
+    return f"{local}@{'.'.join(label if isinstance(label, str) else label.decode('punycode') for label in labels)}"
+
+
+def spellings(mail: str) -> tuple[str, ...]:
+    """Give the ways in which others may write this address, in lower case: the domain in A- and in U-labels, and both
+    Unicode forms of what is not ASCII (NFC, NFD).
+    """
+    forms = (unicodedata.normalize(form, one) for one in (mail, readable(mail)) for form in ("NFC", "NFD"))
+    return tuple(dict.fromkeys(form.lower() for form in forms))
+
+
+def without(mail: str, text: str) -> str:
+    """Give the text with this address, in any of its spellings, replaced by `<recipient>`."""
+    if "@" not in text:
+        return text
+    found = re.compile("<?(?:" + "|".join(map(re.escape, spellings(mail))) + ")>?", re.IGNORECASE)
+    return found.sub("<recipient>", text)
+
+
 def masked(mail: str) -> str:
     """Give the address so that its owner knows it and nobody else learns it: `j***@example.de`."""
     local, _, domain = mail.rpartition("@")

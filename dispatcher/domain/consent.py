@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or
 from dispatcher.db.columns import among, insert_or
 from dispatcher.db.tables import consent_event, declaration, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain.suppression import covers, lift_withdrawals, suppress
+from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, covers, lift_withdrawals, suppress
 
 # What an event makes of the subscription it concerns; None: it leaves it as it is.
 _MAKES: dict[ConsentKind, SubscriptionState | None] = {
@@ -139,8 +139,8 @@ def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
     """Give the SELECT (subscriber_id, event_id) of the person who made this request, while it is open.
 
     The event is the request itself: it is what allows this one mail; for the notice to a former address, the change of
-    which it tells. A withdrawal does not forbid it (they asked anew); an objection or a complaint does, and so does
-    any entry for the new address that the mail would go to.
+    which it tells. A withdrawal or an erasure does not forbid it (they asked anew); an objection or a complaint
+    does, and so does any entry for the new address that the mail would go to.
     """
     asked = (
         select(func.min(consent_event.c.id))
@@ -159,7 +159,8 @@ def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
         )
         .scalar_subquery()
     )
-    forbidden = covers(None) & (suppression.c.reason != SuppressionReason.WITHDRAWN)
+    # Spelt out: the gate's statement is compiled once, and a list is written out at each execution only.
+    forbidden = and_(covers(None), *(suppression.c.reason != reason for reason in sorted(LIFTED_BY_OPT_IN)))
     not_there = (opt_in_request.c.errand == Errand.TAKE_ADDRESS) & (
         suppression.c.address_hash == opt_in_request.c.other_hash
     )

@@ -142,6 +142,22 @@ def ensure(conn: Connection, newcomer: Newcomer, now: datetime) -> Subscriber:
     return found
 
 
+def come_back(conn: Connection, newcomer: Newcomer) -> None:
+    """Write down address and name of somebody who was erased and now signs up anew; whoever has an address keeps it."""
+    c = subscriber.c
+    conn.execute(
+        update(subscriber)
+        .where(c.address_hash == newcomer.address_hash, c.address.is_(None))
+        .values(
+            address=newcomer.address.mail,
+            provider=providers.by_domain(newcomer.address.domain),
+            name=newcomer.name,
+            language=newcomer.language,
+            erased_at=None,
+        )
+    )
+
+
 def set_language(conn: Connection, subscriber_id: int, language: Language) -> None:
     """Write to a person in another language from now on."""
     conn.execute(update(subscriber).where(subscriber.c.id == subscriber_id).values(language=language))

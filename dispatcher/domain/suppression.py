@@ -26,6 +26,10 @@ from dispatcher.db.terms import EVERY_TOPIC, SuppressionReason, Topic
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.tokens import Keyring
 
+# What the person's own new double opt-in takes off the list. An erasure is no wish never to be written to again: its
+# entry keeps imports from bringing the address back, and only its owner can press the button in the new mail.
+LIFTED_BY_OPT_IN = frozenset({SuppressionReason.WITHDRAWN, SuppressionReason.ERASED})
+
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
@@ -60,7 +64,7 @@ def suppress(
     now: datetime,
 ) -> None:
     """Put addresses on the list, for one topic or (None) for every one. An entry that stands is kept, unless it only
-    said `withdrawn`: a graver reason takes its place.
+    said `withdrawn`, or `erased` and the new reason is one that no double opt-in lifts: what is graver takes its place.
     """
     enter(conn, [Entry(hashed, scope, reason, source) for hashed in hashes], now)
 
@@ -90,18 +94,24 @@ def _keeping_graver(statement: Any) -> Insert:
     keeping: Insert = statement.on_conflict_do_update(
         index_elements=["address_hash", "scope"],
         set_={c: statement.excluded[c] for c in ("reason", "source", "at")},
-        where=suppression.c.reason == SuppressionReason.WITHDRAWN,
+        where=or_(
+            suppression.c.reason == SuppressionReason.WITHDRAWN,
+            and_(
+                suppression.c.reason == SuppressionReason.ERASED,
+                *(statement.excluded.reason != reason for reason in sorted(LIFTED_BY_OPT_IN)),
+            ),
+        ),
     )
     return keeping
 
 
 def lift_withdrawals(conn: Connection, hashed: bytes, topics: Iterable[Topic]) -> None:
-    """Take `withdrawn` entries off after a new double opt-in. Objections, complaints and the rest stay."""
+    """Take `withdrawn` and `erased` entries off after a new double opt-in. Objections, complaints and the rest stay."""
     conn.execute(
         delete(suppression).where(
             suppression.c.address_hash == hashed,
             suppression.c.scope.in_([EVERY_TOPIC, *topics]),
-            suppression.c.reason == SuppressionReason.WITHDRAWN,
+            suppression.c.reason.in_(LIFTED_BY_OPT_IN),
         )
     )
 

@@ -30,6 +30,7 @@ from dispatcher.domain.ledger import Deferral, Final, Proof
 from dispatcher.domain.passage import RATE_CHANGED, Halted, Intent, Withheld
 from dispatcher.sending import retry
 from dispatcher.sending.buckets import Buckets
+from dispatcher.sending.discretion import unnamed
 from dispatcher.sending.feed import Errand, Feed
 from dispatcher.sending.gate import DATABASE_AWAY, LEASE_OVER, Gate
 from dispatcher.sending.lines import Berth, Lines
@@ -224,6 +225,7 @@ class _Lane:
 
     async def _settle(self, errand: Errand, berth: Berth, verdict: Verdict, consent_event_id: int | None) -> None:
         """Put the errand back, or tell the gate its end."""
+        verdict = unnamed(verdict, errand.to.address)
         self._lines.hear(berth, verdict)
         self._pace.hear(berth.relay, errand.held.claim.provider, verdict)
         if isinstance(verdict, NotSent):

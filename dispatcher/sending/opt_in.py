@@ -69,9 +69,11 @@ def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) 
     after MAILS_PER_DAY in a day. The asker is told the same in every case.
     """
     hashed = suppression.address_hash(keyring, wanted.address)
-    if any(e.reason is not e.reason.WITHDRAWN for e in suppression.entries(conn, hashed)):
+    if any(e.reason not in suppression.LIFTED_BY_OPT_IN for e in suppression.entries(conn, hashed)):
         return None
-    person = subscribers.ensure(conn, Newcomer(wanted.address, hashed, wanted.name, wanted.language), now)
+    newcomer = Newcomer(wanted.address, hashed, wanted.name, wanted.language)
+    person = subscribers.ensure(conn, newcomer, now)
+    subscribers.come_back(conn, newcomer)
     stands = consent.standing(conn, person.id)
     topics = [t for t in wanted.topics if stands.get(t, (None,))[0] is not SubscriptionState.CONFIRMED]
     if not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:

@@ -9,7 +9,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.domain.addresses import Address, masked, parse_address
+from dispatcher.domain.addresses import Address, masked, parse_address, readable, without
 from dispatcher.errors import AddressInvalid
 
 ATOM = st.text(
@@ -148,3 +148,31 @@ def test_what_cannot_be_mailed_is_refused(wrong: str) -> None:
 )
 def test_a_masked_address_is_known_to_its_owner_alone(mail: str, shown: str) -> None:
     assert masked(mail) == shown
+
+
+ANNA = "anna.müller@xn--bcher-kva.example.de"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "550 <anna.müller@xn--bcher-kva.example.de>: no",
+        "550 <Anna.Müller@XN--BCHER-KVA.example.de>: no",
+        "550 <ANNA.MÜLLER@BÜCHER.EXAMPLE.DE>: no",
+        "550 <anna.mu\u0308ller@bu\u0308cher.example.de>: no",
+        "550 anna.müller@bücher.example.de: no",
+    ],
+)
+def test_an_address_is_taken_out_of_what_others_say_in_whatever_spelling(text: str) -> None:
+    assert without(ANNA, text) == "550 <recipient>: no"
+
+
+def test_other_addresses_and_words_are_left_as_they_are() -> None:
+    said = "550 joanna.müller@bücher.example.de, see postmaster@example.de"
+    assert without("anna@example.de", said) == said
+    assert without(ANNA, "450 4.7.1 try again later") == "450 4.7.1 try again later"
+
+
+def test_an_address_reads_as_people_write_it() -> None:
+    assert readable(ANNA) == "anna.müller@bücher.example.de"
+    assert readable("maria@example.de") == "maria@example.de"

@@ -161,7 +161,9 @@ def test_whoever_never_asked_can_still_say_no_for_good(engine: Engine, keyring: 
         assert suppression.entries(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
 
 
-def test_a_new_confirmation_lifts_a_withdrawal_and_no_other_entry(engine: Engine, keyring: Keyring) -> None:
+def test_a_new_confirmation_lifts_a_withdrawal_or_an_erasure_and_no_other_entry(
+    engine: Engine, keyring: Keyring
+) -> None:
     table = list(itertools.product(SuppressionReason, [None, GOLD]))
     with engine.begin() as conn:
         people = builders.add_people(conn, keyring, [f"p{n}@example.de" for n in range(len(table))], NOW)
@@ -170,7 +172,7 @@ def test_a_new_confirmation_lifts_a_withdrawal_and_no_other_entry(engine: Engine
             suppression.suppress(conn, [hashed], scope, reason, "a test", NOW)
             consent.confirm(conn, who, [GOLD], PROOF, NOW)
             assert _states(conn, who) == {GOLD: CONFIRMED}
-            is_lifted = reason is SuppressionReason.WITHDRAWN
+            is_lifted = reason in (SuppressionReason.WITHDRAWN, SuppressionReason.ERASED)
             assert _is_permitted(conn, who) is is_lifted, (reason, scope)
             assert [entry.reason for entry in suppression.entries(conn, hashed)] == ([] if is_lifted else [reason])
 

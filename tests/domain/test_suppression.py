@@ -15,10 +15,10 @@ from dispatcher.domain.tokens import Key, Keyring
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MARIA = parse_address("maria@example.de")
-WITHDRAWN = SuppressionReason.WITHDRAWN
+WITHDRAWN, ERASED = SuppressionReason.WITHDRAWN, SuppressionReason.ERASED
 
 
-def test_a_graver_reason_takes_the_place_of_a_withdrawal_and_no_reason_takes_its_place(
+def test_a_graver_reason_takes_the_place_of_a_withdrawal_or_an_erasure_and_no_reason_takes_its_place(
     engine: Engine, keyring: Keyring
 ) -> None:
     pairs = list(itertools.product(SuppressionReason, repeat=2))
@@ -28,7 +28,8 @@ def test_a_graver_reason_takes_the_place_of_a_withdrawal_and_no_reason_takes_its
             suppression.suppress(conn, [hashed], None, first, "first", NOW)
             suppression.suppress(conn, [hashed], None, second, "second", NOW + timedelta(days=1))
             (entry,) = suppression.entries(conn, hashed)
-            expected = (second, "second") if first is WITHDRAWN else (first, "first")
+            gives_way = first is WITHDRAWN or (first is ERASED and second not in (WITHDRAWN, ERASED))
+            expected = (second, "second") if gives_way else (first, "first")
             assert (entry.reason, entry.source) == expected
 
 

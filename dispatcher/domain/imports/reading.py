@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import BinaryIO
 
 from dispatcher.db.terms import Language
-from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.addresses import Address, parse_address, without
 from dispatcher.domain.imports.claims import Cell, claims
 from dispatcher.domain.imports.columns import Instructions, Layout, layout
 from dispatcher.domain.imports.lines import lines_of
 from dispatcher.domain.imports.records import Record, Records
-from dispatcher.domain.imports.rows import Rejected, Row
+from dispatcher.domain.imports.rows import Claim, Rejected, Row
 from dispatcher.domain.spreadsheets import bare
 from dispatcher.domain.subscribers import clean_name
 from dispatcher.domain.suppression import address_hash
@@ -47,10 +47,15 @@ class Table:
                 address_hash(keyring, address),
                 clean_name(cell("name") or f"{cell('first_name')} {cell('last_name')}"),
                 _language(cell("language")),
-                claims(cell, self.layout, self.how, now),
+                tuple(_unnamed(each, address) for each in claims(cell, self.layout, self.how, now)),
             )
         except InputRefused as error:
             return Rejected(line, error.what, tuple(cells))
+
+
+def _unnamed(claim: Claim, address: Address) -> Claim:
+    """The ledger keeps a source for good, also of somebody who is erased: it must not repeat the address."""
+    return claim._replace(source=without(address.mail, claim.source)) if claim.source else claim
 
 
 def open_table(file: BinaryIO, how: Instructions) -> Table:

@@ -1,0 +1,92 @@
+"""`dispatcher consent dossier` and `consent check`: the proof of one person's consent, as a file, and its check."""
+
+from getpass import getuser
+from pathlib import Path
+
+import click
+
+from dispatcher.cli.context import Context, out, pass_context
+from dispatcher.db import clock
+from dispatcher.db.engine import reading
+from dispatcher.db.terms import Language
+from dispatcher.domain import seal
+from dispatcher.errors import InputRefused
+from dispatcher.rights import dossier as dossiers
+from dispatcher.rights import paper, sealed
+from dispatcher.rights.dossier import House
+from dispatcher.rights.sealed import Checked
+
+_LARGEST = 64 * 1024 * 1024
+
+
+@click.command()
+@click.argument("address")
+@click.option(
+    "-o", "--output", "file", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The HTML file."
+)
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="The data alone, sealed too."
+)
+@click.option(
+    "--language", type=click.Choice([each.value for each in Language]), default=Language.DE.value, show_default=True
+)
+@click.option("--by", "operator", default=getuser, help="Who makes it; by default whoever is logged in.")
+@pass_context
+def dossier(context: Context, address: str, file: Path, json_file: Path | None, language: str, operator: str) -> None:
+    """Make the file that proves a person's consent: readable, printable, sealed.
+
+    \b
+    dispatcher consent dossier maria@example.de -o maria.html
+    dispatcher consent dossier maria@example.de -o maria.html --json maria.json --language en
+    """
+    s = context.settings
+    house = House(s.sender_name, s.sender_address, s.impressum, operator)
+    with reading(context.engine).connect() as conn:
+        facts = dossiers.gather(conn, context.keyring, address, house, clock.now(conn))
+    by = seal.load_or_make(s)
+    write(file, sealed.seal_html(paper.dossier(facts, Language(language), by.key_id), by))
+    if json_file is not None:
+        write(json_file, sealed.seal_json(facts, by))
+    out.print(f"{file}: {len(facts['events'])} events, {len(facts['letters'])} letters; sealed by key {by.key_id}")
+    out.print(f"next: dispatcher consent check {file}", markup=False)
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The key known beforehand, PEM."
+)
+def check(file: Path, key: Path | None) -> None:
+    """Check a dossier: is it as it was sealed? Needs the file alone, no settings and no database.
+
+    Whose key it is can only be told by one that was known beforehand (--key).
+    """
+    if file.stat().st_size > _LARGEST:
+        raise InputRefused(f"{file} is larger than any dossier", "name a file that `dispatcher consent dossier` made")
+    found = sealed.check(file.read_bytes())
+    if found.problem is not None:
+        raise InputRefused(f"{file} is not as it was sealed: {found.problem}", "ask its issuer for the original file")
+    if key is None:
+        out.print(f"{file}: unchanged since signed by key {found.key_id}", markup=False)
+        out.print(
+            "That key stands in the file itself. Whose it is shows in a comparison: --key FILE, or its short name."
+        )
+    else:
+        _compare(file, found, key)
+
+
+def write(file: Path, octets: bytes) -> None:
+    """Write a file that only this user can read: there is a person in it. Raises InputRefused."""
+    try:
+        file.touch(mode=0o600)
+        file.write_bytes(octets)
+    except OSError as error:
+        raise InputRefused(f"{file} cannot be written: {error.strerror}", "name another file") from None
+
+
+def _compare(file: Path, found: Checked, key: Path) -> None:
+    known = seal.key_id(key.read_text(encoding="ascii", errors="replace"))
+    if known != found.key_id:
+        what = f"{file} is unchanged since signed by key {found.key_id}, but that is not the key of {key} ({known})"
+        raise InputRefused(what, "either it was sealed by somebody else, or the key to compare with is another one")
+    out.print(f"{file}: unchanged since signed by key {found.key_id}, which is the key of {key}", markup=False)

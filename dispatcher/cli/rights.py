@@ -1,0 +1,264 @@
+"""`dispatcher subscribers access`, `rectify`, `erase` and `rights`: what a person may ask of us, and its log."""
+
+from datetime import date, datetime
+from getpass import getuser
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from sqlalchemy import Connection
+
+from dispatcher import broker
+from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
+from dispatcher.cli.dossier import write
+from dispatcher.db import clock, engine
+from dispatcher.db.engine import reading
+from dispatcher.db.terms import Language, RightKind
+from dispatcher.domain import erasure, rights, suppression
+from dispatcher.domain import subscribers as people
+from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.consent import Evidence
+from dispatcher.domain.rights import Asked, Done
+from dispatcher.domain.subscribers import Subscriber
+from dispatcher.errors import InputRefused
+from dispatcher.rights import dossier, holdings, paper, rectification
+from dispatcher.rights.dossier import House
+from dispatcher.rights.records import canonical
+
+_RECEIVED = click.option(
+    "--received", type=click.DateTime(["%Y-%m-%d"]), help="The day on which the request came in; default: now."
+)
+_BY = click.option("--by", "operator", default=getuser, help="Who does it; by default whoever is logged in.")
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("address")
+@click.option("-o", "--output", "file", type=_FILE, help="The JSON file; without it, standard output.")
+@click.option("--html", type=_FILE, help="The same as a page to read and print.")
+@click.option(
+    "--language", type=click.Choice([each.value for each in Language]), help="Of explanations; default: the person's."
+)
+@_RECEIVED
+@_BY
+@pass_context
+def access(  # noqa: PLR0913  (one parameter per option)
+    context: Context, address: str, file: Path | None, html: Path | None, language: str | None,
+    received: datetime | None, operator: str,
+) -> None:  # fmt: skip
+    """Give a person everything held about them, with what it means (Art. 15 and 20 GDPR). Entered in the log.
+
+    \b
+    dispatcher subscribers access maria@example.de -o maria.json --html maria.html
+    """
+    s = context.settings
+    house = House(s.sender_name, s.sender_address, s.impressum, operator)
+    with context.engine.begin() as conn:
+        now = clock.now(conn)
+        facts = holdings.gather(conn, context.keyring, address, house, now)
+        spoken = Language(language or facts["person"]["language"])
+        facts = holdings.explained(facts, spoken)
+        hashed = bytes.fromhex(facts["person"]["address_hash"])
+        at = _received(received, now)
+        for kind in (RightKind.ACCESS, RightKind.PORTABILITY):
+            if kind is RightKind.ACCESS or _is_open(conn, hashed, kind):
+                rights.complete(conn, Done(kind, hashed, at, operator, "everything held was exported"), now)
+        _hand_out(facts, file, html, spoken)  # first the file, then the log: what cannot be written was not done
+
+
+@click.command()
+@click.argument("address")
+@click.option("--name", help="The right name; empty to take it away.")
+@click.option(
+    "--language", type=click.Choice([each.value for each in Language]), help="Write in this language from now on."
+)
+@click.option("--address", "new", help="The right address; it is asked by mail before anything else goes there.")
+@_RECEIVED
+@_BY
+@pass_context
+def rectify(  # noqa: PLR0913  (one parameter per option)
+    context: Context, address: str, name: str | None, language: str | None, new: str | None,
+    received: datetime | None, operator: str,
+) -> None:  # fmt: skip
+    """Put a person's data right (Art. 16 GDPR). Entered in the log.
+
+    A misspelt address ends at once, and the right one gets a mail that asks to confirm: a consent was proven for one
+    mailbox and does not move to another on somebody's word.
+
+    \b
+    dispatcher subscribers rectify maria@example.de --name "Maria Muster" --language en
+    dispatcher subscribers rectify maria@exmaple.de --address maria@example.de
+    """
+    if name is None and language is None and new is None:
+        raise click.UsageError("name what is to be put right: --name, --language or --address")
+    with context.engine.begin() as conn:
+        now = clock.now(conn)
+        person = _known(conn, context, address)
+        done = []
+        if name is not None:
+            rectification.rename(conn, person, name)
+            done.append("name")
+        if language is not None:
+            people.set_language(conn, person.id, Language(language))
+            done.append("language")
+        mail = None
+        if new is not None:
+            person = _known(conn, context, address)  # with what was just put right
+            words, mail = _readdress(conn, context, person, new, now)
+            done.append(words)
+        outcome = f"put right: {', '.join(done)}"
+        kind = RightKind.RECTIFICATION
+        rights.complete(conn, Done(kind, person.address_hash, _received(received, now), operator, outcome), now)
+    if mail is not None:
+        broker.nudge_launch(context.settings, mail)
+    out.print(outcome)
+
+
+@click.command()
+@click.argument("address")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_RECEIVED
+@_BY
+@pass_context
+def erase(context: Context, address: str, yes: bool, received: datetime | None, operator: str) -> None:
+    """Erase a person (Art. 17 GDPR): address and name, for good. Entered in the log.
+
+    What stays is the proof of consent, found by a keyed hash alone, until claims have lapsed; and that hash on the
+    never-mail list, so that no import brings the address back. Only the person's own new sign-up does.
+
+    \b
+    dispatcher subscribers erase maria@example.de
+    """
+    with reading(context.engine).connect() as conn:
+        person = _known(conn, context, address)
+    if not yes:
+        click.confirm(f"Erase 1 person, {address}, for good?", abort=True)
+    with context.engine.begin() as conn:
+        now = clock.now(conn)
+        erased = erasure.erase(conn, person, Evidence(source="operator, on the person's request (Art. 17 GDPR)"), now)
+        outcome = "erased" if erased else "was erased already"
+        kind = RightKind.ERASURE
+        rights.complete(conn, Done(kind, person.address_hash, _received(received, now), operator, outcome), now)
+    is_clean = engine.scrub(context.engine)
+    out.print(f"{outcome}: address and name are gone, {len(erased.topics) if erased else 0} topics have ended")
+    if not is_clean:
+        out.print("the database file is being read; its log lets go of the last copy at the next checkpoint")
+    out.print("not reached: backups of the database, files of people that you keep, the relay's own log", markup=False)
+
+
+@click.group("rights", invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True)
+@click.pass_context
+def rights_(ctx: click.Context, as_json: bool) -> None:
+    """List what people asked for by right, and the days that are left. One month, by calendar (Art. 12(3) GDPR)."""
+    if ctx.invoked_subcommand is not None:
+        return
+    context = ctx.find_object(Context)
+    assert context is not None
+    with reading(context.engine).connect() as conn:
+        now, listed = clock.now(conn), rights.listed(conn)
+    if as_json:
+        print_json({"requests": [_facts(asked, now) for asked in listed]})
+        return
+    table = make_table("no", "what", "received", "due", "days left", "done", "by", "outcome", right=("no", "days left"))
+    for asked in listed:
+        table.add_row(*_row(asked, now))
+    out.print(table)
+
+
+@rights_.command()
+@click.argument("address")
+@click.option("--kind", type=click.Choice([each.value for each in RightKind]), required=True)
+@_RECEIVED
+@pass_context
+def add(context: Context, address: str, kind: str, received: datetime | None) -> None:
+    """Enter a request that is still to be done; the month runs from the day it came in.
+
+    \b
+    dispatcher subscribers rights add maria@example.de --kind erasure --received 2026-11-20
+    """
+    hashed = suppression.address_hash(context.keyring, parse_address(address))
+    with context.engine.begin() as conn:
+        now = clock.now(conn)
+        at = _received(received, now) or now
+        number = rights.enter(conn, RightKind(kind), hashed, at)
+    out.print(f"request {number}, {kind}: due on {rights.due_on(at)}")
+
+
+@rights_.command()
+@click.argument("number", type=int)
+@click.option("--outcome", required=True, help="What was done or why not, in words; without the address.")
+@_BY
+@pass_context
+def close(context: Context, number: int, outcome: str, operator: str) -> None:
+    """End a request that no command of ours did: answered by letter, refused, withdrawn.
+
+    \b
+    dispatcher subscribers rights close 3 --outcome "identity not shown; asked for it twice"
+    """
+    if "@" in outcome:
+        raise InputRefused("the outcome holds an @", "the log outlives the address: say it without naming it")
+    with context.engine.begin() as conn:
+        ended = rights.close(conn, number, operator, outcome.strip(), clock.now(conn))
+    out.print(f"request {number}, {ended.kind}: closed")
+
+
+def _known(conn: Connection, context: Context, address: str) -> Subscriber:
+    parsed = parse_address(address)
+    person = people.by_hash(conn, suppression.address_hash(context.keyring, parsed))
+    if person is None:
+        raise dossier.unknown(conn, context.keyring, parsed)
+    return person
+
+
+def _received(day: datetime | None, now: datetime) -> datetime | None:
+    return rights.received(date(day.year, day.month, day.day), now) if day else None
+
+
+def _is_open(conn: Connection, hashed: bytes, kind: RightKind) -> bool:
+    return any(asked.kind is kind and asked.done_at is None for asked in rights.of_address(conn, hashed))
+
+
+def _readdress(
+    conn: Connection, context: Context, person: Subscriber, new: str, now: datetime
+) -> tuple[str, int | None]:
+    source = "operator, rectification of the address on the person's request (Art. 16 GDPR)"
+    moved = rectification.readdress(conn, context.keyring, person, parse_address(new), source, now)
+    if moved.campaign_id is None:
+        return "the address's spelling", None
+    return f"the address; the right one was asked to confirm {', '.join(moved.topics)}", moved.campaign_id
+
+
+def _hand_out(facts: dict[str, Any], file: Path | None, html: Path | None, language: Language) -> None:
+    if html is not None:
+        write(html, paper.access(facts, language))
+    if file is not None:
+        write(file, canonical(facts) + b"\n")
+        out.print(f"{file}: everything that is held about this person")
+    else:
+        print_json(facts)
+
+
+def _facts(asked: Asked, now: datetime) -> dict[str, object]:
+    is_open = asked.done_at is None
+    return {
+        "id": asked.id, "kind": asked.kind, "address_hash": asked.address_hash.hex(), "received_at": asked.received_at,
+        "due_on": asked.due_on, "days_left": asked.days_left(now) if is_open else None,
+        "overdue": is_open and asked.days_left(now) < 0, "done_at": asked.done_at, "by": asked.operator,
+        "outcome": asked.outcome,
+    }  # fmt: skip
+
+
+def _row(asked: Asked, now: datetime) -> list[str]:
+    days = asked.days_left(now)
+    left = "" if asked.done_at else f"[bold red]{-days} overdue[/]" if days < 0 else str(days)
+    done = f"{asked.done_at.astimezone(rights.ZONE):%Y-%m-%d}" if asked.done_at else ""
+    received = f"{asked.received_at.astimezone(rights.ZONE):%Y-%m-%d}"
+    return [
+        str(asked.id), asked.kind, received, str(asked.due_on), left, done, escape(asked.operator or ""),
+        escape(asked.outcome or ""),
+    ]  # fmt: skip
+
+
+COMMANDS: tuple[click.Command, ...] = (access, rectify, erase, rights_)
