@@ -1,0 +1,108 @@
+"""The house's seal: an Ed25519 key of its own that signs what must be proven later, and the check that needs no key.
+
+What must stay true: the key signs nothing else than proofs, so it is neither a DKIM key nor one of the secret keys; it
+is made once, at first need, for this user's eyes only, and never replaced; the private half leaves this file never.
+
+One key signs several kinds of proofs. Whoever signs therefore begins the octets with words that say what they are, so
+that no signature can be passed off as that of something else.
+"""
+
+import contextlib
+import secrets
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from dispatcher.errors import InputRefused, SettingInvalid
+from dispatcher.settings import Settings
+
+_NAME = "DISPATCHER_SEAL_KEY"
+_PEM, _OPEN = serialization.Encoding.PEM, serialization.NoEncryption()
+_CURE = "make one with: openssl genpkey -algorithm ed25519 -out FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The key that signs proofs."""
+
+    _private: Ed25519PrivateKey = field(repr=False)
+
+    def sign(self, data: bytes) -> bytes:
+        """Sign these octets: 64 octets (RFC 8032). The same octets give the same signature."""
+        return self._private.sign(data)
+
+    @property
+    def public_pem(self) -> str:
+        """Give the verifying key: SubjectPublicKeyInfo in PEM (RFC 8410), which OpenSSL reads."""
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return self._private.public_key().public_bytes(_PEM, form).decode("ascii")
+
+    @property
+    def key_id(self) -> str:
+        """Give the short name of the verifying key, to tell keys apart: see `key_id`."""
+        return key_id(self.public_pem)
+
+
+def load_or_make(settings: Settings) -> Seal:
+    """Give the key that the settings name; make it if there is none yet. Raises SettingInvalid."""
+    path = settings.seal_key
+    try:
+        if not path.exists():
+            _make(path)
+        return Seal(_read(path.read_bytes()))
+    except OSError as error:
+        what = f"{error.filename or path} cannot be used: {error.strerror}"
+        raise SettingInvalid(_NAME, what, "check path and rights; this user must be able to read it") from None
+    except InputRefused as error:
+        raise SettingInvalid(_NAME, f"{path}: {error.what}", error.cure) from None
+
+
+def verify(public_pem: str, data: bytes, signature: bytes) -> bool:
+    """Claim that the holder of this key signed exactly these octets. Raises InputRefused if it is no Ed25519 key."""
+    try:
+        _public(public_pem).verify(signature, data)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def key_id(public_pem: str) -> str:
+    """Give the first 16 hexadecimal digits of the SHA-256 of a verifying key's 32 octets. Raises InputRefused."""
+    return sha256(_public(public_pem).public_bytes_raw()).hexdigest()[:16]
+
+
+def _public(pem: str) -> Ed25519PublicKey:
+    try:
+        key = serialization.load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise InputRefused("holds no public key in PEM", "name what `dispatcher consent public-key` printed") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise InputRefused("the public key is not Ed25519", "name what `dispatcher consent public-key` printed")
+    return key
+
+
+def _read(pem: bytes) -> Ed25519PrivateKey:
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except TypeError:
+        raise InputRefused("the key is locked with a passphrase", "unlock it: openssl pkey -in FILE -out NEW") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise InputRefused("holds no private key in PEM", _CURE) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise InputRefused("the key is not Ed25519", _CURE)
+    return key
+
+
+def _make(path: Path) -> None:
+    """Write a new key; of two processes that come at once, one makes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    new.touch(mode=0o600)
+    new.write_bytes(Ed25519PrivateKey.generate().private_bytes(_PEM, serialization.PrivateFormat.PKCS8, _OPEN))
+    with contextlib.suppress(FileExistsError):
+        path.hardlink_to(new)
+    new.unlink()
