@@ -16,6 +16,7 @@ from sqlalchemy import (
     Dialect,
     FromClause,
     Integer,
+    LargeBinary,
     Table,
     Text,
     any_,
@@ -143,7 +144,14 @@ def array_of_texts(texts: Iterable[str | None]) -> str:
     return "{" + ",".join(["NULL" if text is None else _quoted(text) for text in texts]) + "}"
 
 
+def array_of_octets(values: Iterable[bytes | None]) -> str:
+    """Write a PostgreSQL array of octets."""
+    return "{" + ",".join(["NULL" if octets is None else f'"\\\\x{octets.hex()}"' for octets in values]) + "}"
+
+
 def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
+    if isinstance(type_, LargeBinary):
+        return array_of_octets(values)
     return array_of_texts(values) if isinstance(type_, Text) else array_of(values)
 
 

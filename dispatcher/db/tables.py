@@ -84,7 +84,8 @@ declaration = Table(
     one_of("language", Language),
 )
 
-# The ledger of consent: INSERT only. One row per person, topic and thing that happened.
+# The ledger of consent: INSERT only, each row chained to the one before (domain/chain.py). One row per person, topic
+# and thing that happened. Numbers come from consent_chain, without a gap. Salt and personal fields may go, together.
 consent_event = Table(
     "consent_event",
     metadata,
@@ -106,11 +107,39 @@ consent_event = Table(
     Column("mail_sha256", LargeBinary(32)),  # hash of its bytes,
     Column("message_id", Text),  # its Message-ID
     Column("relay_reply", Text),  # and the relay's 250 line
-    Column("salt", LargeBinary(16), nullable=False),  # lets personal fields go while the chain stays checkable
+    Column("salt", LargeBinary(16)),  # lets personal fields go while the chain stays checkable
+    Column("personal_sha256", LargeBinary(32)),  # of salt, ip, user_agent, message_id, relay_reply
     Column("chain_hash", LargeBinary(32)),  # the link to the event before
     one_of("kind", ConsentKind),
     one_of("topic", Topic),
     Index(None, "subscriber_id", "id"),  # a person's story, in order
+)
+
+# Where the chain of consent events ends: one row, locked by whoever appends.
+consent_chain = Table(
+    "consent_chain",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("instance", LargeBinary(16), nullable=False),  # random: which ledger this is
+    Column("begun_at", Utc, nullable=False),
+    Column("chained_later", BigInteger, nullable=False),  # the first so many were there before the chain was
+    Column("events", BigInteger, nullable=False),
+    Column("last_id", Id, nullable=False),  # the highest number given out
+    Column("head", LargeBinary(32), nullable=False),  # chain_hash of the newest event
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+# What the chain's end was at a moment, signed: INSERT only. Copies kept elsewhere find a chain that was made anew.
+consent_checkpoint = Table(
+    "consent_checkpoint",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("instance", LargeBinary(16), nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("head", LargeBinary(32), nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("key", Text, nullable=False),  # the short name of the verifying key
+    Column("signature", LargeBinary(64), nullable=False),
 )
 
 # Where each person stands with each topic, written in the same transaction as the event that put them there.
