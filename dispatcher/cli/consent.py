@@ -2,6 +2,7 @@
 
 import click
 
+from dispatcher.cli import chain
 from dispatcher.cli.context import Context, out, pass_context
 from dispatcher.cli.subscribers import find
 from dispatcher.db import clock
@@ -13,6 +14,10 @@ from dispatcher.domain.consent import Evidence
 @click.group()
 def consent() -> None:
     """The ledger of who agreed to what."""
+
+
+for command in (chain.verify, chain.checkpoint, chain.public_key):
+    consent.add_command(command)
 
 
 @consent.command()

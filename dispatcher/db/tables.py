@@ -4,40 +4,16 @@ Three promises hold everywhere. Times are UTC. A word in a state column is one t
 happen twice is forbidden by a key, not by an earlier look.
 """
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
-    Date,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    PrimaryKeyConstraint,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import (  # noqa: I001  (a name a line would be the length of three tables)
+    JSON, BigInteger, Boolean, CheckConstraint, Column, Date, ForeignKey, Index, Integer, LargeBinary, MetaData,
+    PrimaryKeyConstraint, String, Table, Text, UniqueConstraint, text,
+)  # fmt: skip
 
 from dispatcher.db.columns import Id, IdList, Json, Utc, one_of
 from dispatcher.db.terms import (
-    EVERY_TOPIC,
-    BatchState,
-    CampaignKind,
-    CampaignState,
-    ConsentKind,
-    Language,
-    Outcome,
-    SubscriptionState,
-    SuppressionReason,
-    Topic,
-    UnknownPolicy,
-)
+    EVERY_TOPIC, BatchState, CampaignKind, CampaignState, ConsentKind, Language, Outcome, SubscriptionState,
+    SuppressionReason, Topic, UnknownPolicy,
+)  # fmt: skip
 
 metadata = MetaData(
     naming_convention={
