@@ -157,7 +157,7 @@ def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
 
 def stored(moment: datetime) -> str:
     """Write a moment as SQLite stores it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]  # without the zone
 
 
 def _quoted(text: str) -> str:

@@ -141,8 +141,8 @@ def test_a_worker_makes_one_checkpoint_a_day_and_none_of_nothing(
 
 
 def test_help_shows_examples(dispatcher: Run) -> None:
-    for command in ("verify", "checkpoint", "public-key"):
-        assert f"dispatcher consent {command}" in dispatcher("consent", command, "--help").out
+    for name in ("verify", "checkpoint", "public-key"):
+        assert f"dispatcher consent {name}" in dispatcher("consent", name, "--help").out
 
 
 def test_events_from_before_the_chain_are_chained_by_the_upgrade_and_said_to_be(
@@ -151,8 +151,6 @@ def test_events_from_before_the_chain_are_chained_by_the_upgrade_and_said_to_be(
     with engine.begin() as conn:  # as an older version left them: unchained, with a gap
         conn.execute(delete(subscription))
         conn.execute(delete(consent_event).where(consent_event.c.id == 2))
-
-    with engine.begin() as conn:
         revise(conn, command.downgrade, "0004")
         conn.execute(text("UPDATE consent_event SET chain_hash = NULL"))
     assert dispatcher("db", "upgrade").code == 0
