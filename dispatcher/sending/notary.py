@@ -10,15 +10,37 @@ import structlog
 from sqlalchemy import Engine
 
 from dispatcher.db import clock
+from dispatcher.db.clock import steady
 from dispatcher.db.engine import reading
 from dispatcher.domain import chain_head, checkpoints, seal
 from dispatcher.domain.checkpoints import Checkpoint
-from dispatcher.domain.seal import Seal
-from dispatcher.errors import PartUnavailable
+from dispatcher.errors import DispatcherError, PartUnavailable
 from dispatcher.settings import Settings
 
 log = structlog.get_logger()
+_LOOK, _AGAIN = 60.0, 3600.0  # seconds
 FILE = "consent_checkpoints.jsonl"
+
+
+class Notary:
+    """The daily checkpoint of one process: looked after once a minute, and once an hour while it cannot be made."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._next = steady()
+
+    def step(self) -> Checkpoint | None:
+        """Make the day's checkpoint if it is due. Letters go on if it cannot be made; the log says why."""
+        if steady() < self._next:
+            return None
+        self._next = steady() + _LOOK
+        try:
+            return step(self._engine, self._settings)
+        except DispatcherError as error:
+            self._next = steady() + _AGAIN
+            log.error("checkpoint.failed", what=error.what, cure=error.cure)
+            return None
 
 
 def step(engine: Engine, settings: Settings) -> Checkpoint | None:
@@ -41,7 +63,7 @@ def step(engine: Engine, settings: Settings) -> Checkpoint | None:
 
 def make(engine: Engine, settings: Settings, also: Path | None = None) -> Checkpoint | None:
     """Make a checkpoint now; `also` is a file that gets it too. None: there is no event yet. Raises DispatcherError."""
-    key: Seal = seal.load_or_make(settings)
+    key = seal.load_or_make(settings)
     with engine.begin() as conn:
         made = checkpoints.make(conn, key, clock.now(conn))
         if made is not None:

@@ -15,7 +15,8 @@ from dispatcher import broker
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind
 from dispatcher.errors import DispatcherError
-from dispatcher.sending import mx, notary, sweep
+from dispatcher.sending import mx, sweep
+from dispatcher.sending.notary import Notary
 from dispatcher.settings import Settings, environment
 from dispatcher.worker.programs import Program, end_all
 from dispatcher.worker.stop import Stop
@@ -54,6 +55,7 @@ def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
     next_tick = 0.0
     word = bench.settings.mx_lookup
     lookup = mx.Lookup(bench.engine, mx.resolver(word)) if word != "off" else None
+    daily = Notary(bench.engine, bench.settings)
     while not stop.wait(0.2):
         for program in programs:
             program.look_after()
@@ -71,7 +73,7 @@ def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
                 next_tick = 0.0
             if lookup is not None:
                 lookup.step()
-            notary.step(bench.engine, bench.settings)
+            daily.step()
         except (DBAPIError, DispatcherError) as error:
             # The database is away or answers with an error: look again at the next tick.
             log.warning("tick.failed", error=type(error).__name__)

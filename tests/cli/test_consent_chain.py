@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 from sqlalchemy import Engine, delete, text, update
+from structlog.testing import capture_logs
 
 from dispatcher.db import clock
 from dispatcher.db.tables import consent_chain, consent_checkpoint, consent_event, subscription
@@ -138,6 +139,22 @@ def test_a_worker_makes_one_checkpoint_a_day_and_none_of_nothing(
     assert all(
         point.is_signed_by([seal.load_or_make(settings).public_pem]) for point in checkpoints.parse("\n".join(lines))
     )
+
+
+def test_a_checkpoint_that_cannot_be_made_stops_nothing_and_the_log_says_why(
+    engine: Engine, keyring: Keyring, settings: Settings
+) -> None:
+    fill(engine, keyring)
+    (settings.var / notary.FILE).mkdir()
+    daily = notary.Notary(engine, settings)
+    with capture_logs() as logged:
+        assert daily.step() is None
+        assert daily.step() is None  # not at once again
+    assert [(entry["event"], "cannot be written" in entry["what"]) for entry in logged] == [("checkpoint.failed", True)]
+    with engine.connect() as conn:
+        assert list(checkpoints.kept(conn)) == []
+    (settings.var / notary.FILE).rmdir()
+    assert notary.Notary(engine, settings).step() is not None
 
 
 def test_help_shows_examples(dispatcher: Run) -> None:
