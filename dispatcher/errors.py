@@ -9,6 +9,7 @@
     |-- NotFound            no such campaign, subscriber, ...
     |-- MoveRefused         a campaign is not in a state that allows this
     |-- RelayDown           a relay cannot be used; nothing was sent
+    |-- LedgerBroken        an event of the consent ledger is not what was written
     `-- PartUnavailable     database, broker, port: a part of the house is away
 
 Expected outcomes (a refused recipient, a withheld letter) are values, not errors: see smtp/verdict.py.
@@ -64,6 +65,10 @@ class MoveRefused(DispatcherError):
 
 class RelayDown(DispatcherError):
     """A relay cannot be used: refused, closed, timed out, no TLS, wrong password. Nothing was sent on it."""
+
+
+class LedgerBroken(DispatcherError):
+    """The consent ledger does not verify: somebody changed it past the code that writes it."""
 
 
 class PartUnavailable(DispatcherError):

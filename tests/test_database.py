@@ -37,7 +37,7 @@ def test_people_who_are_there_already_are_sorted_by_provider_when_the_database_i
 ) -> None:
     addresses = ["anna@gmail.com", "b@hotmail.de", "c@gmx.at", "d@web.de", "e@t-online.de", "f@example.de", None]
     with engine.begin() as conn:
-        _alembic(conn, command.downgrade, "0002")
+        revise(conn, command.downgrade, "0002")
         for number, address in enumerate(addresses):
             conn.execute(
                 text(
@@ -52,7 +52,8 @@ def test_people_who_are_there_already_are_sorted_by_provider_when_the_database_i
     assert sorted_ == ["google", "microsoft", "gmx-webde", "gmx-webde", "t-online", "other", "other"]
 
 
-def _alembic(conn: Connection, order: Callable[[Config, str], None], revision: str) -> None:
+def revise(conn: Connection, order: Callable[[Config, str], None], revision: str) -> None:
+    """Move a database to an earlier or a later revision."""
     config = Config()
     config.set_main_option("script_location", str(PACKAGE / "db" / "migrations"))
     config.attributes["connection"] = conn

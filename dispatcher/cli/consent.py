@@ -2,6 +2,7 @@
 
 import click
 
+from dispatcher.cli import chain
 from dispatcher.cli.context import Context, out, pass_context
 from dispatcher.cli.dossier import check, dossier
 from dispatcher.cli.subscribers import find
@@ -16,8 +17,8 @@ def consent() -> None:
     """The ledger of who agreed to what."""
 
 
-consent.add_command(dossier)
-consent.add_command(check)
+for command in (dossier, check, chain.verify, chain.checkpoint, chain.public_key):
+    consent.add_command(command)
 
 
 @consent.command()

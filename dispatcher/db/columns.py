@@ -157,9 +157,9 @@ def array_of_texts(texts: Iterable[str | None]) -> str:
     return "{" + ",".join(["NULL" if text is None else _quoted(text) for text in texts]) + "}"
 
 
-def array_of_octets(values: Iterable[bytes]) -> str:
-    """Write a PostgreSQL array of strings of octets."""
-    return "{" + ",".join(['"\\\\x' + value.hex() + '"' for value in values]) + "}"
+def array_of_octets(values: Iterable[bytes | None]) -> str:
+    """Write a PostgreSQL array of octets."""
+    return "{" + ",".join(["NULL" if octets is None else f'"\\\\x{octets.hex()}"' for octets in values]) + "}"
 
 
 def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
@@ -170,7 +170,7 @@ def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
 
 def stored(moment: datetime) -> str:
     """Write a moment as SQLite stores it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]  # without the zone
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,5 @@
-"""The whole schema, with rate_tables.py and rights_table.py: the second file to read. Each table says what it promises.
+"""The whole schema: the second file to read, with those beside it whose tables are imported below. What each table
+promises stands above it.
 
 Three promises hold everywhere. Times are UTC. A word in a state column is one that db/terms.py explains. What must not
 happen twice is forbidden by a key, not by an earlier look.
@@ -23,6 +24,8 @@ from sqlalchemy import (
     text,
 )
 
+from dispatcher.db.chain_tables import consent_chain as consent_chain
+from dispatcher.db.chain_tables import consent_checkpoint as consent_checkpoint
 from dispatcher.db.columns import Id, IdList, Json, Utc, one_of
 from dispatcher.db.metadata import metadata as metadata
 from dispatcher.db.rate_tables import mailbox_domain as mailbox_domain
@@ -89,7 +92,8 @@ declaration = Table(
     one_of("language", Language),
 )
 
-# The ledger of consent: INSERT only. One row per person, topic and thing that happened.
+# The ledger of consent: INSERT only, each row chained to the one before (domain/chain.py). One row per person, topic
+# and thing that happened. Numbers come from consent_chain, without a gap. Salt and personal fields may go, together.
 consent_event = Table(
     "consent_event",
     metadata,
@@ -111,7 +115,8 @@ consent_event = Table(
     Column("mail_sha256", LargeBinary(32)),  # hash of its bytes,
     Column("message_id", Text),  # its Message-ID
     Column("relay_reply", Text),  # and the relay's 250 line
-    Column("salt", LargeBinary(16), nullable=False),  # lets personal fields go while the chain stays checkable
+    Column("salt", LargeBinary(16)),  # lets personal fields go while the chain stays checkable
+    Column("personal_sha256", LargeBinary(32)),  # of salt, ip, user_agent, message_id, relay_reply
     Column("chain_hash", LargeBinary(32)),  # the link to the event before
     one_of("kind", ConsentKind),
     one_of("topic", Topic),

@@ -1,8 +1,8 @@
 """The append-only ledger: who agreed to what, when, in which words, from where.
 
-What must stay true: an event is never changed; `subscription` says what the last event of a person and topic made of
-it, and is written in the same transaction. Whoever wants to know whether a letter may go
-reads `permits_newsletter` or `permits_confirmation`.
+What must stay true: an event is never changed (its personal fields may go, together and for good), and each is chained
+to the one before; `subscription` says what the last event of a person and topic made of it, and is written in the same
+transaction. Whoever wants to know whether a letter may go reads `permits_newsletter` or `permits_confirmation`.
 
     request -> (confirmation mail) -> confirm -> withdraw | object        double opt-in, and its end
     listed -> request ...                                                  imported without evidence
@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
 
-from dispatcher.db.columns import among, insert_or
 from dispatcher.db.tables import consent_event, declaration, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
+from dispatcher.domain import chain, chain_head, consent_rows
 from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, covers, lift_withdrawals, suppress
 
 # What an event makes of the subscription it concerns; None: it leaves it as it is.
@@ -72,14 +72,29 @@ class Event:
 
 
 def append(conn: Connection, events: Sequence[Event], now: datetime) -> list[int]:
-    """Write events to the ledger, in order, and what they make of the subscriptions. Give the events' ids."""
+    """Write events to the ledger, in order, and what they make of the subscriptions. Give the events' ids.
+
+    Whoever appends holds the end of the chain until the transaction ends: others who append wait for it.
+    """
     if not events:
         return []
-    rows = [_row(event, now) for event in events]
-    returned = conn.execute(insert(consent_event).returning(consent_event.c.id, sort_by_parameter_order=True), rows)
-    ids = [int(row.id) for row in returned]
+    end = chain_head.take(conn, now)
+    ids = list(range(end.last_id + 1, end.last_id + 1 + len(events)))
+    rows, head = _linked(events, ids, end.head, now)
+    consent_rows.write(conn, rows)
+    chain_head.move(conn, len(rows), ids[-1], head)
     _project(conn, list(zip(events, ids, strict=True)), now)
     return ids
+
+
+def forget_personal(conn: Connection, which: ColumnElement[bool]) -> None:
+    """Blank what is personal in these events (a condition on consent_event), and the salt, for good: from where, with
+    which program, by which mail. The chain still verifies.
+
+    What happened, when, for which topic and in which words stays. To repeat it is harmless.
+    """
+    blank = dict.fromkeys((*chain.PERSONAL, "salt"))
+    conn.execute(update(consent_event).where(which, consent_event.c.salt.is_not(None)).values(blank))
 
 
 def withdraw(
@@ -182,15 +197,6 @@ def with_request(evidence: Evidence, request_id: int) -> Evidence:
     return replace(evidence, request_id=request_id)
 
 
-def forget_personal(conn: Connection, ids: Sequence[int]) -> None:
-    """Take away what in events was personal and has served its time: from where, with which program, by which mail.
-
-    What happened, when, for which topic and in which words stays.
-    """
-    gone = ("ip", "user_agent", "message_id", "relay_reply")
-    conn.execute(update(consent_event).where(among(conn, consent_event.c.id, ids)).values(dict.fromkeys(gone)))
-
-
 def standing(conn: Connection, subscriber_id: int) -> dict[Topic, tuple[SubscriptionState, datetime]]:
     """Give where a person stands with each topic they ever asked for, and since when."""
     rows = conn.execute(
@@ -257,42 +263,31 @@ def declarations_named(conn: Connection, language: Language, names: Iterable[str
     return {row.name: row.id for row in rows}
 
 
-def _row(event: Event, now: datetime) -> dict[str, object]:
-    proof = event.evidence
-    return {
-        "subscriber_id": event.subscriber_id,
-        "topic": event.topic,
-        "kind": event.kind,
-        "at": now,
-        "salt": secrets.token_bytes(16),
-        **{name: getattr(proof, name) for name in Evidence.__slots__},
-    }
+def _linked(
+    events: Sequence[Event], ids: Sequence[int], head: bytes, now: datetime
+) -> tuple[list[tuple[chain.Value, ...]], bytes]:
+    """Give the rows of these events, as consent_rows.write takes them, and the hash of the last."""
+    rows: list[tuple[chain.Value, ...]] = []
+    salts = secrets.token_bytes(16 * len(ids))
+    for place, (event, event_id) in enumerate(zip(events, ids, strict=True)):
+        e = event.evidence
+        salt = salts[16 * place : 16 * place + 16]
+        personal = (e.ip, e.user_agent, e.message_id, e.relay_reply)
+        sealed = (
+            event_id, event.subscriber_id, event.topic, event.kind, now, e.given_at, e.source, e.language,
+            e.declaration_id, e.declaration_named, e.privacy_sha256, e.request_id, e.mail_template, e.mail_sha256,
+        )  # fmt: skip
+        hashed = chain.personal_sha256(salt, personal)
+        head = chain.chain_hash(head, hashed, sealed)
+        rows.append((*sealed, *personal, salt, hashed, head))
+    return rows, head
 
 
 def _project(conn: Connection, events: list[tuple[Event, int]], now: datetime) -> None:
-    rows = {}
+    standings: dict[tuple[Topic, int], consent_rows.Standing] = {}
     for event, event_id in events:  # of two events for one pair the later decides
         state = _MAKES[event.kind]
         if state is not None and event.topic is not None:
-            rows[event.topic, event.subscriber_id] = {
-                "topic": event.topic,
-                "subscriber_id": event.subscriber_id,
-                "state": state,
-                "event_id": event_id,
-                "since": event.evidence.given_at or now,
-            }
-    if not rows:
-        return
-    statement = insert_or(conn.dialect.name, subscription)
-    conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["topic", "subscriber_id"],
-            set_={c: statement.excluded[c] for c in ("state", "event_id", "since")},
-            # Whoever has agreed and asks once more goes on having agreed.
-            where=or_(
-                statement.excluded.state != SubscriptionState.PENDING,
-                subscription.c.state != SubscriptionState.CONFIRMED,
-            ),
-        ),
-        list(rows.values()),
-    )
+            pair = event.topic, event.subscriber_id
+            standings[pair] = (*pair, state, event_id, event.evidence.given_at or now)
+    consent_rows.set_standings(conn, list(standings.values()))

@@ -36,6 +36,7 @@ def erase(conn: Connection, person: Subscriber, evidence: Evidence, now: datetim
 
     A letter under way is held back at the gate; one whose dot is out already cannot be called back.
     """
+    requests = _end_requests(conn, person, now)  # first: whoever presses a button holds a request, and then appends
     c = subscriber.c
     gone = conn.execute(
         update(subscriber)
@@ -49,7 +50,7 @@ def erase(conn: Connection, person: Subscriber, evidence: Evidence, now: datetim
     consent.append(conn, [Event(person.id, topic, ConsentKind.ERASED, evidence) for topic in topics], now)
     reason = SuppressionReason.ERASED
     suppression.suppress(conn, [person.address_hash], None, reason, evidence.source, now)
-    return Erased(topics, _end_requests(conn, person, now), _clear_answers(conn, person))
+    return Erased(topics, requests, _clear_answers(conn, person))
 
 
 def _end_requests(conn: Connection, person: Subscriber, now: datetime) -> int:

@@ -32,7 +32,7 @@ from dispatcher.db.tables import (
     subscription,
 )
 from dispatcher.db.terms import ConsentKind, Errand, SubscriptionState, Topic
-from dispatcher.domain import consent, folding, profiles
+from dispatcher.domain import chain_head, consent, folding, profiles
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.periods import Period, Rule, Rules
 
@@ -115,10 +115,8 @@ def _take_requests(conn: Connection, cutoff: datetime, now: datetime, after: Aft
     found = select(r.id).where(_is_stale(cutoff, now), r.id > _at(after)).order_by(r.id).limit(CHUNK)
     ids = list(conn.execute(found).scalars())
     erased = profiles.erase_requests(conn, and_(among(conn, r.id, ids), r.used_at.is_(None)), now)
-    events = select(e.id).where(
-        among(conn, e.subscriber_id, [who for _, who in erased]), among(conn, e.request_id, [of for of, _ in erased])
-    )
-    consent.forget_personal(conn, list(conn.execute(events).scalars()))
+    of_people = among(conn, e.subscriber_id, [who for _, who in erased])
+    consent.forget_personal(conn, and_(of_people, among(conn, e.request_id, [of for of, _ in erased])))
     return Taken(len(erased), _next(ids))
 
 
@@ -173,7 +171,7 @@ def _expire(
     still = (
         select(s.subscriber_id, s.topic)
         .join(consent_event, consent_event.c.id == s.event_id)
-        .where(_is_waiting(kind, cutoff), among(conn, s.subscriber_id, _held(conn, ids)))
+        .where(_is_waiting(kind, cutoff), among(conn, s.subscriber_id, _held(conn, ids, now)))
         .order_by(s.subscriber_id, s.topic)
     )
     rows = conn.execute(still).all()
@@ -197,7 +195,7 @@ def _take_profiles(conn: Connection, cutoff: datetime, now: datetime, after: Aft
         .limit(CHUNK)
     )
     ids = list(conn.execute(found).scalars())
-    gone = _without_topic(conn, _held(conn, ids))
+    gone = _without_topic(conn, _held(conn, ids, now))
     profiles.blank(conn, gone, now)
     return Taken(len(gone), _next(ids))
 
@@ -233,10 +231,10 @@ def _take_proofs(conn: Connection, cutoff: datetime, now: datetime, after: After
         .limit(CHUNK)
     )
     ids = list(conn.execute(found).scalars())
-    held = _held(conn, ids)
+    held = _held(conn, ids, now)
     which = and_(among(conn, s.subscriber_id, held), _is_proven_enough(cutoff))
     of_topic = select(e.id).join(subscription, and_(s.subscriber_id == e.subscriber_id, s.topic == e.topic))
-    consent.forget_personal(conn, list(conn.execute(of_topic.where(which)).scalars()))
+    consent.forget_personal(conn, e.id.in_(of_topic.where(which)))
     ended = conn.execute(delete(subscription).where(which).returning(s.subscriber_id)).scalars().all()
     has_more = select(s.subscriber_id).where(among(conn, s.subscriber_id, sorted(set(ended))))
     nobody = sorted(set(ended) - set(conn.execute(has_more).scalars()))
@@ -295,12 +293,23 @@ _WORK = {
 }
 
 
-def _held(conn: Connection, ids: Sequence[int]) -> list[int]:
-    """Lock the rows of those of them whom nobody else holds; give their ids. Who asks anew holds their row."""
+def _held(conn: Connection, ids: Sequence[int], now: datetime) -> list[int]:
+    """Lock the rows of those of them whom nobody else holds, and their open requests; give their ids.
+
+    Who asks anew holds their row, who presses a button their request: they come first. The end of the chain is taken
+    before, so nobody is half through with an event of theirs, and whoever waits for it is not waited for here.
+    """
     if not ids:
         return []
+    chain_head.take(conn, now)
     mine = select(subscriber.c.id).where(among(conn, subscriber.c.id, ids)).with_for_update(skip_locked=True)
-    return sorted(conn.execute(mine).scalars())
+    held = sorted(conn.execute(mine).scalars())
+    r = opt_in_request.c
+    is_open = and_(among(conn, r.subscriber_id, held), r.used_at.is_(None), r.erased_at.is_(None))
+    requests = conn.execute(select(r.id, r.subscriber_id).where(is_open)).all()
+    free = set(conn.execute(select(r.id).where(is_open).with_for_update(skip_locked=True)).scalars())
+    busy = {row.subscriber_id for row in requests if row.id not in free}
+    return [who for who in held if who not in busy]
 
 
 def _without_topic(conn: Connection, ids: Sequence[int]) -> list[int]:
@@ -311,9 +320,7 @@ def _without_topic(conn: Connection, ids: Sequence[int]) -> list[int]:
 
 
 def _forget(conn: Connection, people: Sequence[int]) -> None:
-    e = consent_event.c
-    theirs = select(e.id).where(among(conn, e.subscriber_id, people))
-    consent.forget_personal(conn, list(conn.execute(theirs).scalars()))
+    consent.forget_personal(conn, among(conn, consent_event.c.subscriber_id, people))
 
 
 def _at(after: After) -> int:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Errand, SuppressionReason, Topic
-from dispatcher.domain import campaigns, consent, profiles, providers, subscribers, suppression, tokens
+from dispatcher.domain import campaigns, chain_head, consent, profiles, providers, subscribers, suppression, tokens
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.subscribers import Subscriber
@@ -118,6 +118,12 @@ def _take(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, no
     hashed = suppression.address_hash(keyring, wanted)
     if not _is_free(conn, hashed):
         raise TokenInvalid("this link is not valid any more", "the address was signed up by itself in the meantime")
+    r = opt_in_request.c
+    is_open = (r.subscriber_id == person.id) & r.used_at.is_(None) & r.erased_at.is_(None)
+    profiles.erase_requests(conn, is_open, now)  # their mails went to the former address
+    # The row first, then the end of the chain, then the key that events refer to: who appends is never in our way.
+    conn.execute(select(subscriber.c.id).where(subscriber.c.id == person.id).with_for_update(key_share=True))
+    chain_head.take(conn, now)
     conn.execute(
         update(subscriber)
         .where(subscriber.c.id == person.id)
@@ -127,9 +133,6 @@ def _take(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, no
     # Which address became which is proven by their keyed hashes; the ledger holds no address.
     both = f"{evidence.source}: {person.address_hash.hex()} became {hashed.hex()}"
     _note(conn, person, ConsentKind.ADDRESS_CHANGED, replace(evidence, source=both), now)
-    r = opt_in_request.c
-    is_open = (r.subscriber_id == person.id) & r.used_at.is_(None) & r.erased_at.is_(None)
-    profiles.erase_requests(conn, is_open, now)  # their mails went to the former address
     request_id = _open(conn, keyring, person, Errand.MOVED, (former, person.address_hash), evidence.source, now)
     return campaigns.create_confirmation(conn, request_id, person.language, now)
 

@@ -17,6 +17,7 @@ from dispatcher.db.terms import CampaignKind
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import house, mx, sweep
 from dispatcher.sending.keeping import Keeper
+from dispatcher.sending.notary import Notary
 from dispatcher.settings import Settings, environment
 from dispatcher.worker.programs import Program, end_all
 from dispatcher.worker.stop import Stop
@@ -56,6 +57,7 @@ def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
     word = bench.settings.mx_lookup
     lookup = mx.Lookup(bench.engine, mx.resolver(word)) if word != "off" else None
     keeper = Keeper(bench.engine, house.retention(bench.settings))
+    notary = Notary(bench.engine, bench.settings)
     while not stop.wait(0.2):
         for program in programs:
             program.look_after()
@@ -74,6 +76,7 @@ def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
             if lookup is not None:
                 lookup.step()
             keeper.step()
+            notary.step()
         except (DBAPIError, DispatcherError) as error:
             # The database is away or answers with an error: look again at the next tick.
             log.warning("tick.failed", error=type(error).__name__)

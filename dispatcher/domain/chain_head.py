@@ -1,0 +1,85 @@
+"""Where the chain of consent events ends: one row, which whoever appends holds until the end of their transaction.
+
+What must stay true: the row is locked before an event gets its number, so that numbers and chain have one order,
+however many append at once; numbers are given out here alone and without a gap, so that a missing one has a name.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, func, select, update
+
+from dispatcher.db.columns import insert_or
+from dispatcher.db.tables import consent_chain, consent_event
+from dispatcher.domain import chain
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the chain, and what it goes by. `last_id`: the highest number given out."""
+
+    instance: bytes
+    begun_at: datetime
+    chained_later: int
+    events: int
+    last_id: int
+    head: bytes
+
+    @property
+    def beginning(self) -> bytes:
+        """Give what the first event's hash goes on from."""
+        return chain.begin(self.instance, self.begun_at, self.chained_later)
+
+
+def take(conn: Connection, now: datetime) -> Head:
+    """Lock the end of the chain until this transaction ends, and give it. The first who comes begins the chain."""
+    found = _one(conn, _read().with_for_update(of=consent_chain))
+    if found is not None:
+        return found
+    _begin(conn, now)
+    begun = _one(conn, _read().with_for_update(of=consent_chain))
+    assert begun is not None
+    return begun
+
+
+def read(conn: Connection) -> Head | None:
+    """Give the end of the chain; None: no event was ever appended."""
+    return _one(conn, _read())
+
+
+def move(conn: Connection, by: int, last_id: int, head: bytes) -> None:
+    """Set the end of the chain, which this transaction has taken, behind so many new events."""
+    c = consent_chain.c
+    conn.execute(update(consent_chain).where(c.id == 1).values(events=c.events + by, last_id=last_id, head=head))
+
+
+def _read() -> Select[tuple[bytes, datetime, int, int, int, bytes, int | None]]:
+    c = consent_chain.c
+    # A row that somebody put behind the last one keeps its number: an append must not fail by it.
+    highest = select(func.max(consent_event.c.id)).scalar_subquery()
+    return select(c.instance, c.begun_at, c.chained_later, c.events, c.last_id, c.head, highest.label("highest")).where(
+        c.id == 1
+    )
+
+
+def _one(conn: Connection, statement: Select[tuple[bytes, datetime, int, int, int, bytes, int | None]]) -> Head | None:
+    row = conn.execute(statement).one_or_none()
+    if row is None:
+        return None
+    last_id = max(row.last_id, row.highest or 0)
+    return Head(bytes(row.instance), row.begun_at, row.chained_later, row.events, last_id, bytes(row.head))
+
+
+def _begin(conn: Connection, now: datetime) -> None:
+    instance = secrets.token_bytes(16)
+    row = {
+        "id": 1,
+        "instance": instance,
+        "begun_at": now,
+        "chained_later": 0,
+        "events": 0,
+        "last_id": 0,
+        "head": chain.begin(instance, now, 0),
+    }
+    conn.execute(insert_or(conn.dialect.name, consent_chain).on_conflict_do_nothing(), row)
