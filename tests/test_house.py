@@ -130,7 +130,8 @@ def test_no_document_or_deployment_file_names_a_setting_that_does_not_exist() ->
 
 
 def test_a_comment_above_every_table_says_what_it_promises() -> None:
-    lines = (ROOT / "dispatcher/db/tables.py").read_text(encoding="utf-8").splitlines()
+    files = sorted((ROOT / "dispatcher/db").glob("*tables.py"))
+    lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     explained = {
         name.group(1)
         for above, line, below in zip(lines, lines[1:], lines[2:], strict=False)

@@ -3,6 +3,7 @@
 import click
 
 from dispatcher.cli.context import Context, out, pass_context
+from dispatcher.cli.history import history
 from dispatcher.cli.subscribers import find
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
@@ -13,6 +14,9 @@ from dispatcher.domain.consent import Evidence
 @click.group()
 def consent() -> None:
     """The ledger of who agreed to what."""
+
+
+consent.add_command(history)
 
 
 @consent.command()

@@ -12,8 +12,8 @@ from dispatcher.errors import DispatcherError, PartUnavailable
 # What is not called is not imported: a worker needs no web server, and nobody waits for what they did not ask for.
 _COMMANDS = {
     "up": "up", "web": "web", "worker": "worker", "demo": "demo", "doctor": "doctor", "db": "db",
-    "subscribers": "subscribers", "consent": "consent", "campaigns": "campaigns", "providers": "providers",
-    "intake": "intake", "dkim": "dkim", "catcher": "demo", "bench": "bench",
+    "subscribers": "subscribers", "consent": "consent", "declarations": "declarations", "campaigns": "campaigns",
+    "providers": "providers", "intake": "intake", "dkim": "dkim", "catcher": "demo", "bench": "bench",
 }  # fmt: skip
 
 

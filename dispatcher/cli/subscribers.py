@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection
 
+from dispatcher.cli.add import add
 from dispatcher.cli.context import Context, err, make_table, out, pass_context, print_json
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
@@ -20,7 +21,6 @@ from dispatcher.domain import consent as ledger
 from dispatcher.domain import imports, suppression
 from dispatcher.domain import subscribers as people
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Fate, Rejected, Row, Tally
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
@@ -51,6 +51,9 @@ class Order:
 @click.group()
 def subscribers() -> None:
     """People."""
+
+
+subscribers.add_command(add)
 
 
 @subscribers.command("import")
@@ -155,7 +158,7 @@ def _import(
                 with engine.begin() if not order.dry_run else reading(engine).connect() as each:
                     pending = imports.take(each, rows, order.origin, tally, seen, now, dry_run=order.dry_run)
                     if order.confirm and not order.dry_run:
-                        _ask(each, context.keyring, pending, order.origin, now)
+                        _ask(each, context, pending, order.origin, now)
                 bar.update(work, completed=stream.tell() if stream.seekable() else None)  # a pipe is not
         except InputRefused as error:
             raise _after(tally, error, dry_run=order.dry_run) from None
@@ -170,10 +173,13 @@ def _after(tally: Tally, error: InputRefused, *, dry_run: bool) -> InputRefused:
     return InputRefused(what, f"{error.cure}; to import the whole file again is harmless")
 
 
-def _ask(conn: Connection, keyring: Keyring, pending: list[Row], origin: str, now: datetime) -> None:
+def _ask(conn: Connection, context: Context, pending: list[Row], origin: str, now: datetime) -> None:
     for row in pending:
-        evidence = Evidence(source=f"import: {origin}", language=row.language)
-        opt_in.request(conn, keyring, opt_in.Request(row.address, row.name, row.language, row.topics, evidence), now)
+        source = f"import: {origin}"
+        evidence = declarations.on_their_behalf(conn, context.settings, source, row.language, now)
+        opt_in.request(
+            conn, context.keyring, opt_in.Request(row.address, row.name, row.language, row.topics, evidence), now
+        )
 
 
 def _tell(tally: Tally, *, dry_run: bool) -> None:

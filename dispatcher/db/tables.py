@@ -1,4 +1,4 @@
-"""The whole schema: the second file to read. What each table promises stands above it.
+"""The whole schema, rates beside it in a file: the second to read. What each table promises stands above it.
 
 Three promises hold everywhere. Times are UTC. A word in a state column is one that db/terms.py explains. What must not
 happen twice is forbidden by a key, not by an earlier look.
@@ -6,16 +6,13 @@ happen twice is forbidden by a key, not by an earlier look.
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    Date,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -25,6 +22,12 @@ from sqlalchemy import (
 )
 
 from dispatcher.db.columns import Id, IdList, Json, Utc, one_of
+from dispatcher.db.metadata import metadata as metadata
+from dispatcher.db.rate_tables import mailbox_domain as mailbox_domain
+from dispatcher.db.rate_tables import mailbox_provider as mailbox_provider
+from dispatcher.db.rate_tables import pace as pace
+from dispatcher.db.rate_tables import relay_day as relay_day
+from dispatcher.db.rate_tables import slowdown as slowdown
 from dispatcher.db.terms import (
     EVERY_TOPIC,
     BatchState,
@@ -37,16 +40,6 @@ from dispatcher.db.terms import (
     SuppressionReason,
     Topic,
     UnknownPolicy,
-)
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
 )
 
 # --- People and their consent -------------------------------------------------------------------------------------
@@ -67,7 +60,8 @@ subscriber = Table(
     one_of("language", Language),
 )
 
-# The words people agree to. A row is never changed: new words are a new version.
+# The words people agree to. A row is never changed: new words are a new version. A version is a row per language, all
+# with one number; of two versions the one with the larger number is valid later.
 declaration = Table(
     "declaration",
     metadata,
@@ -79,8 +73,34 @@ declaration = Table(
     Column("sha256", LargeBinary(32), nullable=False),
     Column("topics", JSON, nullable=False),  # list of topics these words cover
     Column("valid_from", Utc, nullable=False),
-    Column("covers_older", Boolean, nullable=False, server_default=text("true")),  # older consent stays good under it
+    Column("covers_older", Boolean, nullable=False, server_default=text("true")),  # for every topic; else see `renewal`
+    Column("number", Integer, nullable=False, server_default="0"),
     UniqueConstraint("key", "version", "language"),
+    Index("ix_declaration_number", "number", "language", unique=True),
+    one_of("language", Language),
+)
+
+# From when on a consent for a topic must rest on words of at least this number. A version that covers older consent has
+# no row. Never changed; the gate reads it with every letter, so it holds a handful of rows.
+renewal = Table(
+    "renewal",
+    metadata,
+    Column("topic", Text, nullable=False),
+    Column("number", Integer, nullable=False),  # of the declaration
+    Column("valid_from", Utc, nullable=False),
+    Column("covers_unknown", Boolean, nullable=False),  # consent that names no declaration known to us stays good
+    PrimaryKeyConstraint("topic", "number"),
+    one_of("topic", Topic),
+)
+
+# Every text of the privacy notice that a form has linked, by its hash, which is what an event names. Never changed.
+privacy_notice = Table(
+    "privacy_notice",
+    metadata,
+    Column("sha256", LargeBinary(32), primary_key=True),
+    Column("language", String(2), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("first_shown_at", Utc, nullable=False),
     one_of("language", Language),
 )
 
@@ -123,6 +143,7 @@ subscription = Table(
     Column("state", Text, nullable=False),
     Column("event_id", Id, ForeignKey("consent_event.id"), nullable=False),
     Column("since", Utc, nullable=False),
+    Column("declaration_number", Integer),  # in which words; NULL: in none that we know
     PrimaryKeyConstraint("topic", "subscriber_id"),  # topic first: an audience is read in this order
     Index(None, "subscriber_id"),  # one person's topics
     one_of("topic", Topic),
@@ -144,7 +165,19 @@ opt_in_request = Table(
     Column("requested_at", Utc, nullable=False),
     Column("expires_at", Utc, nullable=False),
     Column("used_at", Utc),
+    Column("privacy_sha256", LargeBinary(32)),
+    Column("renews", Integer),  # we asked, not they: to agree to the words of this number as well
+    Column("campaign_id", Id),  # and the campaign that asked
     one_of("language", Language),
+    # Nobody is asked twice to renew their consent under the same words.
+    Index(
+        "ix_opt_in_request_renews",
+        "subscriber_id",
+        "renews",
+        unique=True,
+        postgresql_where=text("renews IS NOT NULL"),
+        sqlite_where=text("renews IS NOT NULL"),
+    ),
 )
 
 # Never mail these. Keyed hashes only; an entry wins over every consent.
@@ -202,6 +235,7 @@ campaign = Table(
     Column("expires_after_s", Integer, nullable=False),  # from launch; after it a deferred letter has failed
     Column("rate_per_min", Integer),  # letters a minute at most, over all workers; NULL: no limit
     Column("request_id", Id, ForeignKey("opt_in_request.id"), unique=True),  # a confirmation: of which request
+    Column("renews", Integer),  # no newsletter: it asks to renew consent, under the declaration of this number
     Column("audience", Integer),  # frozen at launch
     Column("created_at", Utc, nullable=False),
     Column("launched_at", Utc),
@@ -315,63 +349,4 @@ deferral = Table(
     Column("consent_event_id", Id),  # of a dot that left and was never answered: who is tried again may have it already
     PrimaryKeyConstraint("campaign_id", "subscriber_id"),
     Index(None, "campaign_id", "batch_no", "retry_at"),
-)
-
-# --- Rates --------------------------------------------------------------------------------------------------------
-
-# What the operator set about a mailbox provider, other than the presets of domain/providers.py.
-mailbox_provider = Table(
-    "mailbox_provider",
-    metadata,
-    Column("key", Text, primary_key=True),
-    Column("is_rate_set", Boolean, nullable=False, server_default=text("false")),  # false: the preset's rate counts
-    Column("rate_per_min", Integer),  # over each relay; NULL: no limit
-    Column("paused_until", Utc),
-)
-
-# Which provider's mail servers take the mail of a domain that no preset names, as DNS said.
-mailbox_domain = Table(
-    "mailbox_domain",
-    metadata,
-    Column("domain", Text, primary_key=True),  # A-labels
-    Column("provider", Text, nullable=False, server_default="other"),
-    Column("mx", Text),  # the preferred mail server
-    Column("looked_up_at", Utc, index=True),  # NULL: still to be asked for
-)
-
-# The moment of the last permit that was given out under a key: the next comes 1/rate later. Used when the broker,
-# which keeps the same, is away.
-pace = Table(
-    "pace",
-    metadata,
-    Column("key", Text, primary_key=True),
-    Column("last_us", BigInteger, nullable=False),  # microseconds since 1970
-    postgresql_with={"fillfactor": "50"},
-)
-
-# What a provider's answers over a relay made of the rate there. A row without pause and rate says nothing any more.
-slowdown = Table(
-    "slowdown",
-    metadata,
-    Column("relay", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("rate_per_min", Integer),  # at `since`; doubled every few minutes from then on; NULL: not slowed
-    Column("since", Utc, nullable=False),
-    Column("paused_until", Utc),
-    Column("reason", Text, nullable=False),
-    PrimaryKeyConstraint("relay", "provider"),
-)
-
-# What became of the attempts of a day (UTC), by relay and provider: a warm-up goes by it. Counted along, for rates
-# only: every figure of a campaign comes from the ledger.
-relay_day = Table(
-    "relay_day",
-    metadata,
-    Column("relay", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("day", Date, nullable=False),
-    Column("sent", Integer, nullable=False),
-    Column("deferred", Integer, nullable=False),
-    Column("failed", Integer, nullable=False),
-    PrimaryKeyConstraint("relay", "provider", "day"),
 )

@@ -4,17 +4,20 @@ The audience is everyone who has ever asked for the topic. It falls in two when 
 to now, paged into batches by mailbox provider, and those withheld, each with the reason.
 """
 
-from sqlalchemy import ColumnElement, Select, case, func, literal, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
 
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import SubscriptionState, Topic
-from dispatcher.domain.consent import is_permitted
+from dispatcher.domain import coverage
+from dispatcher.domain.consent import is_permitted, may_be_asked
 from dispatcher.domain.suppression import covers
 
 NEVER_CONFIRMED = "never confirmed the subscription"
 WITHDREW = "withdrew the consent"
 SUPPRESSED = "suppressed: "  # followed by the reason on the list
 ERASED = "erased"
+ASKED_BEFORE = "was asked before, under the same words"
+NOTHING_TO_RENEW = "nothing to renew: the consent is current, or newer words are valid"
 AT_THAT_MOMENT = "no current consent at that moment"  # it came back while we looked for the reason
 
 
@@ -34,15 +37,41 @@ def everyone(topic: Topic) -> Select[tuple[int, str, str | None]]:
     )
 
 
+def to_renew(topic: Topic, number: int) -> Select[tuple[int, str, str | None]]:
+    """Give the SELECT (subscriber_id, provider, reason) of all whose consent for the topic is under words that are not
+    good any more, while those of `number` are. The reason is why somebody may not be asked; NULL for those who may.
+    """
+    may = and_(may_be_asked(topic, number), ~coverage.was_asked(number))
+    return (
+        select(
+            subscription.c.subscriber_id,
+            subscriber.c.provider,
+            case((may, None), else_=why_not_asked(topic, number)).label("reason"),
+        )
+        .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
+        .where(subscription.c.topic == topic, coverage.is_to_be_renewed(topic, number))
+    )
+
+
 def why_not(topic: Topic) -> ColumnElement[str]:
     """Give the expression that says why a person (subscription joined with subscriber) is not written to.
 
-    What the person did comes first, then what the list says.
+    What the person did comes first, then what the list says, then in which words they agreed.
     """
+    return case(*_plain_reasons(topic), (~coverage.is_covered(topic), coverage.older_words()), else_=AT_THAT_MOMENT)
+
+
+def why_not_asked(topic: Topic, number: int, by: int | None = None) -> ColumnElement[str]:
+    """Give the expression that says why a person is not asked to renew, by campaign `by` or at all."""
+    asked = (coverage.was_asked(number, except_by=by), ASKED_BEFORE)
+    return case(*_plain_reasons(topic), asked, else_=NOTHING_TO_RENEW)
+
+
+def _plain_reasons(topic: Topic) -> list[tuple[ColumnElement[bool], str | ColumnElement[str]]]:
     listed = select(literal(SUPPRESSED) + func.min(suppression.c.reason)).where(covers(topic)).scalar_subquery()
-    return case(
+    return [
         (subscriber.c.address.is_(None), ERASED),
         (subscription.c.state == SubscriptionState.WITHDRAWN, WITHDREW),
         (subscription.c.state == SubscriptionState.PENDING, NEVER_CONFIRMED),
-        else_=func.coalesce(listed, AT_THAT_MOMENT),
-    )
+        (listed.is_not(None), listed),
+    ]

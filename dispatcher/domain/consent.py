@@ -9,17 +9,18 @@ reads `permits_newsletter` or `permits_confirmation`.
     imported                                                               imported with evidence
 """
 
-import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, insert, or_, select
 
 from dispatcher.db.columns import insert_or
-from dispatcher.db.tables import consent_event, declaration, opt_in_request, subscriber, subscription, suppression
+from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
+from dispatcher.domain import declarations
+from dispatcher.domain.coverage import is_covered, is_to_be_renewed
 from dispatcher.domain.suppression import covers, lift_withdrawals, suppress
 
 # What an event makes of the subscription it concerns; None: it leaves it as it is.
@@ -110,7 +111,7 @@ def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evide
 
 def permits_newsletter(topic: Topic) -> Select[tuple[int, int]]:
     """Give the SELECT (subscriber_id, event_id) of everyone who may get a newsletter on this topic right now:
-    consent for it is current, there is an address, and nothing forbids it.
+    consent for it is current, in words that are still good; there is an address, and nothing forbids it.
     """
     return (
         select(subscription.c.subscriber_id, subscription.c.event_id)
@@ -123,6 +124,7 @@ def is_permitted(topic: Topic) -> ColumnElement[bool]:
     """Give the condition (subscription joined with subscriber) that a newsletter on this topic may go to a person."""
     return and_(
         subscription.c.state == SubscriptionState.CONFIRMED,
+        is_covered(topic),
         subscriber.c.address.is_not(None),
         ~select(suppression.c.scope).where(covers(topic)).exists(),
     )
@@ -155,6 +157,26 @@ def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
     )
 
 
+def permits_renewal(topic: Topic, number: int) -> Select[tuple[int, int]]:
+    """Give the SELECT (subscriber_id, event_id) of everyone who may be asked to renew their consent for this topic in
+    the words of this number. The event is the consent under older words: it is what allows this one mail.
+    """
+    return (
+        select(subscription.c.subscriber_id, subscription.c.event_id)
+        .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
+        .where(subscription.c.topic == topic, may_be_asked(topic, number))
+    )
+
+
+def may_be_asked(topic: Topic, number: int) -> ColumnElement[bool]:
+    """Give the condition (subscription joined with subscriber) that a person may be asked to renew."""
+    return and_(
+        is_to_be_renewed(topic, number),
+        subscriber.c.address.is_not(None),
+        ~select(suppression.c.scope).where(covers(topic)).exists(),
+    )
+
+
 def with_request(evidence: Evidence, request_id: int) -> Evidence:
     """Give the same evidence, tied to a double opt-in."""
     return replace(evidence, request_id=request_id)
@@ -168,62 +190,6 @@ def standing(conn: Connection, subscriber_id: int) -> dict[Topic, tuple[Subscrip
         .limit(len(Topic))
     )
     return {Topic(r.topic): (SubscriptionState(r.state), r.since) for r in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """A version of the words that people agree to."""
-
-    id: int
-    key: str
-    version: str
-    language: Language
-    text: str
-    topics: tuple[Topic, ...]
-
-
-def declare(conn: Connection, new: Declaration, now: datetime) -> int:
-    """Enter a version of the words, once; give its id. A version that stands keeps its words, whatever is handed in."""
-    c = declaration.c
-    known = select(c.id).where(c.key == new.key, c.version == new.version, c.language == new.language)
-    found: int | None = conn.execute(known).scalar_one_or_none()
-    if found is not None:
-        return found
-    row = {
-        "key": new.key,
-        "version": new.version,
-        "language": new.language,
-        "text": new.text,
-        "sha256": hashlib.sha256(new.text.encode()).digest(),
-        "topics": list(new.topics),
-        "valid_from": now,
-    }
-    return int(conn.execute(insert(declaration).returning(c.id), row).scalar_one())
-
-
-def current_declaration(conn: Connection, language: Language) -> Declaration | None:
-    """Give the newest words in a language; None before the first were entered."""
-    c = declaration.c
-    row = conn.execute(
-        select(c.id, c.key, c.version, c.language, c.text, c.topics)
-        .where(c.language == language)
-        .order_by(c.valid_from.desc(), c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    topics = tuple(Topic(t) for t in row.topics)
-    return Declaration(row.id, row.key, row.version, Language(row.language), row.text, topics)
-
-
-def declarations_named(conn: Connection, language: Language, names: Iterable[str]) -> dict[str, int]:
-    """Give the ids of versions by the name `key-version` that import files use, e.g. `newsletter-2026-01`."""
-    c = declaration.c
-    name = c.key + "-" + c.version
-    rows = conn.execute(
-        select(name.label("name"), c.id).where(c.language == language, name.in_(list(names))).limit(1000)
-    )
-    return {row.name: row.id for row in rows}
 
 
 def _row(event: Event, now: datetime) -> dict[str, object]:
@@ -240,6 +206,7 @@ def _row(event: Event, now: datetime) -> dict[str, object]:
 
 def _project(conn: Connection, events: list[tuple[Event, int]], now: datetime) -> None:
     rows = {}
+    numbers = declarations.numbers(conn, {e.evidence.declaration_id for e, _ in events if e.evidence.declaration_id})
     for event, event_id in events:  # of two events for one pair the later decides
         state = _MAKES[event.kind]
         if state is not None:
@@ -249,17 +216,21 @@ def _project(conn: Connection, events: list[tuple[Event, int]], now: datetime) -
                 "state": state,
                 "event_id": event_id,
                 "since": event.evidence.given_at or now,
+                "declaration_number": numbers.get(event.evidence.declaration_id or 0),
             }
     if not rows:
         return
     statement = insert_or(conn.dialect.name, subscription)
+    new = statement.excluded
+    ended = new.state == SubscriptionState.WITHDRAWN  # the words that were left stay beside it
+    words = case((ended, subscription.c.declaration_number), else_=new.declaration_number)
     conn.execute(
         statement.on_conflict_do_update(
             index_elements=["topic", "subscriber_id"],
-            set_={c: statement.excluded[c] for c in ("state", "event_id", "since")},
+            set_={c: new[c] for c in ("state", "event_id", "since")} | {"declaration_number": words},
             # Whoever has agreed and asks once more goes on having agreed.
             where=or_(
-                statement.excluded.state != SubscriptionState.PENDING,
+                new.state != SubscriptionState.PENDING,
                 subscription.c.state != SubscriptionState.CONFIRMED,
             ),
         ),

@@ -25,7 +25,7 @@ from dispatcher.db.terms import (
     SuppressionReason,
     Topic,
 )
-from dispatcher.domain import consent, subscribers
+from dispatcher.domain import consent, declarations, subscribers
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.subscribers import Newcomer, clean_name, topics_of
@@ -151,9 +151,7 @@ def _write(conn: Connection, accepted: list[tuple[Row, list[Topic]]], origin: st
     subscribers.add(conn, newcomers, now)
     ids = subscribers.by_hashes(conn, [row.address_hash for row, _ in accepted])
     declared = {
-        language: consent.declarations_named(
-            conn, language, {row.declaration for row, _ in accepted if row.declaration}
-        )
+        language: declarations.ids_by_name(conn, language, {row.declaration for row, _ in accepted if row.declaration})
         for language in Language
     }
     events = []

@@ -228,12 +228,15 @@ def _write_deferrals(conn: Connection, deferrals: Sequence[Deferral]) -> None:
 
 
 def _write_proof(conn: Connection, r: Proof, now: datetime) -> None:
+    c = opt_in_request.c
     asked = conn.execute(
-        select(opt_in_request.c.topics, opt_in_request.c.language).where(opt_in_request.c.id == r.request_id)
+        select(c.topics, c.language, c.declaration_id, c.privacy_sha256).where(c.id == r.request_id)
     ).one()
     evidence = Evidence(
         source="confirmation mail",
         language=Language(asked.language),
+        declaration_id=asked.declaration_id,
+        privacy_sha256=asked.privacy_sha256,
         request_id=r.request_id,
         mail_template=r.mail_template,
         mail_sha256=r.mail_sha256,

@@ -55,6 +55,12 @@ def freeze_confirmation(conn: Connection, of: Campaign, house: House) -> None:
     _store(conn, of.id, {language: freeze_service(Kind.CONFIRM, language=language, house=house)})
 
 
+def freeze_renewal(conn: Connection, campaign_id: int, house: House) -> None:
+    """Freeze the letter that asks to renew a consent, in every language."""
+    frozen = {language: freeze_service(Kind.RENEW, language=language, house=house) for language in Language}
+    _store(conn, campaign_id, frozen)
+
+
 def trial_recipient(language: Language, name: str = "Maria Muster") -> Recipient:
     """Make up a recipient, for trials and previews."""
     return Recipient(0, bytes(8), "maria.muster@example.com", name, language, date(2026, 1, 15), 1)

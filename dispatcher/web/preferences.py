@@ -107,7 +107,7 @@ class Preferences:
         self, conn: Connection, person: Subscriber, language: Language, done: Change | None = None, *,
         is_asked: bool = False,
     ) -> Response:  # fmt: skip
-        declaration = declarations.shown(conn, language)
+        declaration = declarations.shown(conn, language, clock.now(conn))
         return self._site.pages.answer(
             "preferences",
             language,

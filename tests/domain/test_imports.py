@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Engine, func, select
 
 from dispatcher.db.tables import consent_event, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, imports, subscribers, suppression
+from dispatcher.domain import consent, declarations, imports, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.consent import Declaration, Evidence
+from dispatcher.domain.consent import Evidence
+from dispatcher.domain.declarations import Draft
 from dispatcher.domain.imports import Fate, Rejected, Row, Tally
 from dispatcher.domain.tokens import Keyring
 from tests import builders
@@ -56,9 +57,12 @@ def _events(conn: Connection) -> int:
 
 
 def test_a_row_with_evidence_enters_as_confirmed_with_its_proof(engine: Engine, keyring: Keyring) -> None:
-    words = Declaration(0, "newsletter", "2026-01", Language.DE, "Ja, gern.", (GOLD,))
+    words = Draft("2026-01", {Language.DE: "Ja, gern.", Language.EN: "Yes."}, (GOLD,))
     with engine.begin() as conn:
-        declared = consent.declare(conn, words, NOW)
+        assert declarations.enter(conn, words, NOW)
+        found = declarations.current(conn, Language.DE, NOW)
+        assert found is not None
+        declared = found.id
         tally, pending = _take(conn, keyring, _line("maria@example.de"))
         person = subscribers.by_hash(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
         assert person is not None
