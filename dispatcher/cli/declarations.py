@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,13 +111,14 @@ def add(context: Context, /, version: str, files: tuple[str, ...], **said: Any) 
     """
     topics = tuple(topics_of(said["topics"]))
     texts = _read_files(context, files)
+    draft = Draft(version, texts, topics, _renewed(**said), said["covers_unknown"])
+    words.check(draft)
     wording.check_topics(texts, topics, shown.titles())
     with context.engine.begin() as conn:
         now = clock.now(conn)
         shown.enter(conn, context.settings, now)  # what older consent rests on is there before what is newer
         at = campaigns.moment(said["valid_from"], said["zone"], now) if said["valid_from"] else None
-        draft = Draft(version, texts, topics, _renewed(**said), said["covers_unknown"], at)
-        is_new = words.enter(conn, draft, now)
+        is_new = words.enter(conn, replace(draft, valid_from=at), now)
         entered = words.named(conn, version)
     if not is_new:
         out.print(f"{escape(entered.name)} stands already, with the same words; nothing was changed")

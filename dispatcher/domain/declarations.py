@@ -77,7 +77,7 @@ class Version:
 
 def enter(conn: Connection, new: Draft, now: datetime) -> bool:
     """Enter a version, for good. False: it stands already, word for word. Raises InputRefused with the cure."""
-    _check(new)
+    check(new)
     standing = versions(conn)
     for known in standing:
         if known.version == new.version:
@@ -96,6 +96,28 @@ def enter(conn: Connection, new: Draft, now: datetime) -> bool:
         raise InputRefused("there is no older version whose consent could be renewed", "leave --renews out")
     _insert(conn, new, last.number + 1 if last else 1, valid_from)
     return True
+
+
+def check(new: Draft) -> None:
+    """Make sure that a version can be entered at all, whatever stands. Raises InputRefused with the cure."""
+    if not new.version or len(new.version) > _LONGEST_NAME or not set(new.version) <= _NAME_CHARACTERS:
+        raise InputRefused(
+            f"{new.version[:_LONGEST_NAME]!r} cannot be the name of a version",
+            f"use up to {_LONGEST_NAME} letters, digits, dots and dashes, such as 2027-01",
+        )
+    if new.version == UNKNOWN:
+        raise InputRefused(f"{UNKNOWN!r} means consent that names no version", "use a name such as 2027-01")
+    if not new.topics:
+        raise InputRefused("a declaration without topics covers nothing", f"name some of: {' '.join(Topic)}")
+    lacking = [language for language in Language if language not in new.texts]
+    if lacking:
+        raise InputRefused(
+            f"the words are missing in: {', '.join(lacking)}", f"add --file {lacking[0]}=FILE; each form needs its own"
+        )
+    if strange := sorted(new.renews - set(new.topics)):
+        raise InputRefused(
+            f"it cannot renew consent for what it does not cover: {', '.join(strange)}", "name it with --topics as well"
+        )
 
 
 def current(conn: Connection, language: Language, now: datetime) -> Declaration | None:
@@ -200,27 +222,6 @@ def notices(conn: Connection) -> list[Notice]:
 def sha256(text: str) -> bytes:
     """Give the hash under which words are proven: over their UTF-8."""
     return hashlib.sha256(text.encode()).digest()
-
-
-def _check(new: Draft) -> None:
-    if not new.version or len(new.version) > _LONGEST_NAME or not set(new.version) <= _NAME_CHARACTERS:
-        raise InputRefused(
-            f"{new.version[:_LONGEST_NAME]!r} cannot be the name of a version",
-            f"use up to {_LONGEST_NAME} letters, digits, dots and dashes, such as 2027-01",
-        )
-    if new.version == UNKNOWN:
-        raise InputRefused(f"{UNKNOWN!r} means consent that names no version", "use a name such as 2027-01")
-    if not new.topics:
-        raise InputRefused("a declaration without topics covers nothing", f"name some of: {' '.join(Topic)}")
-    lacking = [language for language in Language if language not in new.texts]
-    if lacking:
-        raise InputRefused(
-            f"the words are missing in: {', '.join(lacking)}", f"add --file {lacking[0]}=FILE; each form needs its own"
-        )
-    if strange := sorted(new.renews - set(new.topics)):
-        raise InputRefused(
-            f"it cannot renew consent for what it does not cover: {', '.join(strange)}", "name it with --topics as well"
-        )
 
 
 def _require_same(conn: Connection, known: Version, new: Draft) -> None:

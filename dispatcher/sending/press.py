@@ -115,10 +115,13 @@ class RenewalPress(CampaignPress):
 
     def fields(self, to: Recipient, now: datetime) -> Fields:
         fields = super().fields(to, now)
-        if to.asking is not None:  # None: a preview
-            told = opt_in.told(to.asking, self._stationery.keyring, self._stationery.public_url)
-            fields.confirm_url, fields.requested_at = told.confirm_url, told.requested_at
-            fields.requested_topics = " ".join(told.topics)
+        if to.asking is None:  # a preview: nobody is asked, and the link leads nowhere
+            fields.confirm_url = f"{self._stationery.public_url}/c/"
+            fields.requested_topics = self._of.topic or ""
+            return fields
+        told = opt_in.told(to.asking, self._stationery.keyring, self._stationery.public_url)
+        fields.confirm_url, fields.requested_at = told.confirm_url, told.requested_at
+        fields.requested_topics = " ".join(told.topics)
         return fields
 
 

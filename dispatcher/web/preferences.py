@@ -15,7 +15,7 @@ from starlette.responses import Response
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
-from dispatcher.domain import consent, subscribers
+from dispatcher.domain import consent, coverage, subscribers
 from dispatcher.domain.addresses import masked, parse_address
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Purpose
@@ -126,5 +126,8 @@ class Preferences:
 
 
 def _topics(conn: Connection, person: Subscriber, state: SubscriptionState) -> list[Topic]:
+    if state is SubscriptionState.CONFIRMED:  # under older words it counts for nothing: to tick it renews it
+        current = coverage.current_topics(conn, person.id)
+        return [topic for topic in Topic if topic in current]
     stands = consent.standing(conn, person.id)
     return [topic for topic in Topic if topic in stands and stands[topic][0] is state]
