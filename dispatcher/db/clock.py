@@ -27,7 +27,7 @@ def now(conn: Connection) -> datetime:
 
 
 class this_moment(GenericFunction[datetime]):  # noqa: N801  (reads as an SQL function)
-    """The database's time within a statement: of the transaction, to be compared with a column of moments."""
+    """The database's time within a statement, to be compared with a column of moments."""
 
     type = Utc()
     inherit_cache = True
@@ -36,7 +36,7 @@ class this_moment(GenericFunction[datetime]):  # noqa: N801  (reads as an SQL fu
 
 @compiles(this_moment, "postgresql")  # type: ignore[no-untyped-call,untyped-decorator,unused-ignore]
 def _this_moment_postgresql(_element: this_moment, _compiler: SQLCompiler, **_: Any) -> str:
-    return "now()"
+    return "statement_timestamp()"
 
 
 @compiles(this_moment, "sqlite")  # type: ignore[no-untyped-call,untyped-decorator,unused-ignore]

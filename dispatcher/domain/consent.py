@@ -206,7 +206,8 @@ def _row(event: Event, now: datetime) -> dict[str, object]:
 
 def _project(conn: Connection, events: list[tuple[Event, int]], now: datetime) -> None:
     rows = {}
-    numbers = declarations.numbers(conn, {e.evidence.declaration_id for e, _ in events if e.evidence.declaration_id})
+    named = {e.evidence.declaration_id for e, _ in events if e.evidence.declaration_id and _MAKES[e.kind]}
+    numbers = declarations.numbers(conn, named)
     for event, event_id in events:  # of two events for one pair the later decides
         state = _MAKES[event.kind]
         if state is not None:

@@ -24,8 +24,6 @@ class Asking(NamedTuple):
     nonce: bytes
     token_sha256: bytes
     topics: tuple[str, ...]
-    requested_at: datetime
-    language: Language
 
 
 class Recipient(NamedTuple):

@@ -124,20 +124,17 @@ def asked(conn: Connection, request_id: int, keyring: Keyring, public_url: str) 
     row = conn.execute(
         select(c.nonce, c.token_sha256, c.topics, c.language, c.requested_at).where(c.id == request_id)
     ).one()
-    asking = Asking(
-        request_id, bytes(row.nonce), bytes(row.token_sha256), tuple(row.topics), row.requested_at,
-        Language(row.language),
-    )  # fmt: skip
-    return told(asking, keyring, public_url)
+    asking = Asking(request_id, bytes(row.nonce), bytes(row.token_sha256), tuple(row.topics))
+    when = moment(row.requested_at.astimezone(_ZONE), Language(row.language))
+    return Asked(link(asking, keyring, public_url), when, asking.topics)
 
 
-def told(asking: Asking, keyring: Keyring, public_url: str) -> Asked:
-    """Give what a mail says about a request. Raises TokenInvalid when the key that made its link is gone."""
+def link(asking: Asking, keyring: Keyring, public_url: str) -> str:
+    """Give the confirmation link of a request. Raises TokenInvalid when the key that made it is gone."""
     for key in keyring.keys:  # the request may be older than the key that signs today
         token = tokens.opt_in_token(key, asking.nonce)
         if tokens.token_sha256(token) == asking.token_sha256:
-            when = moment(asking.requested_at.astimezone(_ZONE), asking.language)
-            return Asked(f"{public_url}/c/{token}", when, asking.topics)
+            return f"{public_url}/c/{token}"
     raise TokenInvalid("the key of this request is gone", "put it back into DISPATCHER_SECRET_KEYS")
 
 

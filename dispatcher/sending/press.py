@@ -119,9 +119,8 @@ class RenewalPress(CampaignPress):
             fields.confirm_url = f"{self._stationery.public_url}/c/"
             fields.requested_topics = self._of.topic or ""
             return fields
-        told = opt_in.told(to.asking, self._stationery.keyring, self._stationery.public_url)
-        fields.confirm_url, fields.requested_at = told.confirm_url, told.requested_at
-        fields.requested_topics = " ".join(told.topics)
+        fields.confirm_url = opt_in.link(to.asking, self._stationery.keyring, self._stationery.public_url)
+        fields.requested_topics = " ".join(to.asking.topics)
         return fields
 
 

@@ -80,17 +80,13 @@ def requests_for(
     _enter(conn, keyring, of, people, now)
     c = opt_in_request.c
     rows = conn.execute(
-        select(c.subscriber_id, c.id, c.nonce, c.token_sha256, c.topics, c.requested_at, c.language).where(
+        select(c.subscriber_id, c.id, c.nonce, c.token_sha256, c.topics).where(
             c.renews == of.renews, c.campaign_id == of.id, among(conn, c.subscriber_id, ids)
         )
     )
     askings = {
-        row.subscriber_id: Asking(
-            row.id, bytes(row.nonce), bytes(row.token_sha256), tuple(row.topics), row.requested_at,
-            Language(row.language),
-        )
-        for row in rows
-    }  # fmt: skip
+        row.subscriber_id: Asking(row.id, bytes(row.nonce), bytes(row.token_sha256), tuple(row.topics)) for row in rows
+    }
     passage.withhold(conn, of, [who for who in ids if who not in askings], now)
     return [to._replace(asking=askings[to.subscriber_id]) for to in people if to.subscriber_id in askings]
 
