@@ -8,6 +8,8 @@ The moment is the database's own, within the statement: a renewal holds from its
 bring a stale clock. The table holds a handful of rows, and is read once per statement, not once per person.
 """
 
+from collections.abc import Iterable
+
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, case, exists, func, literal, or_, select
 
 from dispatcher.db.clock import this_moment
@@ -55,6 +57,13 @@ def older_words() -> ColumnElement[str]:
     return (
         literal("consent under older words (") + func.coalesce(named, "not known which") + literal("): to be renewed")
     )
+
+
+def are_good(conn: Connection, number: int, topics: Iterable[Topic]) -> bool:
+    """Say whether consent in the words of this number would count now, for all of these topics."""
+    r = renewal.c
+    newer = select(r.number).where(r.topic.in_(list(topics)), r.valid_from <= this_moment(), r.number > number)
+    return conn.execute(newer.limit(1)).one_or_none() is None
 
 
 def current_topics(conn: Connection, subscriber_id: int) -> set[Topic]:

@@ -6,7 +6,7 @@ whether we take them for a program or not; only the button on the confirmation p
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from starlette.responses import Response
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
-from dispatcher.domain import consent, subscribers, tokens
+from dispatcher.domain import consent, coverage, subscribers, tokens
 from dispatcher.domain.addresses import Address, masked, parse_address
 from dispatcher.domain.declarations import Declaration
 from dispatcher.domain.tokens import Link, Purpose
@@ -137,20 +137,27 @@ class Confirmation:
     def question(self, request: Request) -> Response:
         """Show what will be confirmed; nothing is, for scanners open links too. Raises TokenInvalid."""
         with reading(self._site.engine).connect() as conn:
-            opened = opt_in.find(conn, request.path_params["token"], clock.now(conn))
+            now = clock.now(conn)
+            opened = opt_in.find(conn, request.path_params["token"], now)
             if opened.is_used:
                 return self._used(conn, request, opened)
-            words = declarations.words(conn, opened.declaration_id)
+            words = _to_agree_to(conn, opened, now)
         return self._page(request, "confirm", opened, words=words)
 
-    def answer(self, request: Request, _form: Form) -> Response:
-        """Confirm: the button was pressed. Raises TokenInvalid."""
+    def answer(self, request: Request, form: Form) -> Response:
+        """Confirm: the button was pressed. Words that came between, and were not read yet, are shown first.
+
+        Raises TokenInvalid.
+        """
         token, site = request.path_params["token"], self._site
         with site.engine.begin() as conn:
             now = clock.now(conn)
             asked = opt_in.find(conn, token, now)
+            words = _to_agree_to(conn, asked, now)
+            if not asked.is_used and words.id != asked.declaration_id and form.first("declaration") != str(words.id):
+                return self._page(request, "confirm", asked, words=words)
             source = f"{site.settings.public_url}/c/ confirmation page {FORM_VERSION}"
-            evidence = site.evidence(request, source, choose(request, asked.language), asked.declaration_id)
+            evidence = site.evidence(request, source, choose(request, asked.language), words.id)
             opened = opt_in.confirm(conn, token, consent.with_request(evidence, asked.id), now)
             if opened.is_used:
                 return self._used(conn, request, opened)
@@ -175,10 +182,21 @@ class Confirmation:
             address=masked(opened.address),
             topics=opened.topics,
             listed=listed(opened.topics, language),
-            declaration=markdown(words.text) if words is not None else None,
+            declaration=markdown(words.text) if words is not None else "",
+            declaration_id=words.id if words is not None else "",
             is_renewal=opened.is_renewal,
             preferences=preferences,
         )
+
+
+def _to_agree_to(conn: Connection, opened: Opened, now: datetime) -> Declaration:
+    """Give the words that pressing the button agrees to: those of the request; newer ones, if consent in those would
+    count for nothing any more, or if the request named none.
+    """
+    asked = declarations.words(conn, opened.declaration_id)
+    if asked is not None and coverage.are_good(conn, asked.number, opened.topics):
+        return asked
+    return declarations.shown(conn, opened.language, now)
 
 
 def _read(form: Form, covered: Sequence[Topic]) -> Wish | Typed:
