@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, case, exists, func, literal, or_, select
 
 from dispatcher.db.clock import this_moment
-from dispatcher.db.tables import declaration, opt_in_request, renewal, subscription
-from dispatcher.db.terms import SubscriptionState, Topic
+from dispatcher.db.tables import batch, campaign, declaration, delivery, opt_in_request, renewal, subscription
+from dispatcher.db.terms import BatchState, CampaignState, Outcome, SubscriptionState, Topic
 
 
 def is_covered(topic: Topic) -> ColumnElement[bool]:
@@ -39,10 +39,29 @@ def is_to_be_renewed(topic: Topic, number: int) -> ColumnElement[bool]:
 
 
 def was_asked(number: int, except_by: int | None = None) -> ColumnElement[bool]:
-    """Give the condition (subscription) that a person was asked before to renew under the words of `number`."""
+    """Give the condition (subscription) that a person was asked before to renew under the words of `number`, or is
+    being asked now.
+    """
     r = opt_in_request.c
-    asked = exists().where(r.subscriber_id == subscription.c.subscriber_id, r.renews == number)
+    asked = exists().where(r.subscriber_id == subscription.c.subscriber_id, r.renews == number, ~never_went_out())
     return asked.where(r.campaign_id != except_by) if except_by is not None else asked
+
+
+def never_went_out() -> ColumnElement[bool]:
+    """Give the condition (opt_in_request) that the mail of a renewal did not go out and never will: its campaign is
+    over, and no dot of it may have left for this person.
+    """
+    r = opt_in_request.c
+    is_over = exists().where(
+        campaign.c.id == r.campaign_id, campaign.c.state.in_([CampaignState.SENT, CampaignState.CANCELLED])
+    )
+    has_left = exists().where(
+        delivery.c.campaign_id == r.campaign_id,
+        delivery.c.subscriber_id == r.subscriber_id,
+        delivery.c.outcome.in_([Outcome.SENT, Outcome.UNKNOWN]),
+    )
+    may_be_out = exists().where(batch.c.campaign_id == r.campaign_id, batch.c.state == BatchState.LEASED)
+    return and_(is_over, ~has_left, ~may_be_out)
 
 
 def older_words() -> ColumnElement[str]:

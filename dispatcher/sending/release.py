@@ -38,6 +38,8 @@ def editions(conn: Connection, of: Campaign, house: House) -> dict[Language, Edi
     """Freeze what the marketer wrote, per language; nothing is stored. Raises ContentInvalid."""
     if of.topic is None:
         raise InputRefused(f"campaign {of.id} is a confirmation mail", "it goes by itself; name a newsletter")
+    if of.renews is not None:
+        raise InputRefused(f"campaign {of.id} asks to renew consent", "it goes by itself; pause it or cancel it")
     frozen = {}
     for language, (file, source) in campaigns.contents(conn, of.id).items():
         content = parse_content(source, file=file)

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, delete, func, or_, select
 
 from dispatcher.compose.house import House
 from dispatcher.db.columns import among, insert_or
 from dispatcher.db.tables import opt_in_request, subscriber, subscription
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import audiences, campaigns, consent, declarations, passage, tokens
+from dispatcher.domain import audiences, campaigns, consent, coverage, declarations, passage, tokens
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.declarations import Version
 from dispatcher.domain.recipients import Asking, Recipient
@@ -93,8 +93,12 @@ def requests_for(
 
 def _enter(conn: Connection, keyring: Keyring, of: Campaign, people: Sequence[Recipient], now: datetime) -> None:
     assert of.renews is not None
+    c = opt_in_request.c
+    ids = [to.subscriber_id for to in people]
+    forgotten = delete(opt_in_request).where(c.renews == of.renews, among(conn, c.subscriber_id, ids))
+    conn.execute(forgotten.where(c.campaign_id != of.id, coverage.never_went_out()))  # cancelled before their turn
     words = {entry.language: entry.id for entry in declarations.texts(conn, of.renews)}
-    topics = _topics(conn, of.renews, [to.subscriber_id for to in people])
+    topics = _topics(conn, of.renews, ids)
     rows = []
     for to in people:
         nonce = secrets.token_bytes(16)

@@ -1,91 +1,32 @@
 """Asking people to renew their consent: once each, by a campaign like any other, and only the button renews it."""
 
-import email
-import email.policy
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
-from email.message import EmailMessage
 
 import pytest
-from sqlalchemy import func, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import func, select, update
 
 from dispatcher.db import clock
 from dispatcher.db.tables import consent_event, delivery, opt_in_request, subscriber
-from dispatcher.db.terms import CampaignKind, CampaignState, ConsentKind, Language, Topic
-from dispatcher.domain import batches, campaigns, consent, coverage, declarations, recipients, subscribers
+from dispatcher.db.terms import CampaignState, Language, Topic
+from dispatcher.domain import (
+    campaigns,
+    declarations,
+    subscribers,
+)
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Draft
-from dispatcher.errors import InputRefused, MoveRefused, TokenInvalid
-from dispatcher.sending import opt_in, renewal, sweep
-from tests.journeys.house import let_leases_end
-from tests.relay import ScriptedRelay, accept_then_drop
+from dispatcher.errors import InputRefused, TokenInvalid
+from dispatcher.sending import opt_in
+from tests.relay import ScriptedRelay
+from tests.sending.renewing import agree, ask, ask_and_launch, current, enter, mails, token_of
 from tests.stage import Stage
 
 NEWS, GOLD, OFFERS = Topic
 BUTTON = Evidence(source="confirmation page", ip="192.0.2.8")
-
-
-def enter(stage: Stage, version: str, *renews: Topic) -> None:
-    texts = {language: f"Words {version} in {language}" for language in Language}
-    with stage.engine.begin() as conn:
-        declarations.enter(conn, Draft(version, texts, tuple(Topic), frozenset(renews)), clock.now(conn))
-
-
-def agree(stage: Stage, addresses: list[str], version: str, *topics: Topic) -> None:
-    with stage.engine.begin() as conn:
-        words = declarations.texts(conn, declarations.named(conn, version).number)[0]
-        proof = Evidence(source="a test", declaration_id=words.id)
-        events = [
-            Event(stage.ids[address], topic, ConsentKind.CONFIRMED, proof) for address in addresses for topic in topics
-        ]
-        consent.append(conn, events, clock.now(conn))
-
-
-@pytest.fixture
-def old(stage: Stage) -> list[str]:
-    """Give six people who agreed to words for finance news, the first two also for offers, that are good no more."""
-    enter(stage, "1")
-    people = stage.add(6, agreed=False)
-    agree(stage, people, "1", GOLD)
-    agree(stage, people[:2], "1", OFFERS)
-    enter(stage, "2", GOLD, OFFERS)
-    return people
-
-
-def ask(stage: Stage, topic: Topic = GOLD, version: str = "2") -> int:
-    with stage.engine.begin() as conn:
-        found = declarations.named(conn, version)
-        return renewal.ask(conn, found, topic, stage.house, clock.now(conn))
-
-
-def ask_and_launch(stage: Stage, topic: Topic = GOLD, version: str = "2") -> int:
-    campaign_id = ask(stage, topic, version)
-    assert sweep.begin(stage.engine, campaign_id, stage.house)
-    return campaign_id
-
-
-def mails(relay: ScriptedRelay) -> Iterator[tuple[str, EmailMessage]]:
-    for accepted in relay.accepted:
-        message = email.message_from_bytes(accepted.raw, policy=email.policy.SMTP)
-        assert isinstance(message, EmailMessage)
-        yield accepted.recipient, message
-
-
-def token_of(message: EmailMessage) -> str:
-    body = message.get_body(("plain",))
-    assert body is not None
-    (token,) = [line.rpartition("/c/")[2] for line in body.get_content().splitlines() if "/c/" in line]
-    return token.strip()
-
-
-def current(stage: Stage, address: str) -> set[Topic]:
-    with stage.engine.begin() as conn:
-        return coverage.current_topics(conn, stage.ids[address])
 
 
 def test_everyone_concerned_gets_one_mail_in_their_language_with_a_link_of_their_own(
@@ -156,88 +97,6 @@ def test_each_mail_is_proven_with_the_words_it_asks_for(stage: Stage, old: list[
         assert versions[event.declaration_id] == "2"
         assert requests[event.request_id].source == "renewal of consent, campaign 1"
     assert kinds == {"confirmed"}  # what allowed the mail is the older consent
-
-
-def test_to_ask_again_mails_only_those_who_were_never_asked(stage: Stage, old: list[str]) -> None:
-    ask_and_launch(stage)
-    with ScriptedRelay() as relay:
-        stage.drain(relay.relay())
-        late = stage.add(1, agreed=False, prefix="late")
-        agree(stage, late, "1", GOLD)
-        again = ask_and_launch(stage)
-        stage.drain(relay.relay())
-        other = ask_and_launch(stage, OFFERS)
-        stage.drain(relay.relay())
-    assert Counter(a.recipient for a in relay.accepted) == Counter([*old, *late])
-    assert {m.reason for m in stage.missing(again).values()} == {"was asked before, under the same words"}
-    assert (stage.status(again).sent, stage.status(again).withheld) == (1, 6)
-    assert (stage.status(other).sent, stage.status(other).withheld) == (0, 2)
-    with stage.engine.begin() as conn:
-        counted = renewal.count(conn, declarations.named(conn, "2"), GOLD)
-    assert counted == {"was asked before, under the same words": 7}
-
-
-def test_while_a_campaign_asks_the_command_is_refused_and_names_it(stage: Stage, old: list[str]) -> None:
-    first = ask(stage)
-    with pytest.raises(MoveRefused, match=f"campaign {first} is asking for this already"):
-        ask(stage)
-    ask(stage, OFFERS)
-
-
-def test_of_two_campaigns_that_ask_at_once_each_person_gets_one_mail(stage: Stage, old: list[str]) -> None:
-    first, second = ask_and_launch(stage), ask_and_launch(stage, OFFERS)  # both want the first two people
-    with ScriptedRelay() as relay:
-        threads = [threading.Thread(target=stage.drain, args=(relay.relay(lanes=2),)) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        stage.drain(relay.relay())
-    assert Counter(a.recipient for a in relay.accepted) == Counter(old)
-    assert stage.status(first).state is stage.status(second).state is CampaignState.SENT
-
-
-def test_a_worker_that_dies_after_its_claim_leaves_one_request_each_and_the_next_sends_their_mails(
-    stage: Stage, old: list[str]
-) -> None:
-    campaign_id = ask_and_launch(stage)
-    with stage.engine.begin() as conn:  # what a worker does before its first mail, and then it is gone
-        now = clock.now(conn)
-        claim = batches.claim(conn, "dead", [CampaignKind.NEWSLETTER], now)
-        assert claim is not None
-        of = campaigns.get(conn, campaign_id)
-        people = recipients.to_serve(conn, claim, of, now)
-        assert len(renewal.requests_for(conn, stage.keyring, of, people, now)) == 6
-    requests = select(opt_in_request).order_by(opt_in_request.c.id)
-    with stage.engine.begin() as conn:
-        before = conn.execute(requests).all()
-    let_leases_end(stage.engine)
-    with ScriptedRelay() as relay:
-        stage.drain(relay.relay(lanes=1))
-    with stage.engine.begin() as conn:
-        assert conn.execute(requests).all() == before
-    assert Counter(a.recipient for a in relay.accepted) == Counter(old)
-    made = {hashlib.sha256(token_of(message).encode()).digest() for _, message in mails(relay)}
-    assert made == {bytes(row.token_sha256) for row in before}
-    assert stage.status(campaign_id).sent == 6
-
-
-def test_nobody_is_asked_twice_under_the_same_words_whoever_tries(stage: Stage, old: list[str]) -> None:
-    ask_and_launch(stage)
-    with ScriptedRelay() as relay:
-        stage.drain(relay.relay())
-    with stage.engine.begin() as conn:
-        row = dict(conn.execute(select(opt_in_request).limit(1)).one()._mapping)
-    with pytest.raises(IntegrityError), stage.engine.begin() as conn:
-        conn.execute(insert(opt_in_request), {**row, "id": 4711, "token_sha256": bytes(32), "campaign_id": 99})
-
-
-def test_a_mail_whose_fate_is_unknown_is_not_sent_twice(stage: Stage, old: list[str]) -> None:
-    campaign_id = ask_and_launch(stage)
-    with ScriptedRelay(script={("DOT", old[3]): accept_then_drop()}) as relay:
-        stage.drain(relay.relay(lanes=1))
-    assert Counter(a.recipient for a in relay.accepted) == Counter(old)
-    assert stage.counted(campaign_id) == {"sent": 5, "unknown": 1}
 
 
 def test_whoever_renews_or_leaves_before_their_turn_is_not_asked(stage: Stage, old: list[str]) -> None:
