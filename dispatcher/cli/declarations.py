@@ -229,7 +229,8 @@ def _read_files(context: Context, files: tuple[str, ...]) -> dict[Language, str]
         if Language(code) in texts:
             raise InputRefused(f"the words in {code} are given twice", "give one file for each language")
         try:
-            data = Path(name).read_bytes()
+            with Path(name).open("rb") as file:
+                data = file.read(wording.LARGEST_FILE + 1)
         except OSError as error:
             raise InputRefused(f"{name} cannot be read: {error.strerror}", "name another file") from None
         text = wording.checked(wording.decoded(data, name), name)

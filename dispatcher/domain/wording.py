@@ -8,16 +8,16 @@ from dispatcher.db.terms import Language, Topic
 from dispatcher.errors import InputRefused
 
 LONGEST = 20_000  # characters; a page of consent has some hundred
-_LARGEST_FILE = 4 * LONGEST  # octets
+LARGEST_FILE = 4 * LONGEST  # octets
 _TAG = re.compile(r"<[/!?a-zA-Z][^>\n]*>?")
 _ENTITY = re.compile(r"&#?\w+;")
 
 
 def decoded(data: bytes, file: str) -> str:
     """Give a file's text: UTF-8, line ends as \\n, no white space around. Raises InputRefused, naming the file."""
-    if len(data) > _LARGEST_FILE:
+    if len(data) > LARGEST_FILE:
         raise InputRefused(
-            f"{file} has {len(data):,} bytes, and words of consent at most {LONGEST:,} characters",
+            f"{file} has more than {LARGEST_FILE:,} bytes, and words of consent have {LONGEST:,} characters at most",
             "is it the right file? What nobody reads, nobody agrees to",
         )
     try:

@@ -5,8 +5,8 @@ single use and in the mail only; nothing but pressing the button makes consent c
 """
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -104,9 +104,16 @@ def find(conn: Connection, token: str, now: datetime) -> Opened:
     )  # fmt: skip
 
 
-def confirm(conn: Connection, token: str, evidence: Evidence, now: datetime) -> Opened:
-    """Confirm, once: the button was pressed. To press it again changes nothing. Raises TokenInvalid."""
+def confirm(
+    conn: Connection, token: str, evidence: Evidence, now: datetime, covered: Container[Topic] | None = None
+) -> Opened:
+    """Confirm, once: the button was pressed. To press it again changes nothing. Raises TokenInvalid.
+
+    With `covered`, only those of the request's topics: of which the words speak that the person read.
+    """
     opened = find(conn, token, now)
+    if covered is not None:
+        opened = replace(opened, topics=tuple(topic for topic in opened.topics if topic in covered))
     used = conn.execute(
         update(opt_in_request)
         .where(opt_in_request.c.id == opened.id, opt_in_request.c.used_at.is_(None))

@@ -97,8 +97,9 @@ def _enter(conn: Connection, keyring: Keyring, of: Campaign, people: Sequence[Re
     ids = [to.subscriber_id for to in people]
     forgotten = delete(opt_in_request).where(c.renews == of.renews, among(conn, c.subscriber_id, ids))
     conn.execute(forgotten.where(c.campaign_id != of.id, coverage.never_went_out()))  # cancelled before their turn
-    words = {entry.language: entry.id for entry in declarations.texts(conn, of.renews)}
-    topics = _topics(conn, of.renews, ids)
+    texts = declarations.texts(conn, of.renews)
+    words = {entry.language: entry.id for entry in texts}
+    topics = _topics(conn, of.renews, texts[0].topics, ids)
     rows = []
     for to in people:
         nonce = secrets.token_bytes(16)
@@ -119,10 +120,10 @@ def _enter(conn: Connection, keyring: Keyring, of: Campaign, people: Sequence[Re
         conn.execute(insert_or(conn.dialect.name, opt_in_request).on_conflict_do_nothing(), rows)
 
 
-def _topics(conn: Connection, number: int, ids: Sequence[int]) -> dict[int, list[Topic]]:
-    """Give each person's topics that are to be renewed: one mail speaks of all of them."""
+def _topics(conn: Connection, number: int, covered: Sequence[Topic], ids: Sequence[int]) -> dict[int, list[Topic]]:
+    """Give each person's topics that are to be renewed and that the words cover: one mail speaks of all of them."""
     s = subscription.c
-    of_which = or_(*(and_(s.topic == topic, consent.may_be_asked(topic, number)) for topic in Topic))
+    of_which = or_(*(and_(s.topic == topic, consent.may_be_asked(topic, number)) for topic in covered))
     rows = conn.execute(
         select(s.subscriber_id, s.topic)
         .join(subscriber, subscriber.c.id == s.subscriber_id)

@@ -5,7 +5,7 @@ whether we take them for a program or not; only the button on the confirmation p
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -21,7 +21,7 @@ from dispatcher.domain import consent, coverage, subscribers, tokens
 from dispatcher.domain.addresses import Address, masked, parse_address
 from dispatcher.domain.declarations import Declaration
 from dispatcher.domain.tokens import Link, Purpose
-from dispatcher.errors import InputRefused
+from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.sending import opt_in
 from dispatcher.sending.opt_in import Opened
 from dispatcher.web import declarations, stamp
@@ -141,7 +141,7 @@ class Confirmation:
             opened = opt_in.find(conn, request.path_params["token"], now)
             if opened.is_used:
                 return self._used(conn, request, opened)
-            words = _to_agree_to(conn, opened, now)
+            words, opened = _to_agree_to(conn, opened, now)
         return self._page(request, "confirm", opened, words=words)
 
     def answer(self, request: Request, form: Form) -> Response:
@@ -153,12 +153,12 @@ class Confirmation:
         with site.engine.begin() as conn:
             now = clock.now(conn)
             asked = opt_in.find(conn, token, now)
-            words = _to_agree_to(conn, asked, now)
+            words, asked = _to_agree_to(conn, asked, now)
             if not asked.is_used and words.id != asked.declaration_id and form.first("declaration") != str(words.id):
                 return self._page(request, "confirm", asked, words=words)
             source = f"{site.settings.public_url}/c/ confirmation page {FORM_VERSION}"
             evidence = site.evidence(request, source, choose(request, asked.language), words.id)
-            opened = opt_in.confirm(conn, token, consent.with_request(evidence, asked.id), now)
+            opened = opt_in.confirm(conn, token, consent.with_request(evidence, asked.id), now, words.topics)
             if opened.is_used:
                 return self._used(conn, request, opened)
             person = subscribers.by_id(conn, opened.subscriber_id)
@@ -189,14 +189,19 @@ class Confirmation:
         )
 
 
-def _to_agree_to(conn: Connection, opened: Opened, now: datetime) -> Declaration:
-    """Give the words that pressing the button agrees to: those of the request; newer ones, if consent in those would
-    count for nothing any more, or if the request named none.
+def _to_agree_to(conn: Connection, opened: Opened, now: datetime) -> tuple[Declaration, Opened]:
+    """Give the words that pressing the button agrees to, and the request without what they do not cover. These are the
+    words of the request; newer ones, if consent in those would count for nothing any more, or if it named none.
+
+    Raises TokenInvalid when nothing is left.
     """
-    asked = declarations.words(conn, opened.declaration_id)
-    if asked is not None and coverage.are_good(conn, asked.number, opened.topics):
-        return asked
-    return declarations.shown(conn, opened.language, now)
+    words = declarations.words(conn, opened.declaration_id)
+    if words is None or not coverage.are_good(conn, words.number, opened.topics):
+        words = declarations.shown(conn, opened.language, now)
+    topics = tuple(topic for topic in opened.topics if topic in words.topics)
+    if not topics:
+        raise TokenInvalid("this link is not valid any more", "sign up again")
+    return words, replace(opened, topics=topics)
 
 
 def _read(form: Form, covered: Sequence[Topic]) -> Wish | Typed:

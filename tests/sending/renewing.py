@@ -21,10 +21,10 @@ from tests.stage import Stage
 NEWS, GOLD, OFFERS = Topic
 
 
-def enter(stage: Stage, version: str, *renews: Topic) -> None:
+def enter(stage: Stage, version: str, *renews: Topic, covers: tuple[Topic, ...] = tuple(Topic)) -> None:
     texts = {language: f"Words {version} in {language}" for language in Language}
     with stage.engine.begin() as conn:
-        declarations.enter(conn, Draft(version, texts, tuple(Topic), frozenset(renews)), clock.now(conn))
+        declarations.enter(conn, Draft(version, texts, covers, frozenset(renews)), clock.now(conn))
 
 
 def agree(stage: Stage, addresses: list[str], version: str, *topics: Topic) -> None:

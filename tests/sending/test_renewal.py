@@ -149,6 +149,16 @@ def test_newer_words_end_a_campaign_that_asks_for_older_ones(stage: Stage, old: 
     assert Counter(a.recipient for a in relay.accepted) == Counter(old)
 
 
+def test_a_mail_speaks_of_no_topic_that_the_newest_words_do_not_cover(stage: Stage, old: list[str]) -> None:
+    enter(stage, "3", GOLD, covers=(GOLD,))
+    ask_and_launch(stage, version="3")
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    with stage.engine.begin() as conn:
+        assert {tuple(topics) for topics in conn.execute(select(opt_in_request.c.topics)).scalars()} == {(GOLD,)}
+    assert len(relay.accepted) == 6
+
+
 def test_the_link_brings_back_nothing_that_was_ended_since(stage: Stage, old: list[str]) -> None:
     ask_and_launch(stage)
     with ScriptedRelay() as relay:

@@ -49,10 +49,10 @@ def test_the_button_makes_consent_current_with_its_own_proof(house: House, path:
     assert "confirmation page" in event.source
 
 
-def enter(house: House, version: str, *renews: Topic) -> None:
+def enter(house: House, version: str, *renews: Topic, covers: tuple[Topic, ...] = tuple(Topic)) -> None:
     texts = dict.fromkeys(Language, f"Words of {version}")
     with house.engine.begin() as conn:
-        declarations.enter(conn, Draft(version, texts, tuple(Topic), frozenset(renews)), clock.now(conn))
+        declarations.enter(conn, Draft(version, texts, covers, frozenset(renews)), clock.now(conn))
 
 
 def words_of_consent(house: House) -> str:
@@ -72,6 +72,22 @@ def test_words_that_came_between_are_shown_before_the_button_agrees_to_them(hous
     house.visitor().post(path, data={"declaration": hidden(house.visitor().get(path), "declaration")})
     assert house.confirmed(person_id(house)) == {Topic.FINANCE_NEWS, Topic.SPECIAL_OFFERS}
     assert words_of_consent(house) == "2027-01"
+
+
+def test_words_that_came_between_and_cover_less_confirm_less(house: House, path: str) -> None:
+    enter(house, "2027-01", Topic.SPECIAL_OFFERS, covers=(Topic.SPECIAL_OFFERS,))
+    page = house.visitor().get(path)
+    assert "Finanznews" not in text_of(page)
+    house.visitor().post(path, data={"declaration": hidden(page, "declaration")})
+    assert house.confirmed(person_id(house)) == {Topic.SPECIAL_OFFERS}
+
+
+def test_words_that_came_between_and_cover_nothing_of_it_end_the_link(house: House, path: str) -> None:
+    enter(house, "2027-01", Topic.SPECIAL_OFFERS)
+    enter(house, "2027-02", Topic.PRODUCT_NEWS, covers=(Topic.PRODUCT_NEWS,))
+    for page in (house.visitor().get(path), house.visitor().post(path)):
+        assert page.status_code == 404
+    assert house.confirmed(person_id(house)) == set()
 
 
 def test_words_that_cover_the_older_leave_a_request_under_those_it_was_made_with(house: House, path: str) -> None:
