@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from dispatcher.db import clock
 from dispatcher.db.terms import ConsentKind, Language, SuppressionReason, Topic
-from dispatcher.domain import campaigns, consent, subscribers, suppression
+from dispatcher.domain import campaigns, consent, declarations, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.consent import Event, Evidence
@@ -23,6 +23,15 @@ as_of: 2026-11-20 17:30
 
 der Goldpreis hat sich in dieser Woche kaum bewegt. [Mehr dazu](https://www.example.de/gold).
 """
+
+
+def declare(conn: Connection, now: datetime) -> int:
+    """Enter words of consent for every topic; give the id of the German ones."""
+    words = {Language.DE: "Ich bin einverstanden.", Language.EN: "I agree."}
+    declarations.enter(conn, declarations.Draft("2026-01", words, tuple(Topic)), now)
+    found = declarations.current(conn, Language.DE, now)
+    assert found is not None
+    return found.id
 
 
 def add_people(

@@ -15,7 +15,7 @@ from dispatcher.assets import PACKAGE
 from dispatcher.db import clock, migrate
 from dispatcher.db.columns import Id, Rows, Utc
 from dispatcher.db.engine import check, make_engine, reading
-from dispatcher.db.tables import delivery, metadata, signup_attempt, subscriber
+from dispatcher.db.tables import declaration, delivery, metadata, signup_attempt, subscriber, subscription
 from dispatcher.errors import PartUnavailable, SettingInvalid
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -50,6 +50,32 @@ def test_people_who_are_there_already_are_sorted_by_provider_when_the_database_i
     with engine.begin() as conn:
         sorted_ = conn.execute(select(subscriber.c.provider).order_by(subscriber.c.public_id)).scalars().all()
     assert sorted_ == ["google", "microsoft", "gmx-webde", "gmx-webde", "t-online", "other", "other"]
+
+
+def test_words_that_were_agreed_to_are_numbered_when_the_database_is_brought_up_to_date(engine: Engine) -> None:
+    with engine.begin() as conn:
+        revise(conn, command.downgrade, "0004")
+        for statement in (
+            "INSERT INTO subscriber (id, public_id, address_hash, language, created_at)"
+            " VALUES (1, :b, :b, 'de', CURRENT_TIMESTAMP)",
+            "INSERT INTO declaration (id, key, version, language, text, sha256, topics, valid_from) VALUES"
+            " (1, 'newsletter', 'b', 'de', 'x', :b, '[]', '2026-01-01 00:00:00'),"
+            " (2, 'newsletter', 'b', 'en', 'x', :b, '[]', '2026-01-01 00:00:00'),"
+            " (3, 'newsletter', 'a', 'de', 'x', :b, '[]', '2026-02-01 00:00:00')",
+            "INSERT INTO consent_event (id, subscriber_id, topic, kind, at, source, salt, declaration_id) VALUES"
+            " (1, 1, 'finance-news', 'confirmed', CURRENT_TIMESTAMP, 'x', :b, 3),"
+            " (2, 1, 'product-news', 'confirmed', CURRENT_TIMESTAMP, 'x', :b, 2),"
+            " (3, 1, 'special-offers', 'imported', CURRENT_TIMESTAMP, 'x', :b, NULL)",
+            "INSERT INTO subscription (topic, subscriber_id, state, event_id, since) SELECT"
+            " topic, subscriber_id, 'confirmed', id, at FROM consent_event",
+        ):
+            conn.execute(text(statement), {"b": b"12345678"} if ":b" in statement else {})
+    migrate.upgrade(engine)
+    with engine.begin() as conn:
+        numbers = dict(conn.execute(select(declaration.c.id, declaration.c.number)).all())
+        resting = dict(conn.execute(select(subscription.c.topic, subscription.c.declaration_number)).all())
+    assert numbers == {1: 1, 2: 1, 3: 2}
+    assert resting == {"finance-news": 2, "product-news": 1, "special-offers": None}
 
 
 def revise(conn: Connection, order: Callable[[Config, str], None], revision: str) -> None:

@@ -5,6 +5,7 @@ import click
 from dispatcher.cli import chain
 from dispatcher.cli.context import Context, out, pass_context
 from dispatcher.cli.dossier import check, dossier
+from dispatcher.cli.history import history
 from dispatcher.cli.subscribers import find
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
@@ -17,7 +18,7 @@ def consent() -> None:
     """The ledger of who agreed to what."""
 
 
-for command in (dossier, check, chain.verify, chain.checkpoint, chain.public_key):
+for command in (history, dossier, check, chain.verify, chain.checkpoint, chain.public_key):
     consent.add_command(command)
 
 

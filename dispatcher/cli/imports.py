@@ -22,7 +22,6 @@ from dispatcher.cli.context import Context, err, make_table, out, pass_context, 
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.domain import imports as people
-from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Fate, Format, Instructions, Intake, Rejected, Row, Tally, runs
 from dispatcher.domain.imports.ahead import ahead
 from dispatcher.domain.imports.columns import Layout
@@ -31,7 +30,6 @@ from dispatcher.domain.imports.rejects import Rejects, rejects_file
 from dispatcher.domain.imports.runs import Order, Run
 from dispatcher.domain.imports.writing import skip
 from dispatcher.domain.subscribers import topics_of
-from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused
 from dispatcher.sending import opt_in
 from dispatcher.web import declarations
@@ -239,7 +237,7 @@ def _take_chunk(work: _Work, chunk: Sequence[Row | Rejected], intake: Intake, ru
         now = clock.now(conn)
         pending = people.take(conn, chunk, intake, now, dry_run=False)
         if work.confirm:
-            _ask(conn, work.context.keyring, pending, work.order.origin, now)
+            _ask(conn, work.context, pending, work.order.origin, now)
         runs.advance(conn, run, intake.tally)
     run.rows_done = intake.tally.rows
 
@@ -254,11 +252,12 @@ def _finish(engine: Engine, run: Run) -> None:
         runs.finish(conn, run, clock.now(conn))
 
 
-def _ask(conn: Connection, keyring: Keyring, pending: list[Row], origin: str, now: datetime) -> None:
+def _ask(conn: Connection, context: Context, pending: list[Row], origin: str, now: datetime) -> None:
     for row in pending:
         topics = [topic for claim in row.claims if claim.says is claim.says.WISHES for topic in claim.topics]
-        evidence = Evidence(source=f"import: {origin}", language=row.language)
-        opt_in.request(conn, keyring, opt_in.Request(row.address, row.name, row.language, topics, evidence), now)
+        evidence = declarations.on_their_behalf(conn, context.settings, f"import: {origin}", row.language, now)
+        wanted = opt_in.Request(row.address, row.name, row.language, topics, evidence)
+        opt_in.request(conn, context.keyring, wanted, now)
 
 
 def _after(work: _Work, run: Run, error: InputRefused) -> InputRefused:

@@ -12,8 +12,8 @@ from dispatcher.errors import DispatcherError, PartUnavailable
 # What is not called is not imported: a worker needs no web server, and nobody waits for what they did not ask for.
 _COMMANDS = {
     "up": "up", "web": "web", "worker": "worker", "demo": "demo", "doctor": "doctor", "db": "db",
-    "subscribers": "subscribers", "suppressions": "suppressions", "consent": "consent", "retention": "retention",
-    "campaigns": "campaigns",
+    "subscribers": "subscribers", "suppressions": "suppressions", "consent": "consent", "declarations": "declarations",
+    "retention": "retention", "campaigns": "campaigns",
     "providers": "providers", "intake": "intake", "dkim": "dkim", "catcher": "demo", "bench": "bench",
 }  # fmt: skip
 

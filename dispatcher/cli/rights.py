@@ -25,6 +25,7 @@ from dispatcher.errors import InputRefused
 from dispatcher.rights import dossier, holdings, paper, rectification
 from dispatcher.rights.dossier import House
 from dispatcher.rights.records import canonical
+from dispatcher.web import declarations
 
 _RECEIVED = click.option(
     "--received", type=click.DateTime(["%Y-%m-%d"]), help="The day on which the request came in; default: now."
@@ -224,7 +225,8 @@ def _readdress(
     conn: Connection, context: Context, person: Subscriber, new: str, now: datetime
 ) -> tuple[str, int | None]:
     source = "operator, rectification of the address on the person's request (Art. 16 GDPR)"
-    moved = rectification.readdress(conn, context.keyring, person, parse_address(new), source, now)
+    evidence = declarations.on_their_behalf(conn, context.settings, source, Language(person.language), now)
+    moved = rectification.readdress(conn, context.keyring, person, parse_address(new), evidence, now)
     if moved.campaign_id is None:
         return "the address's spelling", None
     return f"the address; the right one was asked to confirm {', '.join(moved.topics)}", moved.campaign_id

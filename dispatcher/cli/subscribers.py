@@ -5,13 +5,15 @@ from rich.markup import escape
 from sqlalchemy import Connection
 
 from dispatcher.cli import rights
+from dispatcher.cli.add import add
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.cli.exports import export, list_
 from dispatcher.cli.imports import import_, imports
 from dispatcher.db.engine import reading
+from dispatcher.db.terms import SubscriptionState
 from dispatcher.domain import consent as ledger
+from dispatcher.domain import coverage, suppression
 from dispatcher.domain import subscribers as people
-from dispatcher.domain import suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
@@ -23,11 +25,7 @@ def subscribers() -> None:
     """People."""
 
 
-subscribers.add_command(import_)
-subscribers.add_command(imports)
-subscribers.add_command(list_)
-subscribers.add_command(export)
-for _command in rights.COMMANDS:
+for _command in (add, import_, imports, list_, export, *rights.COMMANDS):
     subscribers.add_command(_command)
 
 
@@ -40,20 +38,25 @@ def show(context: Context, address: str, as_json: bool) -> None:
     with reading(context.engine).connect() as conn:
         person = find(conn, context.keyring, address)
         stands = ledger.standing(conn, person.id)
+        current = coverage.current_topics(conn, person.id)
         entries = suppression.entries(conn, person.address_hash)
         told = people.story(conn, person.id)
     if as_json:
         print_json({
             "address": person.address, "name": person.name, "language": person.language,
-            "topics": {t: {"state": state, "since": since} for t, (state, since) in stands.items()},
+            "topics": {
+                t: {"state": state, "since": since, "is_current": t in current} for t, (state, since) in stands.items()
+            },
             "suppressed": [{"scope": e.scope, "reason": e.reason, "at": e.at} for e in entries],
             "story": [{"at": h.at, "what": h.what, "topic": h.topic, "detail": h.detail} for h in told],
         })  # fmt: skip
         return
     out.print(f"[bold]{escape(person.address or '(erased)')}[/]  {escape(person.name)}  ({person.language})")
-    table = make_table("topic", "state", "since")
+    table = make_table("topic", "state", "since", "")
     for topic, (state, since) in stands.items():
-        table.add_row(topic, state, f"{since:%Y-%m-%d %H:%M:%S} UTC")
+        is_older = state is SubscriptionState.CONFIRMED and topic not in current
+        words = "under older words: to be renewed" if is_older else ""
+        table.add_row(topic, state, f"{since:%Y-%m-%d %H:%M:%S} UTC", words)
     out.print(table)
     for entry in entries:
         out.print(f"[bold]never mail:[/] {entry.scope}, {entry.reason}, since {entry.at:%Y-%m-%d %H:%M} UTC")

@@ -56,10 +56,18 @@ def freeze(content: Content, *, topic: str, subject: str, house: House, campaign
 
 
 def freeze_service(kind: str, *, language: str, house: House) -> Edition:
-    """Freeze a letter around consent: any Kind but a newsletter. No list headers: it is none."""
+    """Freeze a letter around consent: any Kind but a newsletter. No list headers: it is none. But who is asked to renew
+    gets letters from us already, and can leave with one click.
+    """
     ready = of_service(house, Language(language))
     sheet = lay_out(kind, ready, ())
-    return _pressed(Kind(kind), ready, sheet, house, [headers.field("Auto-Submitted", "auto-generated")])
+    special = [headers.field("Auto-Submitted", "auto-generated")]
+    if kind == Kind.RENEW:
+        special += [
+            "List-Unsubscribe: {{ list_unsubscribe }}\r\n",
+            headers.field("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ]
+    return _pressed(Kind(kind), ready, sheet, house, special)
 
 
 def _subject(content: Content, campaigns: str) -> tuple[str, tuple[Snippet, ...]]:

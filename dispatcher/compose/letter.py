@@ -82,7 +82,7 @@ class Press:
         # A letter around consent echoes no typed name: it may have been typed by someone else, as an insult.
         context["to"] = headers.mailbox("To", fields.name if is_newsletter else "", fields.address)
         context["message_id"] = headers.message_id(fields.message_id)
-        if is_newsletter:
+        if is_newsletter or self.edition.kind is Kind.RENEW:
             context["list_unsubscribe"] = headers.list_unsubscribe(fields.unsubscribe_url, fields.unsubscribe_mailto)
         return self._pressed(fields, context)
 

@@ -6,8 +6,14 @@ with a clock that cannot be set and that goes on while the machine sleeps.
 
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, text
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+
+from dispatcher.db.columns import Utc
 
 
 def now(conn: Connection) -> datetime:
@@ -18,6 +24,24 @@ def now(conn: Connection) -> datetime:
         return datetime.fromisoformat(stamp).replace(tzinfo=UTC)
     moment: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
     return moment.astimezone(UTC)
+
+
+class this_moment(GenericFunction[datetime]):  # noqa: N801  (reads as an SQL function)
+    """The database's time within a statement, to be compared with a column of moments."""
+
+    type = Utc()
+    inherit_cache = True
+    name = "this_moment"
+
+
+@compiles(this_moment, "postgresql")  # type: ignore[no-untyped-call,untyped-decorator,unused-ignore]
+def _this_moment_postgresql(_element: this_moment, _compiler: SQLCompiler, **_: Any) -> str:
+    return "statement_timestamp()"
+
+
+@compiles(this_moment, "sqlite")  # type: ignore[no-untyped-call,untyped-decorator,unused-ignore]
+def _this_moment_sqlite(_element: this_moment, _compiler: SQLCompiler, **_: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f', 'now')"  # as moments are stored, cut off after the thousandth
 
 
 def steady() -> float:

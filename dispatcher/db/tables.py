@@ -20,7 +20,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 
@@ -48,6 +47,9 @@ from dispatcher.db.terms import (
     Topic,
     UnknownPolicy,
 )
+from dispatcher.db.wording_tables import declaration as declaration
+from dispatcher.db.wording_tables import privacy_notice as privacy_notice
+from dispatcher.db.wording_tables import renewal as renewal
 
 # --- People and their consent -------------------------------------------------------------------------------------
 
@@ -72,23 +74,6 @@ subscriber = Table(
         postgresql_where=text("paused_until IS NOT NULL"),
         sqlite_where=text("paused_until IS NOT NULL"),
     ),
-    one_of("language", Language),
-)
-
-# The words people agree to. A row is never changed: new words are a new version.
-declaration = Table(
-    "declaration",
-    metadata,
-    Column("id", Id, primary_key=True),
-    Column("key", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("language", String(2), nullable=False),
-    Column("text", Text, nullable=False),
-    Column("sha256", LargeBinary(32), nullable=False),
-    Column("topics", JSON, nullable=False),  # list of topics these words cover
-    Column("valid_from", Utc, nullable=False),
-    Column("covers_older", Boolean, nullable=False, server_default=text("true")),  # older consent stays good under it
-    UniqueConstraint("key", "version", "language"),
     one_of("language", Language),
 )
 
@@ -134,6 +119,7 @@ subscription = Table(
     Column("state", Text, nullable=False),
     Column("event_id", Id, ForeignKey("consent_event.id"), nullable=False),
     Column("since", Utc, nullable=False),
+    Column("declaration_number", Integer),  # in which words; NULL: in none that we know
     PrimaryKeyConstraint("topic", "subscriber_id"),  # topic first: an audience is read in this order
     Index(None, "subscriber_id"),  # one person's topics
     # Retention looks for requests that nobody confirmed, among millions of subscriptions.
@@ -167,8 +153,20 @@ opt_in_request = Table(
     Column("other_address", Text),  # to which the person wants to move, or (`moved`) which was theirs; NULL once erased
     Column("other_hash", LargeBinary(32)),  # its keyed hash
     Column("erased_at", Utc),  # nobody pressed the button in time: what was typed is gone
+    Column("privacy_sha256", LargeBinary(32)),
+    Column("renews", Integer),  # we asked, not they: to agree to the words of this number as well
+    Column("campaign_id", Id),  # and the campaign that asked
     one_of("language", Language),
     one_of("errand", Errand),
+    # Nobody is asked twice to renew their consent under the same words.
+    Index(
+        "ix_opt_in_request_renews",
+        "subscriber_id",
+        "renews",
+        unique=True,
+        postgresql_where=text("renews IS NOT NULL"),
+        sqlite_where=text("renews IS NOT NULL"),
+    ),
 )
 
 # A file of people that is taken in, or was: how far, so that the same command on the same file goes on there.
@@ -246,6 +244,7 @@ campaign = Table(
     Column("expires_after_s", Integer, nullable=False),  # from launch; after it a deferred letter has failed
     Column("rate_per_min", Integer),  # letters a minute at most, over all workers; NULL: no limit
     Column("request_id", Id, ForeignKey("opt_in_request.id"), unique=True),  # a confirmation: of which request
+    Column("renews", Integer),  # no newsletter: it asks to renew consent, under the declaration of this number
     Column("audience", Integer),  # frozen at launch
     Column("created_at", Utc, nullable=False),
     Column("launched_at", Utc),

@@ -4,11 +4,12 @@ The audience is everyone who has ever asked for the topic. It falls in two when 
 to now, paged into batches by mailbox provider, and those withheld, each with the reason.
 """
 
-from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, literal, select
 
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import SubscriptionState, Topic
-from dispatcher.domain.consent import is_permitted
+from dispatcher.domain import coverage
+from dispatcher.domain.consent import is_permitted, may_be_asked
 from dispatcher.domain.suppression import covers
 
 NEVER_CONFIRMED = "never confirmed the subscription"
@@ -16,6 +17,8 @@ WITHDREW = "withdrew the consent"
 SUPPRESSED = "suppressed: "  # followed by the reason on the list
 ERASED = "erased"
 PAUSED = "paused until "  # followed by the day on which letters go again
+ASKED_BEFORE = "was asked before, under the same words"
+NOTHING_TO_RENEW = "nothing to renew: the consent is current, or newer words are valid"
 AT_THAT_MOMENT = "no current consent at that moment"  # it came back while we looked for the reason
 
 
@@ -35,17 +38,49 @@ def everyone(topic: Topic) -> Select[tuple[int, str, str | None]]:
     )
 
 
+def to_renew(topic: Topic, number: int) -> Select[tuple[int, str, str | None]]:
+    """Give the SELECT (subscriber_id, provider, reason) of all whose consent for the topic is under words that are not
+    good any more, while those of `number` are. The reason is why somebody may not be asked; NULL for those who may.
+    """
+    may = and_(may_be_asked(topic, number), ~coverage.was_asked(number))
+    return (
+        select(
+            subscription.c.subscriber_id,
+            subscriber.c.provider,
+            case((may, None), else_=why_not_asked(topic, number)).label("reason"),
+        )
+        .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
+        .where(subscription.c.topic == topic, coverage.is_to_be_renewed(topic, number))
+    )
+
+
 def why_not(topic: Topic) -> ColumnElement[str]:
     """Give the expression that says why a person (subscription joined with subscriber) is not written to.
 
-    What the person did comes first, then what the list says; a pause comes last, for it ends by itself.
+    What the person did comes first, then what the list says, then in which words they agreed; a pause comes last, since
+    it ends by itself.
     """
+    older = (~coverage.is_covered(topic), coverage.older_words())
+    return case(*_plain_reasons(topic), older, _paused(), else_=AT_THAT_MOMENT)
+
+
+def why_not_asked(topic: Topic, number: int, by: int | None = None) -> ColumnElement[str]:
+    """Give the expression that says why a person is not asked to renew, by campaign `by` or at all."""
+    asked = (coverage.was_asked(number, except_by=by), ASKED_BEFORE)
+    return case(*_plain_reasons(topic), asked, _paused(), else_=NOTHING_TO_RENEW)
+
+
+def _paused() -> tuple[ColumnElement[bool], ColumnElement[str]]:
+    day = subscriber.c.paused_until
+    return day.is_not(None), literal(PAUSED) + cast(day, Text)
+
+
+def _plain_reasons(topic: Topic) -> list[tuple[ColumnElement[bool], str | ColumnElement[str]]]:
     listed = select(literal(SUPPRESSED) + func.min(suppression.c.reason)).where(covers(topic)).scalar_subquery()
-    paused = literal(PAUSED) + cast(subscriber.c.paused_until, Text)
-    return case(
+    return [
         (subscriber.c.erased_at.is_not(None), ERASED),
         (subscription.c.state == SubscriptionState.WITHDRAWN, WITHDREW),  # who left everything has no address any more
         (subscriber.c.address.is_(None), ERASED),
         (subscription.c.state == SubscriptionState.PENDING, NEVER_CONFIRMED),
-        else_=func.coalesce(listed, paused, AT_THAT_MOMENT),
-    )
+        (listed.is_not(None), listed),
+    ]

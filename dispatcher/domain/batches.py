@@ -105,12 +105,12 @@ _LOOKED_AT = Table(
 HELD = Rows("held", {"campaign_id": Id, "no": Integer(), "token": Integer()})
 
 
-def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> int:
-    """Freeze the audience of a newsletter: withheld people into the ledger, the others into batches. Give its size.
-
-    A batch holds people of one mailbox provider, and the batches of all providers alternate, each in proportion.
+def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime, renews: int | None = None) -> int:
+    """Freeze an audience (`renews`: of whose consent is to be renewed): withheld people into the ledger, the others
+    into batches of one mailbox provider each, all providers alternating in proportion. Give its size.
     """
-    of = (campaign_id, topic, now)
+    people = audiences.everyone(topic) if renews is None else audiences.to_renew(topic, renews)
+    of = (campaign_id, people, now)
     reached = _freeze_at_once(conn, *of) if conn.dialect.name == "postgresql" else _freeze_in_steps(conn, *of)
     kept_back = select(func.count()).where(delivery.c.campaign_id == campaign_id)
     return int(reached + conn.execute(kept_back).scalar_one())
@@ -239,18 +239,18 @@ def waiting(
     return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
 
 
-def _freeze_at_once(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> int:
+def _freeze_at_once(conn: Connection, campaign_id: int, all_: Select[Any], now: datetime) -> int:
     """PostgreSQL: one look at everybody. Whose consent changes meanwhile still belongs to exactly one of the two."""
-    people = audiences.everyone(topic).cte("people")
+    people = all_.cte("people")
     withheld = _withhold(campaign_id, people, now).cte("withheld")
     paging = _page(campaign_id, people).add_cte(withheld).returning(func.cardinality(batch.c.subscriber_ids))
     return sum(conn.execute(paging).scalars())
 
 
-def _freeze_in_steps(conn: Connection, campaign_id: int, topic: Topic, now: datetime) -> int:
+def _freeze_in_steps(conn: Connection, campaign_id: int, all_: Select[Any], now: datetime) -> int:
     """SQLite: nobody else can write meanwhile. To look at everybody twice would take half as long again."""
     _LOOKED_AT.create(conn)
-    conn.execute(insert(_LOOKED_AT).from_select(list(_LOOKED_AT.c), audiences.everyone(topic)))
+    conn.execute(insert(_LOOKED_AT).from_select(list(_LOOKED_AT.c), all_))
     conn.execute(_withhold(campaign_id, _LOOKED_AT, now))
     paging = _page(campaign_id, _LOOKED_AT).returning(func.json_array_length(batch.c.subscriber_ids))
     reached: int = sum(conn.execute(paging).scalars())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from dispatcher.db.tables import campaign, content, edition
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, UnknownPolicy
@@ -58,6 +58,7 @@ class Campaign:
     launched_at: datetime | None
     finished_at: datetime | None
     rate_per_min: int | None = None  # over all workers; None: as fast as can be
+    renews: int | None = None  # it asks to renew consent, under the declaration of this number
 
     @property
     def expires_at(self) -> datetime:
@@ -122,6 +123,39 @@ def create_confirmation(conn: Connection, request_id: int, language: Language, n
         "created_at": now,
     }
     return int(conn.execute(insert(campaign).returning(campaign.c.id), row).scalar_one())
+
+
+def create_renewal(
+    conn: Connection, topic: Topic, number: int, name: str, rate_per_min: int | None, now: datetime
+) -> int:
+    """Enter the letter that asks people to renew their consent for a topic, due at once; give its id.
+
+    It goes the way of every newsletter: whose fate is unknown gets no second one.
+    """
+    row = {
+        "kind": CampaignKind.NEWSLETTER,
+        "topic": topic,
+        "name": name,
+        "subject": "",
+        "default_language": Language.DE,
+        "state": CampaignState.SCHEDULED,
+        "send_at": now,
+        "unknown_policy": UnknownPolicy.HOLD,
+        "expires_after_s": _EXPIRES_AFTER_DEFAULT,
+        "rate_per_min": checked_rate(rate_per_min),
+        "renews": number,
+        "created_at": now,
+    }
+    return int(conn.execute(insert(campaign).returning(campaign.c.id), row).scalar_one())
+
+
+def asking(conn: Connection, topic: Topic, number: int) -> int | None:
+    """Give the campaign that asks people to renew this consent now; None: none is under way."""
+    c = campaign.c
+    found: int | None = conn.execute(
+        select(func.min(c.id)).where(c.topic == topic, c.renews == number, c.state.not_in([_S.SENT, _S.CANCELLED]))
+    ).scalar_one()
+    return found
 
 
 def get(conn: Connection, campaign_id: int) -> Campaign:

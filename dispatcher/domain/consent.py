@@ -9,17 +9,17 @@ transaction. Whoever wants to know whether a letter may go reads `permits_newsle
     imported                                                               imported with evidence
 """
 
-import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
 
-from dispatcher.db.tables import consent_event, declaration, opt_in_request, subscriber, subscription, suppression
+from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import chain, chain_head, consent_rows
+from dispatcher.domain import chain, chain_head, consent_rows, declarations
+from dispatcher.domain.coverage import is_covered, is_to_be_renewed
 from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, covers, lift_withdrawals, suppress
 
 # What an event makes of the subscription it concerns; None: it leaves it as it is.
@@ -131,7 +131,7 @@ def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evide
 
 def permits_newsletter(topic: Topic) -> Select[tuple[int, int]]:
     """Give the SELECT (subscriber_id, event_id) of everyone who may get a newsletter on this topic right now:
-    consent for it is current, there is an address, no pause, and nothing forbids it.
+    consent for it is current, in words that are still good; there is an address, no pause, and nothing forbids it.
     """
     return (
         select(subscription.c.subscriber_id, subscription.c.event_id)
@@ -144,6 +144,7 @@ def is_permitted(topic: Topic) -> ColumnElement[bool]:
     """Give the condition (subscription joined with subscriber) that a newsletter on this topic may go to a person."""
     return and_(
         subscription.c.state == SubscriptionState.CONFIRMED,
+        is_covered(topic),
         subscriber.c.address.is_not(None),
         subscriber.c.paused_until.is_(None),  # whatever the day: the tick ends a pause, nobody asks for the time here
         ~select(suppression.c.scope).where(covers(topic)).exists(),
@@ -192,6 +193,27 @@ def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
     )
 
 
+def permits_renewal(topic: Topic, number: int) -> Select[tuple[int, int]]:
+    """Give the SELECT (subscriber_id, event_id) of everyone who may be asked to renew their consent for this topic in
+    the words of this number. The event is the consent under older words: it is what allows this one mail.
+    """
+    return (
+        select(subscription.c.subscriber_id, subscription.c.event_id)
+        .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
+        .where(subscription.c.topic == topic, may_be_asked(topic, number))
+    )
+
+
+def may_be_asked(topic: Topic, number: int) -> ColumnElement[bool]:
+    """Give the condition (subscription joined with subscriber) that a person may be asked to renew."""
+    return and_(
+        is_to_be_renewed(topic, number),
+        subscriber.c.address.is_not(None),
+        subscriber.c.paused_until.is_(None),
+        ~select(suppression.c.scope).where(covers(topic)).exists(),
+    )
+
+
 def with_request(evidence: Evidence, request_id: int) -> Evidence:
     """Give the same evidence, tied to a double opt-in."""
     return replace(evidence, request_id=request_id)
@@ -205,62 +227,6 @@ def standing(conn: Connection, subscriber_id: int) -> dict[Topic, tuple[Subscrip
         .limit(len(Topic))
     )
     return {Topic(r.topic): (SubscriptionState(r.state), r.since) for r in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """A version of the words that people agree to."""
-
-    id: int
-    key: str
-    version: str
-    language: Language
-    text: str
-    topics: tuple[Topic, ...]
-
-
-def declare(conn: Connection, new: Declaration, now: datetime) -> int:
-    """Enter a version of the words, once; give its id. A version that stands keeps its words, whatever is handed in."""
-    c = declaration.c
-    known = select(c.id).where(c.key == new.key, c.version == new.version, c.language == new.language)
-    found: int | None = conn.execute(known).scalar_one_or_none()
-    if found is not None:
-        return found
-    row = {
-        "key": new.key,
-        "version": new.version,
-        "language": new.language,
-        "text": new.text,
-        "sha256": hashlib.sha256(new.text.encode()).digest(),
-        "topics": list(new.topics),
-        "valid_from": now,
-    }
-    return int(conn.execute(insert(declaration).returning(c.id), row).scalar_one())
-
-
-def current_declaration(conn: Connection, language: Language) -> Declaration | None:
-    """Give the newest words in a language; None before the first were entered."""
-    c = declaration.c
-    row = conn.execute(
-        select(c.id, c.key, c.version, c.language, c.text, c.topics)
-        .where(c.language == language)
-        .order_by(c.valid_from.desc(), c.id.desc())
-        .limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
-    topics = tuple(Topic(t) for t in row.topics)
-    return Declaration(row.id, row.key, row.version, Language(row.language), row.text, topics)
-
-
-def declarations_named(conn: Connection, language: Language, names: Iterable[str]) -> dict[str, int]:
-    """Give the ids of versions by the name `key-version` that import files use, e.g. `newsletter-2026-01`."""
-    c = declaration.c
-    name = c.key + "-" + c.version
-    rows = conn.execute(
-        select(name.label("name"), c.id).where(c.language == language, name.in_(list(names))).limit(1000)
-    )
-    return {row.name: row.id for row in rows}
 
 
 def _linked(
@@ -284,10 +250,12 @@ def _linked(
 
 
 def _project(conn: Connection, events: list[tuple[Event, int]], now: datetime) -> None:
+    named = {e.evidence.declaration_id for e, _ in events if e.evidence.declaration_id and _MAKES[e.kind]}
+    numbers = declarations.numbers(conn, named)
     standings: dict[tuple[Topic, int], consent_rows.Standing] = {}
     for event, event_id in events:  # of two events for one pair the later decides
         state = _MAKES[event.kind]
         if state is not None and event.topic is not None:
-            pair = event.topic, event.subscriber_id
-            standings[pair] = (*pair, state, event_id, event.evidence.given_at or now)
+            pair, words = (event.topic, event.subscriber_id), numbers.get(event.evidence.declaration_id or 0)
+            standings[pair] = (*pair, state, event_id, event.evidence.given_at or now, words)
     consent_rows.set_standings(conn, list(standings.values()))

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Text, literal_column, or_, select, true
+from sqlalchemy import Connection, Insert, Integer, Text, case, literal_column, or_, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dispatcher.db.columns import Id, Rows, Utc, stored
@@ -18,11 +18,11 @@ from dispatcher.db.terms import SubscriptionState, Topic
 from dispatcher.domain import chain
 
 COLUMNS = (*chain.SEALED, *chain.PERSONAL, "salt", "personal_sha256", "chain_hash")
-_STANDING = ("topic", "subscriber_id", "state", "event_id", "since")
-Standing = tuple[Topic, int, SubscriptionState, int, datetime]
+_STANDING = ("topic", "subscriber_id", "state", "event_id", "since", "declaration_number")
+Standing = tuple[Topic, int, SubscriptionState, int, datetime, int | None]
 
 _EVENTS = Rows("events", {name: consent_event.c[name].type for name in COLUMNS})
-_STANDINGS = Rows("standings", dict(zip(_STANDING, (Text(), Id, Text(), Id, Utc()), strict=True)))
+_STANDINGS = Rows("standings", dict(zip(_STANDING, (Text(), Id, Text(), Id, Utc(), Integer()), strict=True)))
 
 
 def write(conn: Connection, rows: Sequence[tuple[chain.Value, ...]]) -> None:
@@ -74,13 +74,17 @@ def _one_standing() -> str:
 
 
 def _deciding(statement: Any) -> Insert:
-    """The newer event decides; but whoever has agreed and asks once more goes on having agreed."""
-    pending, confirmed = (f"'{state.value}'" for state in (SubscriptionState.PENDING, SubscriptionState.CONFIRMED))
+    """The newer event decides; but whoever has agreed and asks once more goes on having agreed, and the words that
+    somebody left stay beside it.
+    """
+    of = {state: literal_column(f"'{state.value}'", Text()) for state in SubscriptionState}
+    new = statement.excluded
+    words = case(
+        (new.state == of[SubscriptionState.WITHDRAWN], subscription.c.declaration_number), else_=new.declaration_number
+    )
     deciding: Insert = statement.on_conflict_do_update(
         index_elements=["topic", "subscriber_id"],
-        set_={c: statement.excluded[c] for c in ("state", "event_id", "since")},
-        where=or_(
-            statement.excluded.state != literal_column(pending), subscription.c.state != literal_column(confirmed)
-        ),
+        set_={c: new[c] for c in ("state", "event_id", "since")} | {"declaration_number": words},
+        where=or_(new.state != of[SubscriptionState.PENDING], subscription.c.state != of[SubscriptionState.CONFIRMED]),
     )
     return deciding

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dispatcher.db.columns import Id, Rows, Utc, array_of, array_of_texts, insert_or, stored
+from dispatcher.db.columns import Id, Rows, Utc, among, array_of, array_of_texts, insert_or, stored
 from dispatcher.db.tables import deferral, delivery, opt_in_request
 from dispatcher.db.terms import ConsentKind, Language, Outcome, Topic
 from dispatcher.domain import consent
@@ -105,9 +105,9 @@ def record(conn: Connection, records: Sequence[Record], now: datetime) -> None:
     deferrals = [r for r in records if isinstance(r, Deferral)]
     if deferrals:
         _write_deferrals(conn, deferrals)
-    for r in records:
-        if isinstance(r, Proof):
-            _write_proof(conn, r, now)
+    proofs = [r for r in records if isinstance(r, Proof)]
+    if proofs:
+        _write_proofs(conn, proofs, now)
 
 
 def write_finals() -> Insert:
@@ -227,20 +227,31 @@ def _write_deferrals(conn: Connection, deferrals: Sequence[Deferral]) -> None:
     )
 
 
-def _write_proof(conn: Connection, r: Proof, now: datetime) -> None:
-    asked = conn.execute(
-        select(opt_in_request.c.topics, opt_in_request.c.language).where(opt_in_request.c.id == r.request_id)
-    ).one()
-    evidence = Evidence(
-        source="confirmation mail",
-        language=Language(asked.language),
-        request_id=r.request_id,
-        mail_template=r.mail_template,
-        mail_sha256=r.mail_sha256,
-        message_id=r.message_id,
-        relay_reply=r.relay_reply,
+def _write_proofs(conn: Connection, proofs: Sequence[Proof], now: datetime) -> None:
+    """All of a turn at once: a campaign that asks many to renew brings one with each letter."""
+    c = opt_in_request.c
+    rows = conn.execute(
+        select(c.id, c.topics, c.language, c.declaration_id, c.privacy_sha256).where(
+            among(conn, c.id, [r.request_id for r in proofs])
+        )
     )
-    kind = ConsentKind.CONFIRMATION_SENT
-    topics: list[Topic | None] = [Topic(topic) for topic in asked.topics]
-    topics = topics or [None]  # a step of a change of address concerns no topic
-    consent.append(conn, [Event(r.subscriber_id, topic, kind, evidence) for topic in topics], now)
+    asked = {row.id: row for row in rows}
+    events = []
+    for r in proofs:
+        request = asked[r.request_id]
+        evidence = Evidence(
+            source="confirmation mail",
+            language=Language(request.language),
+            declaration_id=request.declaration_id,
+            privacy_sha256=request.privacy_sha256,
+            request_id=r.request_id,
+            mail_template=r.mail_template,
+            mail_sha256=r.mail_sha256,
+            message_id=r.message_id,
+            relay_reply=r.relay_reply,
+        )
+        kind = ConsentKind.CONFIRMATION_SENT
+        topics: list[Topic | None] = [Topic(topic) for topic in request.topics]
+        topics = topics or [None]  # a step of a change of address concerns no topic
+        events += [Event(r.subscriber_id, topic, kind, evidence) for topic in topics]
+    consent.append(conn, events, now)

@@ -175,8 +175,11 @@ def withhold(conn: Connection, of: Campaign, ids: list[int], now: datetime) -> d
         return {}
     reasons = dict.fromkeys(ids, "the request was used, withdrawn or suppressed")
     if of.topic is not None:
+        why = audiences.why_not(of.topic)
+        if of.renews is not None:
+            why = audiences.why_not_asked(of.topic, of.renews, by=of.id)
         rows = conn.execute(
-            select(subscription.c.subscriber_id, audiences.why_not(of.topic))
+            select(subscription.c.subscriber_id, why)
             .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
             .where(subscription.c.topic == of.topic, among(conn, subscription.c.subscriber_id, ids))
         )
@@ -190,16 +193,30 @@ def permitted_among(conn: Connection, of: Campaign, ids: Sequence[int]) -> dict[
     """Give those of `ids` who may be written to at this moment, with the consent event that allows it."""
     if not ids:
         return {}
-    allowed = _permits(of.topic, of.request_id)
+    allowed = _permits(_Question.of(of))
     rows = conn.execute(allowed.where(among(conn, allowed.selected_columns[0], ids)))
     return {row.subscriber_id: row.event_id for row in rows}
 
 
-def _permits(topic: Topic | None, request_id: int | None) -> Select[tuple[int, int]]:
-    if topic is not None:
-        return consent.permits_newsletter(topic)
-    assert request_id is not None  # the schema's CHECK says so
-    return consent.permits_confirmation(request_id)
+class _Question(NamedTuple):
+    """What the gate has to ask for a campaign: the same for all its letters."""
+
+    topic: Topic | None
+    request_id: int | None
+    renews: int | None
+
+    @classmethod
+    def of(cls, campaign: Campaign) -> "_Question":
+        return cls(campaign.topic, campaign.request_id, campaign.renews)
+
+
+def _permits(asked: _Question) -> Select[tuple[int, int]]:
+    if asked.topic is not None and asked.renews is not None:
+        return consent.permits_renewal(asked.topic, asked.renews)
+    if asked.topic is not None:
+        return consent.permits_newsletter(asked.topic)
+    assert asked.request_id is not None  # the schema's CHECK says so
+    return consent.permits_confirmation(asked.request_id)
 
 
 def _step_by_step(
@@ -262,7 +279,7 @@ def _in_one_statement(
     if finals:
         values |= ledger.finals_values(finals, now)
     answer = _Answer({}, True, {})
-    for no, state, rate, ids, events in _execute(conn, _prepared(of.topic, of.request_id, bool(finals)), values):
+    for no, state, rate, ids, events in _execute(conn, _prepared(_Question.of(of), bool(finals)), values):
         answer.states[no] = CampaignState(state)
         answer.is_at_our_rate = rate == of.rate_per_min
         if ids:
@@ -292,8 +309,8 @@ def _execute(conn: Connection, statement: _Prepared, values: dict[str, object]) 
 
 
 @lru_cache(maxsize=64)
-def _prepared(topic: Topic | None, request_id: int | None, with_finals: bool) -> _Prepared:
-    compiled = _statement(topic, request_id, with_finals).compile(dialect=_DOLLARS)
+def _prepared(asked: _Question, with_finals: bool) -> _Prepared:
+    compiled = _statement(asked, with_finals).compile(dialect=_DOLLARS)
     # Plain values: the driver would write a word of ours, an Enum to it, by its name.
     constants = {
         name: str(value) if isinstance(value, str) else value
@@ -309,7 +326,7 @@ _OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()})
 _ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer(), "relay": Text()})
 
 
-def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -> Update:
+def _statement(question: _Question, with_finals: bool) -> Update:
     ours, asked = _OURS.table(_POSTGRESQL), _ASKED.table(_POSTGRESQL)
     held = (
         select(batch.c.no, campaign.c.state, campaign.c.rate_per_min, ours.c.still_out)
@@ -320,7 +337,7 @@ def _statement(topic: Topic | None, request_id: int | None, with_finals: bool) -
         .cte("held")
     )
     is_at_our_rate = held.c.rate_per_min.is_not_distinct_from(bindparam("rate", type_=Integer()))
-    allowed = _permits(topic, request_id).subquery("allowed")
+    allowed = _permits(question).subquery("allowed")
     flight = func.jsonb_build_array(asked.c.subscriber_id, asked.c.attempt, allowed.c.event_id, asked.c.relay)
     going = (
         select(

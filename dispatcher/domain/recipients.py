@@ -17,6 +17,15 @@ _IDS = Rows("ids", {"id": Id})
 _LANGUAGES = {language.value: language for language in Language}
 
 
+class Asking(NamedTuple):
+    """The request of ours that a letter brings to someone: from what its link follows, and for which topics."""
+
+    request_id: int
+    nonce: bytes
+    token_sha256: bytes
+    topics: tuple[str, ...]
+
+
 class Recipient(NamedTuple):
     """Someone to whom a letter is to go: what the letter needs to know. `attempt` 1 is the first."""
 
@@ -27,6 +36,7 @@ class Recipient(NamedTuple):
     language: Language
     consented_on: date | None
     attempt: int
+    asking: Asking | None = None  # a letter that asks to renew the consent
 
 
 def to_serve(conn: Connection, mine: Claim, of: Campaign, now: datetime) -> list[Recipient]:
@@ -40,7 +50,7 @@ def to_serve(conn: Connection, mine: Claim, of: Campaign, now: datetime) -> list
         "request": of.request_id,
         **_IDS.values(conn.dialect.name, [(i,) for i in mine.subscriber_ids]),
     }
-    rows = conn.execute(_left(conn.dialect.name, of.topic), values).all()
+    rows = conn.execute(_left(conn.dialect.name, of.topic, of.renews), values).all()
     allowed = {row[0] for row in rows if row[-1]}
     if of.topic is None:
         allowed = set(passage.permitted_among(conn, of, [row[0] for row in rows]))
@@ -53,12 +63,15 @@ def to_serve(conn: Connection, mine: Claim, of: Campaign, now: datetime) -> list
 
 
 @lru_cache(maxsize=16)
-def _left(dialect: str, topic: Topic | None) -> Select[Any]:
-    """One row a person; the last column says whether a newsletter on the topic may go to them."""
+def _left(dialect: str, topic: Topic | None, renews: int | None) -> Select[Any]:
+    """One row a person; the last column says whether the letter may go to them."""
     ids = _IDS.table(dialect)
     s, d = subscriber.c, deferral.c
     since = func.date(subscription.c.since) if dialect == "sqlite" else cast(subscription.c.since, Date)
-    permitted = case((consent.is_permitted(topic), 1), else_=0) if topic else true()
+    permitted: ColumnElement[Any] = true()
+    if topic is not None:
+        may = consent.is_permitted(topic) if renews is None else consent.may_be_asked(topic, renews)
+        permitted = case((may, 1), else_=0)
     of = bindparam("of", type_=Id)
     address = s.address if topic else _address_of_request()
     return (

@@ -7,12 +7,12 @@ once, for it is not the person's, and the new one is asked by a double opt-in fo
 Only another spelling of the same address (upper and lower case) keeps the consent, for it is the same mailbox.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 
-from dispatcher.db.tables import consent_event, subscriber
+from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import Language, SubscriptionState, Topic
 from dispatcher.domain import consent, subscribers
 from dispatcher.domain.addresses import Address
@@ -39,16 +39,17 @@ def rename(conn: Connection, person: Subscriber, name: str) -> None:
 
 
 def readdress(
-    conn: Connection, keyring: Keyring, person: Subscriber, new: Address, source: str, now: datetime
+    conn: Connection, keyring: Keyring, person: Subscriber, new: Address, evidence: Evidence, now: datetime
 ) -> Moved:
-    """Replace a misspelt address. Raises InputRefused when nobody may be asked at the new one."""
+    """Replace a misspelt address; the evidence holds the words that are shown at the new one. Raises InputRefused when
+    nobody may be asked there.
+    """
     if address_hash(keyring, new) == person.address_hash:
         conn.execute(update(subscriber).where(subscriber.c.id == person.id).values(address=new.mail))
         return Moved((), None)
     stands = consent.standing(conn, person.id)
     topics = tuple(topic for topic, (state, _) in stands.items() if state is not SubscriptionState.WITHDRAWN)
-    evidence = Evidence(source=source, language=person.language)
-    consent.withdraw(conn, person.id, list(stands), evidence, now)
+    consent.withdraw(conn, person.id, list(stands), Evidence(evidence.source, language=person.language), now)
     if not topics:
         raise InputRefused(
             "there is no consent that could go over to another address", "let the person sign up with the right one"
@@ -60,10 +61,9 @@ def _ask(  # noqa: PLR0913  (all that one mail is about)
     conn: Connection, keyring: Keyring, person: Subscriber, topics: tuple[Topic, ...], new: Address, evidence: Evidence,
     now: datetime,
 ) -> int:  # fmt: skip
-    """Begin a double opt-in at the new address, under the words that were agreed to at the former."""
-    under = replace(evidence, declaration_id=_declaration(conn, person.id))
+    """Begin a double opt-in at the new address for what was agreed to at the former."""
     language = Language(person.language)
-    mail = opt_in.request(conn, keyring, opt_in.Request(new, person.name, language, topics, under), now)
+    mail = opt_in.request(conn, keyring, opt_in.Request(new, person.name, language, topics, evidence), now)
     if mail is None:
         raise InputRefused(
             f"nobody can be asked at {new}: it is on the never-mail list, has these topics already, or was asked twice"
@@ -71,10 +71,3 @@ def _ask(  # noqa: PLR0913  (all that one mail is about)
             f"look: dispatcher subscribers show {new}",
         )
     return mail
-
-
-def _declaration(conn: Connection, subscriber_id: int) -> int | None:
-    e = consent_event.c
-    newest = select(e.declaration_id).where(e.subscriber_id == subscriber_id, e.declaration_id.is_not(None))
-    found: int | None = conn.execute(newest.order_by(e.id.desc()).limit(1)).scalar_one_or_none()
-    return found

@@ -254,8 +254,8 @@ class _Lane:
             case Sent(reply=reply):
                 said = str(reply)
                 self._final(errand, relay, Outcome.SENT, consent_event_id, reply.code, said)
-                if errand.of.request_id is not None:
-                    self._prove(errand, errand.of.request_id, said)
+                if errand.of.request_id is not None or errand.of.renews is not None:
+                    self._prove(errand, said)
             case Refused(reply=reply):
                 self._final(errand, relay, Outcome.FAILED, consent_event_id, reply.code, str(reply))
             case Deferred(reply=reply):
@@ -299,8 +299,10 @@ class _Lane:
             errand.held.claim,
         )  # fmt: skip
 
-    def _prove(self, errand: Errand, request_id: int, reply: str) -> None:
-        """A confirmation mail that was taken is part of the proof of the consent it asks for."""
+    def _prove(self, errand: Errand, reply: str) -> None:
+        """A mail that asks for consent and was taken is part of the proof of it."""
+        request_id = errand.to.asking.request_id if errand.to.asking is not None else errand.of.request_id
+        assert request_id is not None
         press = self._feed.press_of(errand)
         self._gate.tell(
             Proof(

@@ -27,6 +27,7 @@ from dispatcher.domain.relay_days import Counted
 from dispatcher.domain.slowdowns import Place
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import press as presses
+from dispatcher.sending import renewal
 from dispatcher.sending.gate import Gate
 from dispatcher.sending.pace import Pace
 from dispatcher.sending.press import CampaignPress, Stationery
@@ -253,6 +254,8 @@ class Feed:
             if of is None:
                 continue
             people = recipients.to_serve(conn, claim, of, now)
+            if of.renews is not None:
+                people = renewal.requests_for(conn, self._stationery.keyring, of, people, now)
             if poison.weigh(conn, claim, [to.subscriber_id for to in people], now):
                 return claim, people
         return None

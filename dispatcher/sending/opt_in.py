@@ -5,8 +5,8 @@ single use and in the mail only; nothing but pressing the button makes consent c
 """
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,9 +15,10 @@ from sqlalchemy import Connection, func, insert, select, update
 from dispatcher.compose.words import moment
 from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, Topic
-from dispatcher.domain import campaigns, consent, subscribers, suppression, tokens
+from dispatcher.domain import campaigns, consent, coverage, subscribers, suppression, tokens
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.recipients import Asking
 from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
@@ -51,6 +52,7 @@ class Opened:
     declaration_id: int | None
     requested_at: datetime
     is_used: bool
+    is_renewal: bool = False  # we asked, for they had agreed to older words
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Asked:
 def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) -> int | None:
     """Enter a request and the confirmation mail for it; give the mail's campaign. None: no mail is due.
 
-    No mail is due to an address that is on the never-mail list for good, for topics that are confirmed already, and
+    No mail is due to an address that is on the never-mail list for good, for topics on which consent is current, and
     after MAILS_PER_DAY in a day. The asker is told the same in every case.
     """
     hashed = suppression.address_hash(keyring, wanted.address)
@@ -74,37 +76,50 @@ def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) 
     newcomer = Newcomer(wanted.address, hashed, wanted.name, wanted.language)
     person = subscribers.ensure(conn, newcomer, now)
     subscribers.come_back(conn, newcomer)
-    stands = consent.standing(conn, person.id)
-    topics = [t for t in wanted.topics if stands.get(t, (None,))[0] is not SubscriptionState.CONFIRMED]
+    current = coverage.current_topics(conn, person.id)
+    topics = [t for t in wanted.topics if t not in current]
     if not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
         return None
     return _open(conn, keyring, person.id, topics, wanted, now)
 
 
 def find(conn: Connection, token: str, now: datetime) -> Opened:
-    """Find the request behind a confirmation link. Raises TokenInvalid when there is none, or its time is over."""
+    """Find the request behind a confirmation link. Raises TokenInvalid when there is none, or its time is over.
+
+    Of consent that we asked to renew, what the person has ended since is left out: the link does not bring it back.
+    """
     c = opt_in_request.c
     row = conn.execute(
         select(c.id, c.subscriber_id, subscriber.c.address, c.language, c.topics, c.declaration_id, c.requested_at,
-               c.used_at)
+               c.used_at, c.renews)
         .join(subscriber, subscriber.c.id == c.subscriber_id)
         .where(
             c.token_sha256 == tokens.token_sha256(token), c.errand == Errand.OPT_IN, c.expires_at > now,
             subscriber.c.address.is_not(None),
         )
     ).one_or_none()  # fmt: skip
-    if row is None:
+    topics = [Topic(t) for t in row.topics] if row is not None else []
+    if row is not None and row.renews is not None and row.used_at is None:
+        stands = consent.standing(conn, row.subscriber_id)
+        topics = [t for t in topics if stands[t][0] is SubscriptionState.CONFIRMED]
+    if row is None or not topics:
         raise TokenInvalid("this link is not valid any more", "sign up again; the new mail brings a new link")
-    topics = tuple(Topic(t) for t in row.topics)
     return Opened(
-        row.id, row.subscriber_id, row.address, Language(row.language), topics, row.declaration_id,
-        row.requested_at, row.used_at is not None,
+        row.id, row.subscriber_id, row.address, Language(row.language), tuple(topics), row.declaration_id,
+        row.requested_at, row.used_at is not None, row.renews is not None,
     )  # fmt: skip
 
 
-def confirm(conn: Connection, token: str, evidence: Evidence, now: datetime) -> Opened:
-    """Confirm, once: the button was pressed. To press it again changes nothing. Raises TokenInvalid."""
+def confirm(
+    conn: Connection, token: str, evidence: Evidence, now: datetime, covered: Container[Topic] | None = None
+) -> Opened:
+    """Confirm, once: the button was pressed. To press it again changes nothing. Raises TokenInvalid.
+
+    With `covered`, only those of the request's topics: of which the words speak that the person read.
+    """
     opened = find(conn, token, now)
+    if covered is not None:
+        opened = replace(opened, topics=tuple(topic for topic in opened.topics if topic in covered))
     used = conn.execute(
         update(opt_in_request)
         .where(opt_in_request.c.id == opened.id, opt_in_request.c.used_at.is_(None))
@@ -127,10 +142,16 @@ def asked(conn: Connection, request_id: int, keyring: Keyring, public_url: str) 
     when, topics = moment(row.requested_at.astimezone(_ZONE), Language(row.language)), tuple(row.topics)
     if row.erased_at is not None:  # its letter, if one is under way still, is withheld at the gate
         return Asked(public_url, when, topics)
+    asking = Asking(request_id, bytes(row.nonce), bytes(row.token_sha256), topics)
+    return Asked(link(asking, keyring, public_url, _PATHS[Errand(row.errand)]), when, topics)
+
+
+def link(asking: Asking, keyring: Keyring, public_url: str, path: str = _PATHS[Errand.OPT_IN]) -> str:
+    """Give the link of a request. Raises TokenInvalid when the key that made it is gone."""
     for key in keyring.keys:  # the request may be older than the key that signs today
-        token = tokens.opt_in_token(key, bytes(row.nonce))
-        if tokens.token_sha256(token) == bytes(row.token_sha256):
-            return Asked(f"{public_url}/{_PATHS[Errand(row.errand)]}/{token}", when, topics)
+        token = tokens.opt_in_token(key, asking.nonce)
+        if tokens.token_sha256(token) == asking.token_sha256:
+            return f"{public_url}/{path}/{token}"
     raise TokenInvalid("the key of this request is gone", "put it back into DISPATCHER_SECRET_KEYS")
 
 
@@ -145,6 +166,7 @@ def _open(
         "topics": list(topics),
         "language": wanted.language,
         "declaration_id": wanted.evidence.declaration_id,
+        "privacy_sha256": wanted.evidence.privacy_sha256,
         "source": wanted.evidence.source,
         "requested_at": now,
         "expires_at": now + VALID,

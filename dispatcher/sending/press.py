@@ -110,9 +110,24 @@ class CampaignPress:
         return self._date
 
 
+class RenewalPress(CampaignPress):
+    """The letter that asks people to renew their consent: each brings a request of its own."""
+
+    def fields(self, to: Recipient, now: datetime) -> Fields:
+        fields = super().fields(to, now)
+        if to.asking is None:  # a preview: nobody is asked, and the link leads nowhere
+            fields.confirm_url = f"{self._stationery.public_url}/c/"
+            fields.requested_topics = self._of.topic or ""
+            return fields
+        fields.confirm_url = opt_in.link(to.asking, self._stationery.keyring, self._stationery.public_url)
+        fields.requested_topics = " ".join(to.asking.topics)
+        return fields
+
+
 def load(conn: Connection, of: Campaign, stationery: Stationery) -> CampaignPress:
     """Compile a released campaign's editions."""
-    press = CampaignPress(of, campaigns.editions(conn, of.id), stationery)
+    kind = CampaignPress if of.renews is None else RenewalPress
+    press = kind(of, campaigns.editions(conn, of.id), stationery)
     if of.request_id is not None:
         press.asked = opt_in.asked(conn, of.request_id, stationery.keyring, stationery.public_url)
     return press

@@ -39,6 +39,8 @@ def editions(conn: Connection, of: Campaign, house: House) -> dict[Language, Edi
     """Freeze what the marketer wrote, per language; nothing is stored. Raises ContentInvalid."""
     if of.topic is None:
         raise InputRefused(f"campaign {of.id} is a confirmation mail", "it goes by itself; name a newsletter")
+    if of.renews is not None:
+        raise InputRefused(f"campaign {of.id} asks to renew consent", "it goes by itself; pause it or cancel it")
     frozen = {}
     for language, (file, source) in campaigns.contents(conn, of.id).items():
         content = parse_content(source, file=file)
@@ -56,6 +58,12 @@ def freeze_confirmation(conn: Connection, of: Campaign, house: House) -> None:
     errand = conn.execute(select(opt_in_request.c.errand).where(opt_in_request.c.id == of.request_id)).scalar_one()
     kind = Kind.CONFIRM if errand == Errand.OPT_IN else Kind(errand)
     _store(conn, of.id, {language: freeze_service(kind, language=language, house=house)})
+
+
+def freeze_renewal(conn: Connection, campaign_id: int, house: House) -> None:
+    """Freeze the letter that asks to renew a consent, in every language."""
+    frozen = {language: freeze_service(Kind.RENEW, language=language, house=house) for language in Language}
+    _store(conn, campaign_id, frozen)
 
 
 def trial_recipient(language: Language, name: str = "Maria Muster") -> Recipient:

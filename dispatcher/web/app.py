@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from dispatcher.db import clock
-from dispatcher.errors import TokenInvalid
+from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.sending.house import keyring
 from dispatcher.settings import Settings
 from dispatcher.web import declarations
@@ -44,5 +44,5 @@ def _enter_declarations(site: Site) -> None:
     try:
         with site.engine.begin() as conn:
             declarations.enter(conn, site.settings, clock.now(conn))
-    except IntegrityError:  # another process that starts at the same time has entered them
+    except (IntegrityError, InputRefused):  # another process that starts at the same time has entered them
         return

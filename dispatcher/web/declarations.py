@@ -1,48 +1,45 @@
-"""The words people agree to, and the privacy notice, as they lie in templates/web/public.
+"""The first words people agree to, and the privacy notice, as they lie in templates/web/public.
 
-What must stay true: words that somebody has agreed to are never changed. To change them, edit the file and give VERSION
-another name; the older text stays in the database beside the consents that were given under it.
+What must stay true: what a form shows or links stands in the database before anybody can agree to it. The files of the
+declaration are its first version and no more; newer ones are entered with `dispatcher declarations add`.
 """
 
-import hashlib
 from datetime import datetime
 from functools import cache
 from string import Template
 
-import structlog
 from sqlalchemy import Connection
 
 from dispatcher.assets import templates
+from dispatcher.compose.words import topic_title
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import consent
-from dispatcher.domain.consent import Declaration
+from dispatcher.domain import declarations
+from dispatcher.domain.consent import Evidence
+from dispatcher.domain.declarations import Declaration, Draft
 from dispatcher.settings import Settings
 
-KEY, VERSION = "newsletter", "2026-01"
-
-log = structlog.get_logger()
+FIRST = "2026-01"
 
 
 def enter(conn: Connection, settings: Settings, now: datetime) -> None:
-    """Enter the current declarations, in every language, unless they stand already."""
+    """Enter the first declaration, unless there is one, and the privacy notice as it reads now, in every language."""
+    if declarations.current(conn, Language.DE, now) is None:
+        texts = {language: _text("declaration", language, settings) for language in Language}
+        declarations.enter(conn, Draft(FIRST, texts, tuple(Topic)), now)
     for language in Language:
-        text = _text("declaration", language, settings)
-        consent.declare(conn, Declaration(0, KEY, VERSION, language, text, tuple(Topic)), now)
-        standing = consent.current_declaration(conn, language)
-        if standing is not None and (standing.version, standing.text) != (VERSION, text):
-            log.warning(
-                "declaration.differs",
-                shown=standing.version,
-                file=f"declaration.{language}.md",
-                cure="people see the older words; changed words need a new version, in dispatcher/web/declarations.py",
-            )
+        declarations.keep_notice(conn, language, privacy(settings, language), now)
 
 
-def shown(conn: Connection, language: Language) -> Declaration:
+def shown(conn: Connection, language: Language, now: datetime) -> Declaration:
     """Give the declaration that a form has to show."""
-    standing = consent.current_declaration(conn, language)
+    standing = declarations.current(conn, language, now)
     assert standing is not None, "create_app enters the declarations"
     return standing
+
+
+def words(conn: Connection, declaration_id: int | None) -> Declaration | None:
+    """Give the words that a form showed; None: it showed none that we know."""
+    return declarations.by_id(conn, declaration_id) if declaration_id is not None else None
 
 
 def privacy(settings: Settings, language: Language) -> str:
@@ -52,11 +49,35 @@ def privacy(settings: Settings, language: Language) -> str:
 
 def privacy_sha256(settings: Settings, language: Language) -> bytes:
     """Give the hash under which it is proven which privacy notice was linked."""
-    return hashlib.sha256(privacy(settings, language).encode()).digest()
+    return declarations.sha256(privacy(settings, language))
+
+
+def on_their_behalf(conn: Connection, settings: Settings, source: str, language: Language, now: datetime) -> Evidence:
+    """Gather what proves a request that we enter for somebody: the words and the notice that they will be shown before
+    they confirm.
+    """
+    enter(conn, settings, now)
+    standing = shown(conn, language, now)
+    return Evidence(
+        source=source,
+        language=language,
+        declaration_id=standing.id,
+        privacy_sha256=privacy_sha256(settings, language),
+    )
+
+
+def values(settings: Settings) -> dict[str, str]:
+    """Give what `$sender` and so on stand for in words of consent."""
+    return {"sender": settings.sender_name, "contact": settings.sender_address}
+
+
+def titles() -> dict[Language, dict[Topic, str]]:
+    """Give the topics' names as people read them."""
+    return {language: {topic: topic_title(topic, language) for topic in Topic} for language in Language}
 
 
 def _text(name: str, language: Language, settings: Settings) -> str:
-    return Template(_file(name, language)).substitute(sender=settings.sender_name, contact=settings.sender_address)
+    return Template(_file(name, language)).substitute(values(settings))
 
 
 @cache

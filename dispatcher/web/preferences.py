@@ -17,7 +17,7 @@ from dispatcher.compose.words import long_date
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
-from dispatcher.domain import consent, pauses, subscribers
+from dispatcher.domain import consent, coverage, pauses, subscribers
 from dispatcher.domain.addresses import masked, parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.subscribers import Subscriber
@@ -165,7 +165,7 @@ class Preferences:
 
     def _page(self, conn: Connection, request: Request, person: Subscriber, told: Told) -> Response:
         language = told.language or choose(request, person.language)
-        declaration = declarations.shown(conn, language)
+        declaration = declarations.shown(conn, language, clock.now(conn))
         return self._site.pages.answer(
             "preferences",
             language,
@@ -202,5 +202,8 @@ def _saved(change: Change, language: Language, *, is_asked: bool) -> tuple[str, 
 
 
 def _topics(conn: Connection, person: Subscriber, state: SubscriptionState) -> list[Topic]:
+    if state is SubscriptionState.CONFIRMED:  # under older words it counts for nothing: to tick it renews it
+        current = coverage.current_topics(conn, person.id)
+        return [topic for topic in Topic if topic in current]
     stands = consent.standing(conn, person.id)
     return [topic for topic in Topic if topic in stands and stands[topic][0] is state]

@@ -4,8 +4,9 @@ What must stay true: whoever sends the form gets the same answer, byte for byte,
 whether we take them for a program or not; only the button on the confirmation page makes consent current.
 """
 
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
@@ -16,10 +17,11 @@ from starlette.responses import Response
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
-from dispatcher.domain import consent, subscribers, tokens
+from dispatcher.domain import consent, coverage, subscribers, tokens
 from dispatcher.domain.addresses import Address, masked, parse_address
+from dispatcher.domain.declarations import Declaration
 from dispatcher.domain.tokens import Link, Purpose
-from dispatcher.errors import InputRefused
+from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.sending import opt_in
 from dispatcher.sending.opt_in import Opened
 from dispatcher.web import declarations, stamp
@@ -74,7 +76,9 @@ class SignUp:
         if given is None or given.language is not language or given.age(now) < stamp.SHORTEST or form.first(TRAP):
             log.info("signup.by_program")
             return self._thanks(language)
-        wish = _read(form)
+        with reading(self._site.engine).connect() as conn:
+            words = declarations.words(conn, given.declaration_id)
+        wish = _read(form, words.topics if words is not None else ())
         if isinstance(wish, Typed):
             return self._form(language, wish, form.first("stamp"))
         if given.age(now) > stamp.LONGEST:
@@ -106,7 +110,7 @@ class SignUp:
     def _form(self, language: Language, typed: Typed, stamped: str = "") -> Response:
         with reading(self._site.engine).connect() as conn:
             now = clock.now(conn)
-            declaration = declarations.shown(conn, language)
+            declaration = declarations.shown(conn, language, now)
         return self._site.pages.answer(
             "signup",
             language,
@@ -133,26 +137,34 @@ class Confirmation:
     def question(self, request: Request) -> Response:
         """Show what will be confirmed; nothing is, for scanners open links too. Raises TokenInvalid."""
         with reading(self._site.engine).connect() as conn:
-            opened = opt_in.find(conn, request.path_params["token"], clock.now(conn))
+            now = clock.now(conn)
+            opened = opt_in.find(conn, request.path_params["token"], now)
             if opened.is_used:
                 return self._used(conn, request, opened)
-        return self._page(request, "confirm", opened)
+            words, opened = _to_agree_to(conn, opened, now)
+        return self._page(request, "confirm", opened, words=words)
 
-    def answer(self, request: Request, _form: Form) -> Response:
-        """Confirm: the button was pressed. Raises TokenInvalid."""
+    def answer(self, request: Request, form: Form) -> Response:
+        """Confirm: the button was pressed. Words that came between, and were not read yet, are shown first.
+
+        Raises TokenInvalid.
+        """
         token, site = request.path_params["token"], self._site
         with site.engine.begin() as conn:
             now = clock.now(conn)
             asked = opt_in.find(conn, token, now)
+            words, asked = _to_agree_to(conn, asked, now)
+            if not asked.is_used and words.id != asked.declaration_id and form.first("declaration") != str(words.id):
+                return self._page(request, "confirm", asked, words=words)
             source = f"{site.settings.public_url}/c/ confirmation page {FORM_VERSION}"
-            evidence = site.evidence(request, source, choose(request, asked.language), asked.declaration_id)
-            opened = opt_in.confirm(conn, token, consent.with_request(evidence, asked.id), now)
+            evidence = site.evidence(request, source, choose(request, asked.language), words.id)
+            opened = opt_in.confirm(conn, token, consent.with_request(evidence, asked.id), now, words.topics)
             if opened.is_used:
                 return self._used(conn, request, opened)
             person = subscribers.by_id(conn, opened.subscriber_id)
         assert person is not None
         preferences = tokens.sign(site.keyring, Purpose.PREFERENCES, Link(person.public_id, None))
-        return self._page(request, "confirmed", opened, preferences)
+        return self._page(request, "confirmed", opened, preferences=preferences)
 
     def _used(self, conn: Connection, request: Request, opened: Opened) -> Response:
         """The button was pressed before. Whoever has left since then must not read that they are signed up."""
@@ -160,7 +172,9 @@ class Confirmation:
         is_current = all(stands[topic][0] is SubscriptionState.CONFIRMED for topic in opened.topics)
         return self._page(request, "confirmed_before" if is_current else "confirm_used", opened)
 
-    def _page(self, request: Request, name: str, opened: Opened, preferences: str = "") -> Response:
+    def _page(
+        self, request: Request, name: str, opened: Opened, *, words: Declaration | None = None, preferences: str = ""
+    ) -> Response:
         language = choose(request, opened.language)
         return self._site.pages.answer(
             name,
@@ -168,11 +182,29 @@ class Confirmation:
             address=masked(opened.address),
             topics=opened.topics,
             listed=listed(opened.topics, language),
+            declaration=markdown(words.text) if words is not None else "",
+            declaration_id=words.id if words is not None else "",
+            is_renewal=opened.is_renewal,
             preferences=preferences,
         )
 
 
-def _read(form: Form) -> Wish | Typed:
+def _to_agree_to(conn: Connection, opened: Opened, now: datetime) -> tuple[Declaration, Opened]:
+    """Give the words that pressing the button agrees to, and the request without what they do not cover. These are the
+    words of the request; newer ones, if consent in those would count for nothing any more, or if it named none.
+
+    Raises TokenInvalid when nothing is left.
+    """
+    words = declarations.words(conn, opened.declaration_id)
+    if words is None or not coverage.are_good(conn, words.number, opened.topics):
+        words = declarations.shown(conn, opened.language, now)
+    topics = tuple(topic for topic in opened.topics if topic in words.topics)
+    if not topics:
+        raise TokenInvalid("this link is not valid any more", "sign up again")
+    return words, replace(opened, topics=topics)
+
+
+def _read(form: Form, covered: Sequence[Topic]) -> Wish | Typed:
     """Read the form; what cannot be taken comes back as it was typed, with a word for each field."""
     errors = {}
     address, name = None, ""
@@ -184,7 +216,7 @@ def _read(form: Form) -> Wish | Typed:
         name = subscribers.clean_name(form.first("name"))
     except InputRefused:
         errors["name"] = "signup.name_wrong"
-    topics = tuple(topic for topic in Topic if topic in form.all("topic"))
+    topics = tuple(topic for topic in covered if topic in form.all("topic"))
     if not topics:
         errors["topic"] = "signup.topic_missing"
     if errors or address is None:

@@ -173,7 +173,9 @@ def test_a_persons_story_is_shown_as_table_and_as_json(dispatcher: Run, stage: S
     assert "form 3 (import: CRM [/i] export)" in shown.out
     said = dispatcher("subscribers", "show", "maria@example.de", "--json").json
     assert set(said) == {"address", "name", "language", "topics", "suppressed", "story"}
-    assert said["topics"] == {"finance-news": {"state": "confirmed", "since": "2026-01-31 13:05:00+00:00"}}
+    assert said["topics"] == {
+        "finance-news": {"state": "confirmed", "since": "2026-01-31 13:05:00+00:00", "is_current": True}
+    }
     assert [(h["what"], h["topic"]) for h in said["story"]] == [("imported", "finance-news")]
 
 

@@ -49,6 +49,16 @@ def test_a_letter_around_consent_is_marked_as_automatic_and_is_no_list_mail(kind
         assert name not in head
 
 
+def test_who_is_asked_to_renew_can_leave_with_one_click_and_it_is_no_bulk_mail() -> None:
+    asked = replace(READER, confirm_url=ASKER.confirm_url, requested_topics="finance-news")
+    head = service("renew").letter(asked).body.split(b"\r\n\r\n", 1)[0]
+    assert b"\r\nAuto-Submitted: auto-generated\r\n" in head
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in head
+    assert READER.unsubscribe_url.encode() in head
+    for name in (b"List-Id", b"Precedence", b"Feedback-ID"):
+        assert name not in head
+
+
 def test_both_unsubscribe_uris_share_a_line_where_they_fit() -> None:
     short = headers.list_unsubscribe("https://a.example.de/u/T", "u+T@b.example.de")
     assert short == "<https://a.example.de/u/T>, <mailto:u+T@b.example.de>"

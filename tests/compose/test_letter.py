@@ -193,6 +193,32 @@ def test_the_confirmation_says_who_when_and_for_what_and_echoes_no_name(language
 
 
 @pytest.mark.parametrize("language", ["de", "en"])
+def test_the_letter_that_asks_to_renew_says_since_when_and_for_what_advertises_nothing_and_echoes_no_name(
+    language: str,
+) -> None:
+    machine = service("renew", language)
+    asked = replace(READER, name="Buy at evil.example", confirm_url=ASKER.confirm_url, requested_topics="finance-news")
+    letter = machine.letter(asked)
+    check_wire(letter)
+    message = parsed(letter)
+    german = language == "de"
+    assert message["To"] == READER.address
+    assert message["Subject"] == (
+        "Bitte bestätigen Sie Ihre Einwilligung neu" if german else "Please renew your consent"
+    )
+    for subtype in ("plain", "html"):
+        said = part(message, subtype)
+        assert "evil" not in said
+        for fact in (READER.address, ASKER.confirm_url, READER.unsubscribe_url, "HRB 000000", "DE000000000"):
+            assert fact in said
+        assert "<img" not in said
+        own = re.findall(r"https?://[^\s\"<>]+", said.replace("http://www.w3.org", ""))
+        assert {link.split("/")[2] for link in own} == {"news.example.de"}
+    assert ("2. März 2026" if german else "2 March 2026") in machine.plain(asked)
+    assert ("Finanznews" if german else "Finance news") in machine.plain(asked)
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
 def test_the_goodbye_says_what_ended(language: str) -> None:
     text = part(parsed(service("goodbye", language).letter(ASKER)), "plain")
     assert ("Finanznews" if language == "de" else "Finance news") in text

@@ -9,7 +9,7 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import ConsentKind, Language, Topic
 from dispatcher.domain import consent, verification
 from dispatcher.domain.checkpoints import Checkpoint
-from dispatcher.domain.consent import Declaration, Event, Evidence
+from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.tokens import Keyring
 from dispatcher.domain.verification import Verdict
 from tests import builders
@@ -22,9 +22,7 @@ def fill(engine: Engine, keyring: Keyring, count: int = 6) -> list[int]:
     """Append so many events of two people, every field of them filled; give the people's numbers."""
     with engine.begin() as conn:
         ids = list(builders.add_people(conn, keyring, PEOPLE, NOW).values())
-        words = Declaration(0, "newsletter", "2026-01", Language.DE, "Ich bin einverstanden.", tuple(Topic))
-        declared = consent.declare(conn, words, NOW)
-        append(conn, ids, count, declared)
+        append(conn, ids, count, builders.declare(conn, NOW))
     return ids
 
 

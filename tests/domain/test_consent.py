@@ -12,7 +12,7 @@ from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subs
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.consent import Declaration, Event, Evidence
+from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.tokens import Keyring
 from tests import builders
 
@@ -255,30 +255,6 @@ def test_the_request_is_what_allows_the_confirmation_mail_not_what_came_after(en
         sent = consent.with_request(PROOF, request_id)
         consent.append(conn, [Event(maria, GOLD, ConsentKind.CONFIRMATION_SENT, sent)], NOW)
         assert conn.execute(consent.permits_confirmation(request_id)).all() == [(maria, asked)]
-
-
-WORDS = Declaration(0, "newsletter", "2026-01", Language.DE, "Ich möchte Briefe.", (GOLD, OFFERS))
-
-
-def test_words_that_were_entered_keep_standing_whatever_is_handed_in_later(engine: Engine) -> None:
-    with engine.begin() as conn:
-        entered = consent.declare(conn, WORDS, NOW)
-        assert consent.declare(conn, replace(WORDS, text="Ich möchte alles."), NOW + timedelta(days=1)) == entered
-        current = consent.current_declaration(conn, Language.DE)
-    assert current == replace(WORDS, id=entered)
-
-
-def test_the_newest_words_of_a_language_are_current(engine: Engine) -> None:
-    with engine.begin() as conn:
-        assert consent.current_declaration(conn, Language.DE) is None
-        consent.declare(conn, WORDS, NOW)
-        newer = consent.declare(conn, replace(WORDS, version="2026-02", text="Neu."), NOW + timedelta(days=1))
-        consent.declare(conn, replace(WORDS, language=Language.EN, text="New."), NOW + timedelta(days=2))
-        current = consent.current_declaration(conn, Language.DE)
-        assert current is not None
-        assert (current.id, current.text, current.topics) == (newer, "Neu.", (GOLD, OFFERS))
-        named = consent.declarations_named(conn, Language.DE, ["newsletter-2026-02", "newsletter-1999"])
-    assert named == {"newsletter-2026-02": newer}
 
 
 def test_no_event_names_a_person_who_does_not_exist(engine: Engine) -> None:

@@ -12,7 +12,7 @@ from dispatcher.db.tables import consent_event, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, imports, profiles, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.consent import Declaration, Evidence
+from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Claim, Fate, Intake, Rejected, Row, Says, Tally
 from dispatcher.domain.tokens import Keyring
 from tests import builders
@@ -51,9 +51,8 @@ def _events(conn: Connection) -> int:
 
 
 def test_a_row_with_evidence_enters_as_confirmed_with_its_proof(engine: Engine, keyring: Keyring) -> None:
-    words = Declaration(0, "newsletter", "2026-01", Language.DE, "Ja, gern.", (GOLD,))
     with engine.begin() as conn:
-        declared = consent.declare(conn, words, NOW)
+        declared = builders.declare(conn, NOW)
         tally, pending = _take(conn, keyring, _line("maria@example.de"))
         person = subscribers.by_hash(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
         assert person is not None

@@ -31,8 +31,7 @@ def maria(engine: Engine, keyring: Keyring) -> int:
     """Give somebody to whom everything has happened that can."""
     with engine.begin() as conn:
         (who,) = builders.add_people(conn, keyring, [MARIA], NOW, name=HOSTILE[:100]).values()
-        words = consent.Declaration(0, "newsletter", "2026-01", Language.DE, "Ich willige ein.", tuple(Topic))
-        declared = consent.declare(conn, words, NOW)
+        declared = builders.declare(conn, NOW)
         form = Evidence(
             source="https://news.example.de/ form 1", ip="192.0.2.7", user_agent=HOSTILE, declaration_id=declared
         )

@@ -6,10 +6,12 @@ import pytest
 
 from dispatcher.db import clock
 from dispatcher.db.tables import opt_in_request
-from dispatcher.db.terms import Topic
-from dispatcher.domain import consent
+from dispatcher.db.terms import Language, Topic
+from dispatcher.domain import consent, declarations
 from dispatcher.domain.consent import Evidence
-from tests.web.visitor import MARIA, House, heading, text_of
+from dispatcher.domain.declarations import Draft
+from tests import builders
+from tests.web.visitor import MARIA, House, heading, hidden, text_of
 
 
 @pytest.fixture
@@ -45,6 +47,75 @@ def test_the_button_makes_consent_current_with_its_own_proof(house: House, path:
     assert event.declaration_id == request.declaration_id
     assert event.privacy_sha256 is not None
     assert "confirmation page" in event.source
+
+
+def enter(house: House, version: str, *renews: Topic, covers: tuple[Topic, ...] = tuple(Topic)) -> None:
+    texts = dict.fromkeys(Language, f"Words of {version}")
+    with house.engine.begin() as conn:
+        declarations.enter(conn, Draft(version, texts, covers, frozenset(renews)), clock.now(conn))
+
+
+def words_of_consent(house: House) -> str:
+    event = house.rows("consent_event")[-1]
+    assert event.kind == "confirmed"
+    (words,) = [row for row in house.rows("declaration") if row.id == event.declaration_id]
+    return str(words.version)
+
+
+def test_words_that_came_between_are_shown_before_the_button_agrees_to_them(house: House, path: str) -> None:
+    enter(house, "2027-01", Topic.SPECIAL_OFFERS)
+    unseen = house.visitor().post(path)  # the page was opened before the new words came
+    assert heading(unseen) == "Anmeldung bestätigen?"
+    assert "Words of 2027-01" in text_of(unseen)
+    assert house.confirmed(person_id(house)) == set()
+    assert heading(house.visitor().post(path, data={"declaration": "4711"})) == "Anmeldung bestätigen?"
+    house.visitor().post(path, data={"declaration": hidden(house.visitor().get(path), "declaration")})
+    assert house.confirmed(person_id(house)) == {Topic.FINANCE_NEWS, Topic.SPECIAL_OFFERS}
+    assert words_of_consent(house) == "2027-01"
+
+
+def test_words_that_came_between_and_cover_less_confirm_less(house: House, path: str) -> None:
+    enter(house, "2027-01", Topic.SPECIAL_OFFERS, covers=(Topic.SPECIAL_OFFERS,))
+    page = house.visitor().get(path)
+    assert "Finanznews" not in text_of(page)
+    house.visitor().post(path, data={"declaration": hidden(page, "declaration")})
+    assert house.confirmed(person_id(house)) == {Topic.SPECIAL_OFFERS}
+
+
+def test_words_that_came_between_and_cover_nothing_of_it_end_the_link(house: House, path: str) -> None:
+    enter(house, "2027-01", Topic.SPECIAL_OFFERS)
+    enter(house, "2027-02", Topic.PRODUCT_NEWS, covers=(Topic.PRODUCT_NEWS,))
+    for page in (house.visitor().get(path), house.visitor().post(path)):
+        assert page.status_code == 404
+    assert house.confirmed(person_id(house)) == set()
+
+
+def test_words_that_cover_the_older_leave_a_request_under_those_it_was_made_with(house: House, path: str) -> None:
+    enter(house, "2027-01", Topic.PRODUCT_NEWS)
+    assert "Words of 2027-01" not in house.visitor().get(path).text
+    house.visitor().post(path)
+    assert words_of_consent(house) == "2026-01"
+
+
+def test_a_request_that_named_no_words_is_shown_those_of_today(house: House, path: str) -> None:
+    with house.engine.begin() as conn:
+        conn.execute(opt_in_request.update().values(declaration_id=None))
+    assert heading(house.visitor().post(path)) == "Anmeldung bestätigen?"
+    house.visitor().post(path, data={"declaration": hidden(house.visitor().get(path), "declaration")})
+    assert words_of_consent(house) == "2026-01"
+
+
+def test_a_renewal_says_so_and_shows_the_new_words(house: House, path: str) -> None:
+    maria = person_id(house)
+    with house.engine.begin() as conn:
+        conn.execute(opt_in_request.update().values(renews=1))
+        for topic in (Topic.FINANCE_NEWS, Topic.SPECIAL_OFFERS):
+            builders.agree(conn, [maria], topic, clock.now(conn))
+    page = house.visitor().get(path)
+    assert heading(page) == "Einwilligung erneuern?"
+    assert "Ja, ich willige neu ein" in text_of(page)
+    assert heading(house.visitor().get(path + "?lang=en")) == "Renew your consent?"
+    assert heading(house.visitor().post(path)) == "Sie sind angemeldet"
 
 
 def test_the_page_after_it_leads_to_the_preferences(house: House, path: str) -> None:

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from dispatcher.db import clock
 from dispatcher.db.tables import metadata, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
-from dispatcher.domain import consent, subscribers, tokens
+from dispatcher.domain import consent, declarations, subscribers, tokens
 from dispatcher.domain.tokens import Keyring, Link, Purpose
 from dispatcher.sending import opt_in
 from dispatcher.sending.house import keyring
@@ -122,7 +122,7 @@ class House:
     def stamp(self, age: timedelta = timedelta(minutes=1), language: str = "de") -> str:
         """Make the stamp of a form that was handed out a while ago."""
         with self.engine.begin() as conn:
-            declaration = consent.current_declaration(conn, Language(language))
+            declaration = declarations.current(conn, Language(language), clock.now(conn))
             assert declaration is not None
             return stamp.seal(self.keyring, Stamp(clock.now(conn) - age, Language(language), declaration.id))
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from dispatcher.db.columns import one_of_many
 from dispatcher.db.tables import subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, subscribers
+from dispatcher.domain import consent, declarations, subscribers
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, judge
 from dispatcher.domain.imports.rows import Claim, Rejected, Row, Tally
@@ -157,7 +157,7 @@ def _declared(conn: Connection, news: Judged) -> dict[tuple[Language, str], int]
     return {
         (language, name): found
         for language, names in named.items()
-        for name, found in consent.declarations_named(conn, language, names).items()
+        for name, found in declarations.ids_by_name(conn, language, names).items()
     }
 
 
