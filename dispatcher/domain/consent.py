@@ -114,10 +114,12 @@ def withdraw(
             .limit(len(Topic))
         ).scalars()
     )
+    topics = list(topics)
     open_topics = [topic for topic in topics if topic not in ended]
     append(conn, [Event(subscriber_id, topic, ConsentKind.WITHDRAWN, evidence) for topic in open_topics], now)
     hashed = conn.execute(select(subscriber.c.address_hash).where(subscriber.c.id == subscriber_id)).scalar_one()
-    for topic in open_topics:
+    # Those that ended by themselves, too: who never confirmed, and now says no, has said it for good.
+    for topic in topics:
         suppress(conn, [hashed], topic, SuppressionReason.WITHDRAWN, evidence.source, now)
     return open_topics
 

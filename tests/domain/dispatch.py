@@ -44,16 +44,18 @@ class Dispatch:
         self.ids |= added
         return list(added.values())
 
-    def campaign(self, policy: UnknownPolicy = UnknownPolicy.HOLD, *, priority: int = 0) -> Campaign:
+    def campaign(
+        self, policy: UnknownPolicy = UnknownPolicy.HOLD, *, priority: int = 0, topic: Topic = TOPIC
+    ) -> Campaign:
         """Freeze the audience and begin to send."""
         with self.engine.begin() as conn:
-            campaign_id = builders.create_campaign(conn, self.now, TOPIC)
+            campaign_id = builders.create_campaign(conn, self.now, topic)
             conn.execute(
                 update(campaign)
                 .where(campaign.c.id == campaign_id)
                 .values(state=CampaignState.SENDING, unknown_policy=policy, launched_at=self.now, priority=priority)
             )
-            size = batches.freeze(conn, campaign_id, TOPIC, self.now)
+            size = batches.freeze(conn, campaign_id, topic, self.now)
             campaigns.note_audience(conn, campaign_id, size)
             return campaigns.get(conn, campaign_id)
 

@@ -155,6 +155,15 @@ def test_a_reimport_of_someone_gone_is_refused_as_withdrawn_and_the_never_mail_l
         (datetime(2028, 2, 29, 12, tzinfo=BERLIN), datetime(2032, 1, 1, tzinfo=BERLIN)),
     ],
 )
+def test_who_says_no_to_a_topic_that_expired_unconfirmed_stays_on_the_never_mail_list(keeping: Keeping) -> None:
+    who = keeping.agree(TOPIC)
+    keeping.ask(OFFERS)
+    keeping.run(NOW + 14 * DAY)
+    assert keeping.states(who) == {TOPIC: "confirmed", OFFERS: "withdrawn"}
+    keeping.withdraw(who, OFFERS, at=NOW + 15 * DAY)
+    assert [row.scope for row in keeping.rows("suppression")] == [OFFERS]
+
+
 def test_the_proof_of_a_consent_goes_when_the_third_year_after_its_end_is_over(
     keeping: Keeping, left: datetime, goes: datetime
 ) -> None:
