@@ -95,7 +95,10 @@ def _keeping_graver(statement: Any) -> Insert:
         index_elements=["address_hash", "scope"],
         set_={c: statement.excluded[c] for c in ("reason", "source", "at")},
         where=or_(
-            suppression.c.reason == SuppressionReason.WITHDRAWN,
+            and_(
+                suppression.c.reason == SuppressionReason.WITHDRAWN,
+                statement.excluded.reason != SuppressionReason.WITHDRAWN,
+            ),
             and_(
                 suppression.c.reason == SuppressionReason.ERASED,
                 *(statement.excluded.reason != reason for reason in sorted(LIFTED_BY_OPT_IN)),

@@ -147,14 +147,6 @@ def test_a_reimport_of_someone_gone_is_refused_as_withdrawn_and_the_never_mail_l
     assert keeping.person(who).address is None
 
 
-@pytest.mark.parametrize(
-    ("left", "goes"),
-    [
-        (datetime(2026, 12, 31, 23, 59, 59, tzinfo=BERLIN), datetime(2030, 1, 1, tzinfo=BERLIN)),
-        (datetime(2027, 1, 1, tzinfo=BERLIN), datetime(2031, 1, 1, tzinfo=BERLIN)),
-        (datetime(2028, 2, 29, 12, tzinfo=BERLIN), datetime(2032, 1, 1, tzinfo=BERLIN)),
-    ],
-)
 def test_who_says_no_to_a_topic_that_expired_unconfirmed_stays_on_the_never_mail_list(keeping: Keeping) -> None:
     who = keeping.agree(TOPIC)
     keeping.ask(OFFERS)
@@ -164,6 +156,14 @@ def test_who_says_no_to_a_topic_that_expired_unconfirmed_stays_on_the_never_mail
     assert [row.scope for row in keeping.rows("suppression")] == [OFFERS]
 
 
+@pytest.mark.parametrize(
+    ("left", "goes"),
+    [
+        (datetime(2026, 12, 31, 23, 59, 59, tzinfo=BERLIN), datetime(2030, 1, 1, tzinfo=BERLIN)),
+        (datetime(2027, 1, 1, tzinfo=BERLIN), datetime(2031, 1, 1, tzinfo=BERLIN)),
+        (datetime(2028, 2, 29, 12, tzinfo=BERLIN), datetime(2032, 1, 1, tzinfo=BERLIN)),
+    ],
+)
 def test_the_proof_of_a_consent_goes_when_the_third_year_after_its_end_is_over(
     keeping: Keeping, left: datetime, goes: datetime
 ) -> None:

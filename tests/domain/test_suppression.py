@@ -28,7 +28,9 @@ def test_a_graver_reason_takes_the_place_of_a_withdrawal_or_an_erasure_and_no_re
             suppression.suppress(conn, [hashed], None, first, "first", NOW)
             suppression.suppress(conn, [hashed], None, second, "second", NOW + timedelta(days=1))
             (entry,) = suppression.entries(conn, hashed)
-            gives_way = first is WITHDRAWN or (first is ERASED and second not in (WITHDRAWN, ERASED))
+            gives_way = (first is WITHDRAWN and second is not WITHDRAWN) or (
+                first is ERASED and second not in (WITHDRAWN, ERASED)
+            )
             expected = (second, "second") if gives_way else (first, "first")
             assert (entry.reason, entry.source) == expected
 
