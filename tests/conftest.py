@@ -155,9 +155,10 @@ def _postgres_database(folder: str, request: pytest.FixtureRequest) -> str:
         _MADE.add(name)
         return url
     with psycopg.connect(url, autocommit=True) as conn:
-        # Whoever a test left behind may hold locks for ever.
+        # Whoever a test left behind may hold locks for ever, or still write; so it is gone before anyone looks.
         conn.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+            " WHERE datname = %s AND pid <> pg_backend_pid()",
             (name,),
         )
         if used := [row[0] for row in conn.execute(_USED)]:
