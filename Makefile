@@ -6,7 +6,8 @@
 MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# More than a small machine has cores: many tests wait, for a limit or a process, and leave theirs to others meanwhile.
+WORKERS ?= 4
 
 # A stamp stands for "installed as these files ask". It lies inside .venv, so that it goes when .venv goes.
 RUN := $(VENV)/.installed

@@ -277,10 +277,9 @@ class Walk(RuleBasedStateMachine):
             assert campaigns.move(conn, self.of.id, CampaignState.SENT)
 
 
-def _engine(template: Path, folder: Path) -> Engine:
-    path = folder / f"{next(_number)}.db"
-    shutil.copy(template, path)
-    engine = make_engine(f"sqlite:///{path}")
+def _hurried(folder: Path) -> Engine:
+    """Make the one engine for all walks on SQLite: what it compiled once serves them all."""
+    engine = make_engine(f"sqlite:///{folder}/walk.db")
 
     @event.listens_for(engine, "connect")
     def _hurry(connection, _record) -> None:
@@ -289,10 +288,16 @@ def _engine(template: Path, folder: Path) -> Engine:
     return engine
 
 
-def _emptied(engine: Engine) -> Engine:
-    with engine.begin() as conn:
-        conn.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
-    return make_engine(engine.url.render_as_string(hide_password=False))
+def _emptied(engine: Engine, template: Path) -> Engine:
+    if engine.dialect.name == "sqlite":
+        path = Path(engine.url.database or "")
+        for old in path.parent.glob(f"{path.name}*"):
+            old.unlink()
+        shutil.copy(template, path)
+    else:
+        with engine.begin() as conn:
+            conn.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
+    return engine
 
 
 @pytest.mark.parametrize("policy", UnknownPolicy)
@@ -301,8 +306,9 @@ def test_whatever_happens_to_two_workers_nobody_is_lost_and_nobody_gets_it_twice
 ) -> None:
     monkeypatch.setattr(batches, "PAGE", PAGE)
     on_sqlite = engine.dialect.name == "sqlite"
+    walked = _hurried(tmp_path) if on_sqlite else engine
     run_state_machine_as_test(
-        lambda: Walk(_engine(sqlite_template, tmp_path) if on_sqlite else _emptied(engine), policy),
+        lambda: Walk(_emptied(walked, sqlite_template), policy),
         settings=settings(
             max_examples=30 if on_sqlite and policy is UnknownPolicy.HOLD else 10,
             stateful_step_count=30,

@@ -5,6 +5,7 @@ worker starts, and may be killed, within a few hundredths of a second. What runs
 starts, its constants may be hurried, a point of death armed, or its disk made small (points.py).
 """
 
+import gc
 import os
 import pickle
 import sys
@@ -50,6 +51,7 @@ class Order:
 
 def work(order: Order) -> None:
     """Be a worker whose broker is away: tick, drain, look again; end when no campaign is alive, or told to."""
+    gc.freeze()  # what the fork inherited: a round over it would copy all of its memory
     _write_to(order.var / "workers.log")
     logs.configure("json")
     hurry(order.tempo)
@@ -68,6 +70,7 @@ def work(order: Order) -> None:
 
 def command(environ: dict[str, str], arguments: Sequence[str], said: Path) -> None:
     """Run `dispatcher ARGUMENTS`; what it prints goes into a file."""
+    gc.freeze()
     _write_to(said)
     for name in [name for name in os.environ if name.startswith("DISPATCHER_")]:
         del os.environ[name]
