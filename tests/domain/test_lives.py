@@ -4,8 +4,6 @@ be mailed who did not agree last, everybody who did may be, nothing that was sai
 the chain verifies.
 """
 
-import itertools
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,10 +12,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import Engine, select
 
-from dispatcher.db.engine import make_engine
-from dispatcher.db.tables import metadata, opt_in_request, subscriber
+from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import Language, Outcome, SuppressionReason, Topic
 from dispatcher.domain import consent, declarations, erasure, pauses, subscribers, suppression, tokens
 from dispatcher.domain.addresses import parse_address
@@ -30,6 +27,7 @@ from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.sending import address_change, opt_in
 from tests.domain import ledgers
+from tests.domain.databases import emptied, hurried
 from tests.domain.dispatch import Dispatch, final
 from tests.domain.keeping import Keeping
 
@@ -39,7 +37,6 @@ TOPICS = st.lists(st.sampled_from(list(Topic)), min_size=1, unique=True)
 DAY = timedelta(days=1)
 HEADER = "email,language,topics,consent_at,consent_ip,consent_source\n"
 PROOF = "2026-01-31T14:05:00+01:00,192.0.2.7,form 3"
-_number = itertools.count()
 
 
 @dataclass
@@ -290,30 +287,13 @@ class Lives(RuleBasedStateMachine):
                 link.is_dead = True
 
 
-def _engine(template: Path, folder: Path) -> Engine:
-    path = folder / f"{next(_number)}.db"
-    shutil.copy(template, path)
-    engine = make_engine(f"sqlite:///{path}")
-
-    @event.listens_for(engine, "connect")
-    def _hurry(connection, _record) -> None:
-        connection.execute("PRAGMA synchronous=OFF")  # no power cut is tried here
-
-    return engine
-
-
-def _emptied(engine: Engine) -> Engine:
-    with engine.begin() as conn:
-        conn.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
-    return make_engine(engine.url.render_as_string(hide_password=False))
-
-
 def test_in_whatever_order_things_happen_exactly_those_who_agreed_last_may_be_mailed(
     engine: Engine, sqlite_template: Path, tmp_path: Path
 ) -> None:
     on_sqlite = engine.dialect.name == "sqlite"
+    lived = hurried(tmp_path) if on_sqlite else engine
     run_state_machine_as_test(
-        lambda: Lives(_engine(sqlite_template, tmp_path) if on_sqlite else _emptied(engine)),
+        lambda: Lives(emptied(lived, sqlite_template)),
         settings=settings(
             max_examples=15 if on_sqlite else 6,
             stateful_step_count=30,

@@ -4,7 +4,6 @@ consent, nobody is lost, and the sums add up. On both databases, under both poli
 """
 
 import itertools
-import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,10 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine
 
-from dispatcher.db.engine import make_engine
-from dispatcher.db.tables import metadata
 from dispatcher.db.terms import CampaignState, Outcome, UnknownPolicy
 from dispatcher.domain import batches, campaigns, consent
 from dispatcher.domain.batches import Claim, Flight
@@ -25,6 +22,7 @@ from dispatcher.domain.consent import Evidence
 from dispatcher.domain.ledger import Record
 from dispatcher.domain.passage import Halted, Pass, Withheld
 from dispatcher.domain.tokens import Key, Keyring
+from tests.domain.databases import emptied, hurried
 from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final
 
 PEOPLE, PAGE, LANES = 7, 3, 2
@@ -277,38 +275,15 @@ class Walk(RuleBasedStateMachine):
             assert campaigns.move(conn, self.of.id, CampaignState.SENT)
 
 
-def _hurried(folder: Path) -> Engine:
-    """Make the one engine for all walks on SQLite: what it compiled once serves them all."""
-    engine = make_engine(f"sqlite:///{folder}/walk.db")
-
-    @event.listens_for(engine, "connect")
-    def _hurry(connection, _record) -> None:
-        connection.execute("PRAGMA synchronous=OFF")  # no power cut is tried here
-
-    return engine
-
-
-def _emptied(engine: Engine, template: Path) -> Engine:
-    if engine.dialect.name == "sqlite":
-        path = Path(engine.url.database or "")
-        for old in path.parent.glob(f"{path.name}*"):
-            old.unlink()
-        shutil.copy(template, path)
-    else:
-        with engine.begin() as conn:
-            conn.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
-    return engine
-
-
 @pytest.mark.parametrize("policy", UnknownPolicy)
 def test_whatever_happens_to_two_workers_nobody_is_lost_and_nobody_gets_it_twice(
     engine: Engine, policy: UnknownPolicy, sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batches, "PAGE", PAGE)
     on_sqlite = engine.dialect.name == "sqlite"
-    walked = _hurried(tmp_path) if on_sqlite else engine
+    walked = hurried(tmp_path) if on_sqlite else engine
     run_state_machine_as_test(
-        lambda: Walk(_emptied(walked, sqlite_template), policy),
+        lambda: Walk(emptied(walked, sqlite_template), policy),
         settings=settings(
             max_examples=30 if on_sqlite and policy is UnknownPolicy.HOLD else 10,
             stateful_step_count=30,
