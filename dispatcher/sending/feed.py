@@ -328,7 +328,7 @@ class Feed:
     async def _close(self, held: Held) -> None:
         """Settle a claim, or give it back. Raises DBAPIError; then it stays to be closed."""
         try:
-            await self._gate.conclude(lambda conn, now: self._leave(conn, held, now))
+            await self._gate.conclude(held.claim, lambda conn, now: self._leave(conn, held, now))
         except DBAPIError:
             self._ended.append(held)
             raise
@@ -336,7 +336,7 @@ class Feed:
 
     async def _give_back(self, held: Held, problem: str | None, wait: timedelta) -> None:
         held.is_whole = False
-        await self._gate.conclude(lambda conn, now: self._leave(conn, held, now, problem, wait))
+        await self._gate.conclude(held.claim, lambda conn, now: self._leave(conn, held, now, problem, wait))
         self._gate.let_go(held.claim)
 
     @staticmethod

@@ -4,18 +4,20 @@
     lanes ask -----> [ one transaction, COMMIT ] --> Withheld: close in DATA, recorded
     answers -------/                          \\--> Halted: close in DATA, nothing happened
 
-While one transaction commits, the next askers gather: the more lanes, the more of them share a commit. The transaction
-runs in a thread of its own, the only one of the engine that talks to the database.
+While one transaction commits, the next askers gather: the more lanes, the more of them share a commit. It runs in a
+thread of its own. Claims, settlements and whatever else the engine asks the database run beside it, in a second one
+with a connection of its own: a turn that had to wait for them would let all lanes wait.
 
 What must stay true: no dot leaves before the COMMIT of the transaction that allowed it, nor after the lease that it
 renewed may have ended. If the transaction fails, nobody passes and what was to be recorded is kept for the next one.
-A letter is `out` from its Pass until its answer is told, or until it is known that its dot did not leave.
+A letter is `out` from its Pass until its answer is told, or until it is known that its dot did not leave. An answer is
+written down by the gate itself, or by what closes its claim after the last of its letters, and by nothing else: the
+turn that drops a letter from its batch's `in_flight` must be the one that records it.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -31,6 +33,7 @@ from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Record
 from dispatcher.domain.passage import Decision, Halted, Intent, Pass, Withheld
+from dispatcher.sending.clerk import Clerk
 from dispatcher.smtp.lane import Lane, Parcel
 from dispatcher.smtp.verdict import Verdict
 
@@ -56,16 +59,17 @@ class Question:
 
 
 class Gate:
-    """The engine's one way into the database while lanes are open."""
+    """The engine's way into the database while lanes are open."""
 
     def __init__(self, engine: Engine, lanes: int = 1, each_turn: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
         self._lanes = lanes
         self._each_turn = each_turn
-        self._line: Connection | None = None  # kept for transactions of several statements,
-        self._short_line: Connection | None = None  # and for statements that are a transaction of their own
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gate")
-        self._records: list[Record] = []
+        self._clerk = Clerk(engine, "gate")
+        # SQLite has one writer at a time: a second one would only wait for the first, and less patiently.
+        self._beside = Clerk(engine, "beside") if engine.dialect.name == "postgresql" else self._clerk
+        self._told: list[tuple[Record, Claim]] = []  # and not yet written down
+        self._turning = asyncio.Lock()
         self._questions: list[Question] = []
         self._last_turn = 0  # how many asked
         self._wake = asyncio.Event()
@@ -78,15 +82,8 @@ class Gate:
         self._moment: datetime | None = None
 
     async def transact(self, work: Callable[[Connection, datetime], T]) -> T:
-        """Run `work(conn, now)` in a transaction of its own, in the gate's thread, by the database's clock."""
-
-        def in_thread() -> T:
-            with self._transaction() as conn:
-                moment = database_now(conn)
-                self.clock = DatabaseClock(moment)
-                return work(conn, moment)
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
+        """Run `work(conn, now)` in a transaction of its own, beside the gate's turns, by the database's clock."""
+        return await self._beside.do(lambda: self._in_transaction(self._beside, work))
 
     def now(self) -> datetime:
         """Give the database's time without asking it again."""
@@ -114,7 +111,7 @@ class Gate:
 
     def tell(self, answered: Record, claim: Claim) -> None:
         """Hand in what became of a letter; the next transaction writes it down."""
-        self._records.append(answered)
+        self._told.append((answered, claim))
         self.recall(claim, answered.subscriber_id)
 
     def recall(self, claim: Claim, subscriber_id: int) -> None:
@@ -140,7 +137,7 @@ class Gate:
                 await asyncio.sleep(GATHER)
             self._wake.clear()
             self._each_turn()
-            if self._questions or self._records:
+            if self._questions or self._told:
                 await self._turn()
             if steady() - beat > HEARTBEAT:  # a batch may wait for slow answers while others pass the gate
                 beat = steady()
@@ -152,28 +149,53 @@ class Gate:
         self._wake.set()
 
     async def flush(self) -> None:
-        """Write down what is still to be recorded. Raises DBAPIError when the database is away."""
-        if self._records:
-            await self.conclude(lambda _conn, _now: None)
+        """Write down what is still to be recorded. Raises DBAPIError when the database is away.
 
-    async def conclude(self, work: Callable[[Connection, datetime], T]) -> T:
-        """Write down what is still to be recorded, and do `work` in the same transaction. Raises DBAPIError."""
-        records, self._records = self._records, []
+        It comes after a turn whose caller was called off, and so whatever is done after it finds that turn's answers.
+        """
+        await self._write_down(self._clerk, self._take_told(), lambda _conn, _now: None)
+
+    async def conclude(self, claim: Claim, work: Callable[[Connection, datetime], T]) -> T:
+        """Write down what of a claim is still to be recorded, now that all its letters have come to an end, and do
+        `work` in the same transaction, beside the gate's turns. Raises DBAPIError.
+        """
+        async with self._turning:  # the turn under way may be writing down some of it, which `work` has to find
+            told = self._take_told(claim)
+        return await self._write_down(self._beside, told, work)
+
+    def close(self) -> None:
+        """End the threads."""
+        for clerk in {self._beside, self._clerk}:
+            clerk.close()
+
+    def _take_told(self, claim: Claim | None = None) -> list[tuple[Record, Claim]]:
+        """Take what was told, of one claim or all."""
+        told, self._told = self._told, []
+        if claim is not None:
+            self._told = [pair for pair in told if pair[1] is not claim]
+            told = [pair for pair in told if pair[1] is claim]
+        return told
+
+    async def _write_down(
+        self, clerk: Clerk, told: list[tuple[Record, Claim]], work: Callable[[Connection, datetime], T]
+    ) -> T:
+        records = [record for record, _ in told]
 
         def both(conn: Connection, now: datetime) -> T:
             ledger.record(conn, records, now)
             return work(conn, now)
 
         try:
-            return await self.transact(both)
+            return await clerk.do(lambda: self._in_transaction(clerk, both))
         except DBAPIError:
-            self._records[:0] = records
+            self._told[:0] = told
             raise
 
-    def close(self) -> None:
-        """End the gate's thread."""
-        self._thread.submit(self._hang_up)
-        self._thread.shutdown(wait=True)
+    def _in_transaction(self, clerk: Clerk, work: Callable[[Connection, datetime], T]) -> T:
+        with clerk.transaction() as conn:
+            moment = database_now(conn)
+            self.clock = DatabaseClock(moment)
+            return work(conn, moment)
 
     def _is_company_near(self) -> bool:
         """Claim that more lanes will ask at once: few ask yet, and the last turn had many. With a relay that is slow to
@@ -184,14 +206,17 @@ class Gate:
     async def _turn(self) -> None:
         questions, self._questions = self._questions, []
         self._last_turn = len(questions)
-        records, self._records = self._records, []
         began = steady()
-        try:
-            decisions: Sequence[Decision] = await self._pass(records, [q.intent for q in questions])
-        except DBAPIError as error:
-            log.warning("gate.failed", error=type(error.orig).__name__, waiting=len(questions))
-            self._records[:0] = records
-            decisions = [Halted(DATABASE_AWAY)] * len(questions)
+        async with self._turning:
+            told = self._take_told()
+            try:
+                decisions: Sequence[Decision] = await self._pass(
+                    [record for record, _ in told], [q.intent for q in questions]
+                )
+            except DBAPIError as error:
+                log.warning("gate.failed", error=type(error.orig).__name__, waiting=len(questions))
+                self._told[:0] = told
+                decisions = [Halted(DATABASE_AWAY)] * len(questions)
         deadline = began + batches.LEASE.total_seconds() - MARGIN
         for question, decision in zip(questions, decisions, strict=True):
             if question.answer.done():  # whoever waited was called off, and the line with it
@@ -215,46 +240,19 @@ class Gate:
         self._moment = self.now()
         out = {key: list(self._out[key].values()) for key in {i.claim.key for i in intents} if key in self._out}
 
+        is_short = passage.is_one_statement(self._engine.dialect.name, records, intents)
+
         def in_thread() -> list[Decision]:
-            if passage.is_one_statement(self._engine.dialect.name, records, intents):
-                return self._in_one_statement(records, intents, out)
-            with self._transaction() as conn:
+            with self._clerk.statement() if is_short else self._clerk.transaction() as conn:
                 return passage.pass_gate(conn, self.campaigns, records, intents, out, self.now())
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        """Begin on the connection that is kept. Runs in the gate's thread."""
-        if self._line is None:
-            self._line = self._engine.connect()
-        try:
-            with self._line.begin():
-                yield self._line
-        except DBAPIError:
-            self._hang_up()
-            raise
-
-    def _in_one_statement(self, records: list[Record], intents: list[Intent], out: passage.Out) -> list[Decision]:
-        """Spare BEGIN and COMMIT their round trips. Runs in the gate's thread."""
-        if self._short_line is None:
-            self._short_line = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        try:
-            return passage.pass_gate(self._short_line, self.campaigns, records, intents, out, self.now())
-        except DBAPIError:
-            self._hang_up()
-            raise
-
-    def _hang_up(self) -> None:
-        lines, self._line, self._short_line = (self._line, self._short_line), None, None
-        for line in lines:
-            if line is not None:
-                line.close()
+        return await self._clerk.do(in_thread)
 
     async def _heartbeat(self) -> None:
         held = list(self._held.values())
         try:
-            kept = await self.transact(lambda conn, now: batches.renew(conn, held, now))
+            # By the gate's own clerk: beside a turn, each might hold a batch that the other waits for.
+            kept = await self._write_down(self._clerk, [], lambda conn, now: batches.renew(conn, held, now))
         except DBAPIError as error:
             log.warning("heartbeat.failed", error=type(error.orig).__name__)
             return
