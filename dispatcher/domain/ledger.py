@@ -110,6 +110,7 @@ def record(conn: Connection, records: Sequence[Record], now: datetime) -> None:
         _write_proofs(conn, proofs, now)
 
 
+@lru_cache(maxsize=1)  # to put it together costs as much as to run it
 def write_finals() -> Insert:
     """Give the statement that writes outcomes on PostgreSQL; `finals_values` has its parameters."""
     rows = _FINALS.table("postgresql")

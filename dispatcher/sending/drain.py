@@ -42,6 +42,7 @@ from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, V
 log = structlog.get_logger()
 MAX_LOSSES = 3  # connections one letter may lose before its dot until it waits like a deferred one
 _MAY_BE_ITS_DOING = 2  # losses: an answer about us from a relay that has taken other letters meanwhile
+_NO = (Withheld, Halted)  # of the gate; made once, for it is asked for each letter
 _AGAIN = 0.5  # seconds between two tries to write down what is known
 
 
@@ -202,7 +203,7 @@ class _Lane:
         intent = Intent(claim, to.subscriber_id, to.attempt, berth.relay)
         question = self._gate.ask(intent, line, self._following.parcel if self._following else None)
         answer = await question.answer  # between these two words the gate lets the dot go, or not
-        if isinstance(answer, Withheld | Halted):
+        if isinstance(answer, _NO):
             await line.abandon()
             await self._turned_away(errand, answer)
             return

@@ -131,8 +131,9 @@ class Gate:
         """Serve until `end`. A turn that has begun is finished, so that nothing it was told is forgotten."""
         beat = steady()
         while not self._ending:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), 1.0)
+            if not self._wake.is_set():  # to wait for what is there would cost two rounds of the loop
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), 1.0)
             if self._is_company_near():
                 await asyncio.sleep(GATHER)
             self._wake.clear()
@@ -149,11 +150,10 @@ class Gate:
         self._wake.set()
 
     async def flush(self) -> None:
-        """Write down what is still to be recorded. Raises DBAPIError when the database is away.
-
-        It comes after a turn whose caller was called off, and so whatever is done after it finds that turn's answers.
-        """
-        await self._write_down(self._clerk, self._take_told(), lambda _conn, _now: None)
+        """Write down what is still to be recorded. Raises DBAPIError when the database is away."""
+        await self._clerk.do(lambda: None)  # were `run` called off, its last turn might still be under way
+        if self._told:
+            await self._write_down(self._clerk, self._take_told(), lambda _conn, _now: None)
 
     async def conclude(self, claim: Claim, work: Callable[[Connection, datetime], T]) -> T:
         """Write down what of a claim is still to be recorded, now that all its letters have come to an end, and do

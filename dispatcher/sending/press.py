@@ -38,7 +38,7 @@ class CampaignPress:
         self._stationery = stationery
         self._presses = {language: Press(Edition.from_json(text)) for language, text in editions.items()}
         self.asked: opt_in.Asked | None = None  # a confirmation: of which request
-        self._second = datetime.min.replace(tzinfo=UTC)
+        self._stamped = datetime.min.replace(tzinfo=UTC)
         self._date = ""
 
     def letter(self, to: Recipient, now: datetime) -> Letter:
@@ -104,9 +104,8 @@ class CampaignPress:
         return self._presses.get(to.language) or self._presses[self._of.default_language]
 
     def _stamp(self, now: datetime) -> str:
-        second = now.replace(microsecond=0)
-        if second != self._second:  # letters of one second share their Date
-            self._second, self._date = second, format_datetime(second)
+        if now is not self._stamped:  # letters composed between two turns of the gate share their Date
+            self._stamped, self._date = now, format_datetime(now)
         return self._date
 
 
