@@ -192,19 +192,24 @@ class _Lane:
         if berth is None:
             await self._feed.put_back(errand, lost=0)
             return
-        line = berth.lane
-        verdict = await line.offer(errand.parcel)
-        if verdict is not None:
+        verdict = await berth.lane.offer(errand.parcel)
+        if verdict is None:
+            await self._stand_at_the_gate(errand, berth)
+        else:
             await self._settle(errand, berth, verdict, None)
-            return
+
+    async def _stand_at_the_gate(self, errand: Errand, berth: Berth) -> None:
+        """Ask whether the dot may go, and see to what became of it. The next letter is drawn first: its envelope leaves
+        together with the dot.
+        """
         if not self._shift.is_over:
             self._following = self._feed.draw_ready(berth.relay)
         claim, to = errand.held.claim, errand.to
         intent = Intent(claim, to.subscriber_id, to.attempt, berth.relay)
-        question = self._gate.ask(intent, line, self._following.parcel if self._following else None)
+        question = self._gate.ask(intent, berth.lane, self._following.parcel if self._following else None)
         answer = await question.answer  # between these two words the gate lets the dot go, or not
         if isinstance(answer, _NO):
-            await line.abandon()
+            await berth.lane.abandon()
             await self._turned_away(errand, answer)
             return
         if isinstance(answer, NotSent):

@@ -17,7 +17,7 @@ turn that drops a letter from its batch's `in_flight` must be the one that recor
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -204,20 +204,18 @@ class Gate:
         return 0 < len(self._questions) * 2 < self._lanes and self._last_turn * 4 > self._lanes
 
     async def _turn(self) -> None:
+        """Take all who ask and all that was told through one transaction, then let the dots go that it allowed."""
         questions, self._questions = self._questions, []
         self._last_turn = len(questions)
-        began = steady()
+        deadline = steady() + batches.LEASE.total_seconds() - MARGIN
         async with self._turning:
             told = self._take_told()
             try:
-                decisions: Sequence[Decision] = await self._pass(
-                    [record for record, _ in told], [q.intent for q in questions]
-                )
+                decisions = await self._pass([record for record, _ in told], [q.intent for q in questions])
             except DBAPIError as error:
                 log.warning("gate.failed", error=type(error.orig).__name__, waiting=len(questions))
                 self._told[:0] = told
                 decisions = [Halted(DATABASE_AWAY)] * len(questions)
-        deadline = began + batches.LEASE.total_seconds() - MARGIN
         for question, decision in zip(questions, decisions, strict=True):
             if question.answer.done():  # whoever waited was called off, and the line with it
                 continue
@@ -228,18 +226,10 @@ class Gate:
             else:
                 question.answer.set_result(Halted(LEASE_OVER))
 
-    def _release(self, question: Question, passed: Pass) -> None:
-        """Let the dot leave, under this consent."""
-        question.consent_event_id = passed.consent_event_id
-        intent = question.intent
-        flight = Flight(intent.subscriber_id, intent.attempt, passed.consent_event_id, intent.relay)
-        self._out.setdefault(intent.claim.key, {})[intent.subscriber_id] = flight
-        question.line.release(question.following, question.answer)  # type: ignore[arg-type]
-
     async def _pass(self, records: list[Record], intents: list[Intent]) -> list[Decision]:
+        """Have the transaction done by the gate's clerk; when this returns, it has committed."""
         self._moment = self.now()
         out = {key: list(self._out[key].values()) for key in {i.claim.key for i in intents} if key in self._out}
-
         is_short = passage.is_one_statement(self._engine.dialect.name, records, intents)
 
         def in_thread() -> list[Decision]:
@@ -247,6 +237,14 @@ class Gate:
                 return passage.pass_gate(conn, self.campaigns, records, intents, out, self.now())
 
         return await self._clerk.do(in_thread)
+
+    def _release(self, question: Question, passed: Pass) -> None:
+        """Let the dot leave, under this consent."""
+        question.consent_event_id = passed.consent_event_id
+        intent = question.intent
+        flight = Flight(intent.subscriber_id, intent.attempt, passed.consent_event_id, intent.relay)
+        self._out.setdefault(intent.claim.key, {})[intent.subscriber_id] = flight
+        question.line.release(question.following, question.answer)  # type: ignore[arg-type]
 
     async def _heartbeat(self) -> None:
         held = list(self._held.values())
