@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from dispatcher.cli.context import Context, out, pass_context
+from dispatcher.cli.private_files import write
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language
@@ -73,15 +74,6 @@ def check(file: Path, key: Path | None) -> None:
         )
     else:
         _compare(file, found, key)
-
-
-def write(file: Path, octets: bytes) -> None:
-    """Write a file that only this user can read: there is a person in it. Raises InputRefused."""
-    try:
-        file.touch(mode=0o600)
-        file.write_bytes(octets)
-    except OSError as error:
-        raise InputRefused(f"{file} cannot be written: {error.strerror}", "name another file") from None
 
 
 def _compare(file: Path, found: Checked, key: Path) -> None:

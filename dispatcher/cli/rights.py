@@ -1,9 +1,9 @@
 """`dispatcher subscribers access`, `rectify`, `erase` and `rights`: what a person may ask of us, and its log."""
 
 from datetime import date, datetime
+from functools import partial
 from getpass import getuser
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.markup import escape
@@ -11,20 +11,18 @@ from sqlalchemy import Connection
 
 from dispatcher import broker
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
-from dispatcher.cli.dossier import write
-from dispatcher.db import clock, engine
+from dispatcher.cli.private_files import write
+from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, RightKind
-from dispatcher.domain import erasure, rights, suppression
-from dispatcher.domain import subscribers as people
+from dispatcher.domain import rights, suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.consent import Evidence
 from dispatcher.domain.rights import Asked, Done
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.errors import InputRefused
-from dispatcher.rights import dossier, holdings, paper, rectification
+from dispatcher.rights import paper, rectification, serving
 from dispatcher.rights.dossier import House
-from dispatcher.rights.records import canonical
+from dispatcher.rights.records import Facts, canonical
 from dispatcher.web import declarations
 
 _RECEIVED = click.option(
@@ -55,17 +53,10 @@ def access(  # noqa: PLR0913  (one parameter per option)
     """
     s = context.settings
     house = House(s.sender_name, s.sender_address, s.impressum, operator)
-    with context.engine.begin() as conn:
-        now = clock.now(conn)
-        facts = holdings.gather(conn, context.keyring, address, house, now)
-        spoken = Language(language or facts["person"]["language"])
-        facts = holdings.explained(facts, spoken)
-        hashed = bytes.fromhex(facts["person"]["address_hash"])
-        at = _received(received, now)
-        for kind in (RightKind.ACCESS, RightKind.PORTABILITY):
-            if kind is RightKind.ACCESS or _is_open(conn, hashed, kind):
-                rights.complete(conn, Done(kind, hashed, at, operator, "everything held was exported"), now)
-        _hand_out(facts, file, html, spoken)  # first the file, then the log: what cannot be written was not done
+    asked = serving.order(context.engine, address, received, operator)
+    spoken = Language(language) if language else None
+    hand_out = partial(_hand_out, file=file, html=html)
+    serving.export(context.engine, context.keyring, house, asked, spoken, hand_out)
 
 
 @click.command()
@@ -93,24 +84,25 @@ def rectify(  # noqa: PLR0913  (one parameter per option)
     """
     if name is None and language is None and new is None:
         raise click.UsageError("name what is to be put right: --name, --language or --address")
+    asked = serving.order(context.engine, address, received, operator)
     with context.engine.begin() as conn:
         now = clock.now(conn)
-        person = _known(conn, context, address)
-        done = []
+        person = serving.known(conn, context.keyring, asked.address)
+        rectification.hold(conn, person.id, now, moves=new is not None)
+        done, mail = [], None
         if name is not None:
-            rectification.rename(conn, person, name)
+            rectification.rename(conn, person.id, name)
             done.append("name")
         if language is not None:
-            people.set_language(conn, person.id, Language(language))
+            rectification.speak(conn, person.id, Language(language))
             done.append("language")
-        mail = None
         if new is not None:
-            person = _known(conn, context, address)  # with what was just put right
+            person = serving.known(conn, context.keyring, asked.address)  # with what was just put right
             words, mail = _readdress(conn, context, person, new, now)
             done.append(words)
         outcome = f"put right: {', '.join(done)}"
         kind = RightKind.RECTIFICATION
-        rights.complete(conn, Done(kind, person.address_hash, _received(received, now), operator, outcome), now)
+        rights.complete(conn, Done(kind, person.address_hash, asked.received_at, operator, outcome), now)
     if mail is not None:
         broker.nudge_launch(context.settings, mail)
     out.print(outcome)
@@ -131,20 +123,15 @@ def erase(context: Context, address: str, yes: bool, received: datetime | None, 
     \b
     dispatcher subscribers erase maria@example.de
     """
+    asked = serving.order(context.engine, address, received, operator)
     with reading(context.engine).connect() as conn:
-        person = _known(conn, context, address)
+        serving.known(conn, context.keyring, asked.address)
     if not yes:
         click.confirm(f"Erase 1 person, {address}, for good?", abort=True)
-    with context.engine.begin() as conn:
-        now = clock.now(conn)
-        erased = erasure.erase(conn, person, Evidence(source="operator, on the person's request (Art. 17 GDPR)"), now)
-        outcome = "erased" if erased else "was erased already"
-        kind = RightKind.ERASURE
-        rights.complete(conn, Done(kind, person.address_hash, _received(received, now), operator, outcome), now)
-    is_clean = engine.scrub(context.engine)
-    out.print(f"{outcome}: address and name are gone, {len(erased.topics) if erased else 0} topics have ended")
-    if not is_clean:
-        out.print("the database file is being read; its log lets go of the last copy at the next checkpoint")
+    erased = serving.erase(context.engine, context.keyring, asked)
+    out.print(f"{erased.outcome}: address and name are gone, {len(erased.topics)} topics have ended")
+    if not erased.is_clean:
+        out.print("the database file is in use, and a copy is left in it: say the same again when nobody is at work")
     out.print("not reached: backups of the database, files of people that you keep, the relay's own log", markup=False)
 
 
@@ -205,20 +192,8 @@ def close(context: Context, number: int, outcome: str, operator: str) -> None:
     out.print(f"request {number}, {ended.kind}: closed")
 
 
-def _known(conn: Connection, context: Context, address: str) -> Subscriber:
-    parsed = parse_address(address)
-    person = people.by_hash(conn, suppression.address_hash(context.keyring, parsed))
-    if person is None:
-        raise dossier.unknown(conn, context.keyring, parsed)
-    return person
-
-
 def _received(day: datetime | None, now: datetime) -> datetime | None:
     return rights.received(date(day.year, day.month, day.day), now) if day else None
-
-
-def _is_open(conn: Connection, hashed: bytes, kind: RightKind) -> bool:
-    return any(asked.kind is kind and asked.done_at is None for asked in rights.of_address(conn, hashed))
 
 
 def _readdress(
@@ -232,7 +207,7 @@ def _readdress(
     return f"the address; the right one was asked to confirm {', '.join(moved.topics)}", moved.campaign_id
 
 
-def _hand_out(facts: dict[str, Any], file: Path | None, html: Path | None, language: Language) -> None:
+def _hand_out(facts: Facts, language: Language, *, file: Path | None, html: Path | None) -> None:
     if html is not None:
         write(html, paper.access(facts, language))
     if file is not None:

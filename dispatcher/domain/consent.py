@@ -123,7 +123,12 @@ def withdraw(
 
 
 def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evidence: Evidence, now: datetime) -> None:
-    """Make consent current after the button was pressed. Lifts earlier withdrawals of these topics, no complaint."""
+    """Make consent current after the button was pressed. Lifts earlier withdrawals of these topics, no complaint.
+
+    Whoever was erased is back with it.
+    """
+    was_erased = (subscriber.c.id == subscriber_id) & subscriber.c.erased_at.is_not(None)
+    conn.execute(update(subscriber).where(was_erased).values(erased_at=None))
     append(conn, [Event(subscriber_id, topic, ConsentKind.CONFIRMED, evidence) for topic in topics], now)
     hashed = conn.execute(select(subscriber.c.address_hash).where(subscriber.c.id == subscriber_id)).scalar_one()
     lift_withdrawals(conn, hashed, topics)

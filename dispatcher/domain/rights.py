@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, insert, select, update
 
 from dispatcher.db.tables import rights_request
 from dispatcher.db.terms import RightKind
@@ -75,34 +75,47 @@ def enter(conn: Connection, kind: RightKind, hashed: bytes, received_at: datetim
     return int(conn.execute(insert(rights_request).returning(rights_request.c.id), row).scalar_one())
 
 
-def complete(conn: Connection, done: Done, now: datetime) -> int:
-    """Write down that a right was served: the oldest open request of its kind ends, or one is entered; give its id."""
+def is_open(conn: Connection, kind: RightKind, hashed: bytes) -> bool:
+    """Say whether a request of this kind waits under this address."""
     c = rights_request.c
-    oldest = (
-        select(func.min(c.id))
-        .where(c.address_hash == done.address_hash, c.kind == done.kind, c.done_at.is_(None))
-        .scalar_subquery()
+    waiting = select(c.id).where(c.address_hash == hashed, c.kind == kind, c.done_at.is_(None)).limit(1)
+    return conn.execute(waiting).one_or_none() is not None
+
+
+def complete(conn: Connection, done: Done, now: datetime) -> int:
+    """Write down that a right was served: every open request of its kind ends, or one is entered; give the oldest's id.
+
+    Who asked twice is served once.
+    """
+    c = rights_request.c
+    ended = (
+        conn.execute(
+            update(rights_request)
+            .where(c.address_hash == done.address_hash, c.kind == done.kind, c.done_at.is_(None))
+            .values(done_at=now, operator=done.operator, outcome=done.outcome)
+            .returning(c.id)
+        )
+        .scalars()
+        .all()
     )
-    ended: int | None = conn.execute(
-        update(rights_request)
-        .where(c.id == oldest, c.done_at.is_(None))
-        .values(done_at=now, operator=done.operator, outcome=done.outcome)
-        .returning(c.id)
-    ).scalar_one_or_none()
-    if ended is not None:
-        return ended
+    if ended:
+        return int(min(ended))
     entered = enter(conn, done.kind, done.address_hash, done.received_at or now)
     close(conn, entered, done.operator, done.outcome, now)
     return entered
 
 
 def close(conn: Connection, request_id: int, operator: str, outcome: str, now: datetime) -> Asked:
-    """End an open request in words, whatever was done about it. Raises NotFound when none is open under this number."""
+    """End an open request in words, whatever was done about it. Raises NotFound when none is open under this number,
+    and InputRefused for no words.
+    """
+    if not outcome.strip():
+        raise InputRefused("the outcome is empty", "say what was done, or why nothing was")
     c = rights_request.c
     row = conn.execute(
         update(rights_request)
         .where(c.id == request_id, c.done_at.is_(None))
-        .values(done_at=now, operator=operator, outcome=outcome)
+        .values(done_at=now, operator=operator, outcome=outcome.strip())
         .returning(*_COLUMNS)
     ).one_or_none()
     if row is None:

@@ -75,11 +75,11 @@ def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) 
         return None
     newcomer = Newcomer(wanted.address, hashed, wanted.name, wanted.language)
     person = subscribers.ensure(conn, newcomer, now)
-    subscribers.come_back(conn, newcomer)
     current = coverage.current_topics(conn, person.id)
     topics = [t for t in wanted.topics if t not in current]
     if not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
         return None
+    subscribers.come_back(conn, newcomer)
     return _open(conn, keyring, person.id, topics, wanted, now)
 
 
@@ -122,12 +122,19 @@ def confirm(
         opened = replace(opened, topics=tuple(topic for topic in opened.topics if topic in covered))
     used = conn.execute(
         update(opt_in_request)
-        .where(opt_in_request.c.id == opened.id, opt_in_request.c.used_at.is_(None))
+        .where(
+            opt_in_request.c.id == opened.id,
+            opt_in_request.c.used_at.is_(None),
+            opt_in_request.c.erased_at.is_(None),
+        )
         .values(used_at=now)
         .returning(opt_in_request.c.id)
     ).one_or_none()
-    if used is not None:
-        consent.confirm(conn, opened.subscriber_id, opened.topics, evidence, now)
+    if (
+        used is None
+    ):  # pressed before, or ended while we waited for whoever held it: then there is no such link any more
+        return replace(opened, is_used=find(conn, token, now).is_used)
+    consent.confirm(conn, opened.subscriber_id, opened.topics, evidence, now)
     return opened
 
 

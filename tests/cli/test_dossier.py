@@ -45,6 +45,22 @@ def test_a_dossier_is_made_under_every_spelling_for_this_users_eyes_and_checks(
 
 
 @pytest.mark.usefixtures("maria")
+def test_a_file_that_others_could_read_or_a_link_does_not_decide_who_reads_the_dossier(
+    dispatcher: Run, outside: Path
+) -> None:
+    (outside / "d.html").write_text("old", encoding="utf-8")
+    (outside / "d.html").chmod(0o644)
+    (outside / "elsewhere.json").write_text("not ours", encoding="utf-8")
+    (outside / "d.json").symlink_to(outside / "elsewhere.json")
+    assert dispatcher("consent", "dossier", MARIA, "-o", "d.html", "--json", "d.json").code == 0
+    for file in ("d.html", "d.json"):
+        assert (outside / file).lstat().st_mode & 0o777 == 0o600
+        assert not (outside / file).is_symlink()
+    assert (outside / "elsewhere.json").read_text(encoding="utf-8") == "not ours"
+    assert [path.name for path in outside.iterdir() if path.name.startswith(".d.")] == []
+
+
+@pytest.mark.usefixtures("maria")
 def test_a_check_needs_neither_settings_nor_database(dispatcher: Run, outside: Path) -> None:
     dispatcher("consent", "dossier", MARIA, "-o", "d.html")
     bare = {name: value for name, value in os.environ.items() if not name.startswith("DISPATCHER_")}

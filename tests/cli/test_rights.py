@@ -4,17 +4,24 @@ import json
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, event, select, update
 
 from dispatcher.cli.context import Context
 from dispatcher.cli.main import cli
 from dispatcher.db import clock
+from dispatcher.db.engine import make_engine, scrub
 from dispatcher.db.tables import campaign, consent_event, rights_request, subscriber
 from dispatcher.db.terms import ConsentKind, Topic
+from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.tokens import Keyring
+from dispatcher.errors import TokenInvalid
+from dispatcher.rights import serving
+from dispatcher.rights.serving import Order
+from dispatcher.sending import opt_in
 from tests import builders
 from tests.cli.conftest import Run
 
@@ -156,3 +163,54 @@ def test_the_doctor_names_requests_that_are_overdue(dispatcher: Run, engine: Eng
 def test_of_an_unknown_address_each_command_says_so(dispatcher: Run, command: str) -> None:
     more = ["--yes"] if command == "erase" else ["--name", "x"] if command == "rectify" else []
     assert "nobody here has or had the address" in dispatcher("subscribers", command, "tom@example.de", *more).error[0]
+
+
+@pytest.mark.usefixtures("maria")
+@pytest.mark.parametrize("more", [["--name", "Maria"], ["--language", "en"], ["--address", "m@example.de"]])
+def test_nothing_is_written_into_what_was_erased(dispatcher: Run, engine: Engine, more: list[str]) -> None:
+    dispatcher("subscribers", "erase", MARIA, "--yes")
+    what, cure = dispatcher("subscribers", "rectify", MARIA, *more).error
+    assert what == "this person's address is gone: they were erased, or have left"
+    assert cure == "let them sign up anew"
+    with engine.begin() as conn:
+        row = conn.execute(select(subscriber)).one()
+    assert (row.address, row.name, row.language) == (None, "", "de")
+
+
+def test_a_misspelt_address_loses_the_links_that_were_sent_to_it(
+    dispatcher: Run, engine: Engine, keyring: Keyring
+) -> None:
+    dispatcher("subscribers", "add", MARIA, "--topic", "finance-news", "--source", "by phone")
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        token = opt_in.asked(conn, 1, keyring, "https://news.example.de").confirm_url.rpartition("/")[2]
+        assert opt_in.find(conn, token, now).address == MARIA
+    assert dispatcher("subscribers", "rectify", MARIA, "--address", "marie@example.de").code == 0
+    with engine.begin() as conn, pytest.raises(TokenInvalid):
+        opt_in.find(conn, token, now)
+
+
+def test_who_asked_twice_is_served_once(dispatcher: Run) -> None:
+    for _ in range(2):
+        dispatcher("subscribers", "rights", "add", MARIA, "--kind", "access")
+    dispatcher("subscribers", "add", MARIA, "--topic", "finance-news", "--source", "by phone")
+    dispatcher("subscribers", "access", MARIA, "-o", "m.json")
+    assert [asked["outcome"] for asked in _log(dispatcher)] == ["everything held was exported"] * 2
+
+
+@pytest.mark.usefixtures("maria")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_erasure_is_done_though_somebody_writes_for_longer_than_its_scrubbing_waits(
+    engine: Engine, keyring: Keyring, database_url: str
+) -> None:
+    impatient = make_engine(database_url)
+
+    @event.listens_for(impatient, "checkout")
+    def _impatient(connection: Any, *_: object) -> None:
+        connection.execute("PRAGMA busy_timeout=1")
+
+    with engine.begin():  # a writer that stays
+        assert scrub(impatient) is False
+    order = Order(parse_address(MARIA), None, "anna")
+    assert serving.erase(engine, keyring, order).is_clean is True
+    assert serving.erase(engine, keyring, order).outcome == "was erased already"

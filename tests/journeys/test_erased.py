@@ -167,4 +167,5 @@ def test_after_an_erasure_nothing_in_the_house_holds_the_address_and_only_the_pe
     confirm(pages, engine, letters_to(house, ANNA_ON_THE_WIRE)[2])
     shown = json.loads(house.run("subscribers", "show", ANNA, "--json"))
     assert shown["topics"]["finance-news"]["state"] == "confirmed"
-    assert shown["suppressed"] == []
+    assert {entry["reason"] for entry in shown["suppressed"]} == {"erased"}
+    assert "all" not in {entry["scope"] for entry in shown["suppressed"]}

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, update
 
 from dispatcher.db.tables import consent_event, metadata, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Language, Outcome, RightKind, SuppressionReason, Topic
-from dispatcher.domain import consent, erasure, subscribers
+from dispatcher.domain import consent, erasure
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.tokens import Keyring
@@ -164,9 +164,7 @@ def test_the_dossier_of_somebody_who_was_erased_says_so_and_is_as_complete(
     engine: Engine, keyring: Keyring, maria: int
 ) -> None:
     with engine.begin() as conn:
-        person = subscribers.by_id(conn, maria)
-        assert person is not None
-        erasure.erase(conn, person, Evidence(source="on request"), NOW)
+        erasure.erase(conn, maria, Evidence(source="on request"), NOW)
         facts = dossier.gather(conn, keyring, MARIA.upper(), HOUSE, NOW)
     text = _text(paper.dossier(facts, Language.DE, "0"))
     assert "wurde am 24. November 2026, 17:03:12 Uhr MEZ auf Verlangen gelöscht (Art. 17 DSGVO)" in text

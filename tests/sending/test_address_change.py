@@ -184,7 +184,7 @@ def test_what_was_left_under_the_former_address_stays_left_and_an_old_file_does_
         assert opt_in.request(conn, keyring, wanted, NOW)  # but its owner may sign up, as somebody new
         opened = opt_in.confirm(conn, _opt_in_token(conn, keyring), PAGE, NOW)
         assert opened.subscriber_id != maria
-        assert {e.scope for e in suppression.entries(conn, old)} == {OFFERS}
+        assert {e.scope for e in suppression.entries(conn, old)} == {OFFERS, Topic.PRODUCT_NEWS}
 
 
 def _opt_in_token(conn: Connection, keyring: Keyring) -> str:
