@@ -24,6 +24,7 @@ from dispatcher.rights import paper, rectification, serving
 from dispatcher.rights.dossier import House
 from dispatcher.rights.records import Facts, canonical
 from dispatcher.web import declarations
+from dispatcher.zone import ZONE
 
 _RECEIVED = click.option(
     "--received", type=click.DateTime(["%Y-%m-%d"]), help="The day on which the request came in; default: now."
@@ -146,13 +147,16 @@ def rights_(ctx: click.Context, as_json: bool) -> None:
     assert context is not None
     with reading(context.engine).connect() as conn:
         now, listed = clock.now(conn), rights.listed(conn)
+    is_cut = len(listed) == rights.LISTED
     if as_json:
-        print_json({"requests": [_facts(asked, now) for asked in listed]})
+        print_json({"requests": [_as_json(asked, now) for asked in listed], "is_cut": is_cut})
         return
     table = make_table("no", "what", "received", "due", "days left", "done", "by", "outcome", right=("no", "days left"))
     for asked in listed:
         table.add_row(*_row(asked, now))
     out.print(table)
+    if is_cut:
+        out.print(f"only {rights.LISTED} are shown; every open one is among them unless all are open")
 
 
 @rights_.command()
@@ -185,11 +189,35 @@ def close(context: Context, number: int, outcome: str, operator: str) -> None:
     \b
     dispatcher subscribers rights close 3 --outcome "identity not shown; asked for it twice"
     """
-    if "@" in outcome:
-        raise InputRefused("the outcome holds an @", "the log outlives the address: say it without naming it")
+    _names_nobody("outcome", outcome)
     with context.engine.begin() as conn:
-        ended = rights.close(conn, number, operator, outcome.strip(), clock.now(conn))
+        ended = rights.close(conn, number, operator, outcome, clock.now(conn))
     out.print(f"request {number}, {ended.kind}: closed")
+
+
+@rights_.command()
+@click.argument("number", type=int)
+@click.option("--reason", required=True, help="Why, as the person was told; without the address.")
+@pass_context
+def extend(context: Context, number: int, reason: str) -> None:
+    """Put a request off by two months, once (Art. 12(3) GDPR). Tell the person before its first month is over.
+
+    \b
+    dispatcher subscribers rights extend 3 --reason "fourteen requests of the same house came in at once"
+    """
+    _names_nobody("reason", reason)
+    with context.engine.begin() as conn:
+        extended = rights.extend(conn, number, reason, clock.now(conn))
+    out.print(f"request {number}, {extended.kind}: due on {extended.due_on}; tell the person, if you have not yet")
+
+
+def _names_nobody(what: str, words: str) -> None:
+    if "@" in words:
+        raise InputRefused(f"the {what} holds an @", "the log outlives the address: say it without naming it")
+
+
+def _as_json(asked: Asked, now: datetime) -> dict[str, object]:
+    return {**rights.as_facts(asked, now), "address_hash": asked.address_hash.hex()}
 
 
 def _received(day: datetime | None, now: datetime) -> datetime | None:
@@ -217,21 +245,11 @@ def _hand_out(facts: Facts, language: Language, *, file: Path | None, html: Path
         print_json(facts)
 
 
-def _facts(asked: Asked, now: datetime) -> dict[str, object]:
-    is_open = asked.done_at is None
-    return {
-        "id": asked.id, "kind": asked.kind, "address_hash": asked.address_hash.hex(), "received_at": asked.received_at,
-        "due_on": asked.due_on, "days_left": asked.days_left(now) if is_open else None,
-        "overdue": is_open and asked.days_left(now) < 0, "done_at": asked.done_at, "by": asked.operator,
-        "outcome": asked.outcome,
-    }  # fmt: skip
-
-
 def _row(asked: Asked, now: datetime) -> list[str]:
     days = asked.days_left(now)
     left = "" if asked.done_at else f"[bold red]{-days} overdue[/]" if days < 0 else str(days)
-    done = f"{asked.done_at.astimezone(rights.ZONE):%Y-%m-%d}" if asked.done_at else ""
-    received = f"{asked.received_at.astimezone(rights.ZONE):%Y-%m-%d}"
+    done = f"{asked.done_at.astimezone(ZONE):%Y-%m-%d}" if asked.done_at else ""
+    received = f"{asked.received_at.astimezone(ZONE):%Y-%m-%d}"
     return [
         str(asked.id), asked.kind, received, str(asked.due_on), left, done, escape(asked.operator or ""),
         escape(asked.outcome or ""),

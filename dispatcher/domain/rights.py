@@ -7,18 +7,18 @@ after an erasure that there was one.
 import calendar
 from dataclasses import dataclass
 from datetime import date, datetime
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Select, insert, select, update
 
 from dispatcher.db.tables import rights_request
 from dispatcher.db.terms import RightKind
 from dispatcher.errors import InputRefused, NotFound
+from dispatcher.zone import ZONE
 
-ZONE = ZoneInfo("Europe/Berlin")  # the sender is a German house
 LISTED = 1000
 _COLUMNS = [rights_request.c[name] for name in (
-    "id", "kind", "address_hash", "received_at", "due_on", "done_at", "operator", "outcome",
+    "id", "kind", "address_hash", "received_at", "due_on", "extended_at", "extension_reason", "done_at", "operator",
+    "outcome",
 )]  # fmt: skip
 
 
@@ -31,6 +31,8 @@ class Asked:
     address_hash: bytes
     received_at: datetime
     due_on: date
+    extended_at: datetime | None
+    extension_reason: str | None
     done_at: datetime | None
     operator: str | None
     outcome: str | None
@@ -57,9 +59,7 @@ def due_on(received_at: datetime) -> date:
     The day of the same number in the next month, or that month's last (Regulation 1182/71, Art. 3(2)(c)). That a Sunday
     or a holiday would put it off (Art. 3(4)) is not used: who answers a day earlier does no wrong.
     """
-    day = received_at.astimezone(ZONE).date()
-    year, month = (day.year + 1, 1) if day.month == 12 else (day.year, day.month + 1)
-    return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
+    return _months_later(received_at, 1)
 
 
 def received(day: date, now: datetime) -> datetime:
@@ -119,8 +119,48 @@ def close(conn: Connection, request_id: int, operator: str, outcome: str, now: d
         .returning(*_COLUMNS)
     ).one_or_none()
     if row is None:
-        raise NotFound(f"no request {request_id} is open", "`dispatcher subscribers rights` lists those that are")
+        raise _none_open(request_id)
     return _asked(row)
+
+
+def extend(conn: Connection, request_id: int, reason: str, now: datetime) -> Asked:
+    """Put an open request off by two months, once: the person was told so within the first, and why (Art. 12(3) GDPR).
+
+    Raises NotFound when none is open under this number; InputRefused for no reason, a second time, and too late.
+    """
+    if not reason.strip():
+        raise InputRefused("the reason is empty", "say why it takes longer, as the person was told")
+    c = rights_request.c
+    received_at = conn.execute(
+        select(c.received_at).where(c.id == request_id, c.done_at.is_(None))
+    ).scalar_one_or_none()
+    if received_at is None:
+        raise _none_open(request_id)
+    row = conn.execute(
+        update(rights_request)
+        .where(
+            c.id == request_id, c.done_at.is_(None), c.extended_at.is_(None), c.due_on >= now.astimezone(ZONE).date()
+        )
+        .values(due_on=_months_later(received_at, 3), extended_at=now, extension_reason=reason.strip())
+        .returning(*_COLUMNS)
+    ).one_or_none()
+    if row is None:
+        raise InputRefused(
+            f"request {request_id} was extended before, or its month is over",
+            "answer it: it can be put off once, in time",
+        )
+    return _asked(row)
+
+
+def as_facts(asked: Asked, now: datetime) -> dict[str, object]:
+    """Give a request as data, for whoever lists it, exports it or proves it."""
+    is_open = asked.done_at is None
+    return {
+        "id": asked.id, "kind": asked.kind.value, "address_hash": asked.address_hash, "received_at": asked.received_at,
+        "due_on": asked.due_on, "extended_at": asked.extended_at, "extension_reason": asked.extension_reason,
+        "days_left": asked.days_left(now) if is_open else None, "overdue": is_open and asked.days_left(now) < 0,
+        "done_at": asked.done_at, "operator": asked.operator, "outcome": asked.outcome,
+    }  # fmt: skip
 
 
 def listed(conn: Connection) -> list[Asked]:
@@ -140,6 +180,17 @@ def overdue(conn: Connection, now: datetime) -> list[Asked]:
     c = rights_request.c
     today = now.astimezone(ZONE).date()
     return _all(conn, select(*_COLUMNS).where(c.done_at.is_(None), c.due_on < today).order_by(c.due_on, c.id))
+
+
+def _months_later(received_at: datetime, months: int) -> date:
+    day = received_at.astimezone(ZONE).date()
+    years, month = divmod(day.month - 1 + months, 12)
+    year, month = day.year + years, month + 1
+    return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))
+
+
+def _none_open(request_id: int) -> NotFound:
+    return NotFound(f"no request {request_id} is open", "`dispatcher subscribers rights` lists those that are")
 
 
 def _all(conn: Connection, which: Select[tuple[object, ...]]) -> list[Asked]:

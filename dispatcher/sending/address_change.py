@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, func, insert, select, update
 
-from dispatcher.db.tables import opt_in_request, subscriber
+from dispatcher.db.tables import former_address, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Errand, SuppressionReason, Topic
 from dispatcher.domain import campaigns, chain_head, consent, profiles, providers, subscribers, suppression, tokens
 from dispatcher.domain.addresses import Address, parse_address
@@ -136,7 +136,9 @@ def _take(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, no
     _carry_over(conn, person, hashed, evidence.source, now)
     # Which address became which is proven by their keyed hashes; the ledger holds no address.
     both = f"{evidence.source}: {person.address_hash.hex()} became {hashed.hex()}"
-    _note(conn, person, ConsentKind.ADDRESS_CHANGED, replace(evidence, source=both), now)
+    (moved,) = _note(conn, person, ConsentKind.ADDRESS_CHANGED, replace(evidence, source=both), now)
+    was = {"subscriber_id": person.id, "event_id": moved, "address_hash": person.address_hash, "until": now}
+    conn.execute(insert(former_address), was)
     request_id = _open(conn, keyring, person, Errand.MOVED, (former, person.address_hash), evidence.source, now)
     return campaigns.create_confirmation(conn, request_id, person.language, now)
 
@@ -179,8 +181,8 @@ def _is_free(conn: Connection, hashed: bytes) -> bool:
     return subscribers.by_hash(conn, hashed) is None and not suppression.entries(conn, hashed)
 
 
-def _note(conn: Connection, person: Subscriber, kind: ConsentKind, evidence: Evidence, now: datetime) -> None:
-    consent.append(conn, [Event(person.id, None, kind, evidence)], now)
+def _note(conn: Connection, person: Subscriber, kind: ConsentKind, evidence: Evidence, now: datetime) -> list[int]:
+    return consent.append(conn, [Event(person.id, None, kind, evidence)], now)
 
 
 def _open(  # noqa: PLR0913  (a row, and all that stands in it)

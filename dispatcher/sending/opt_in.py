@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -22,8 +21,8 @@ from dispatcher.domain.recipients import Asking
 from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
+from dispatcher.zone import ZONE
 
-_ZONE = ZoneInfo("Europe/Berlin")  # the sender is a German house
 VALID = timedelta(days=7)
 MAILS_PER_DAY = 2  # to one address: the first, and one more
 _PATHS = {Errand.OPT_IN: "c", Errand.LEAVE_ADDRESS: "a", Errand.TAKE_ADDRESS: "a", Errand.MOVED: "a"}
@@ -146,7 +145,7 @@ def asked(conn: Connection, request_id: int, keyring: Keyring, public_url: str) 
             c.id == request_id
         )
     ).one()
-    when, topics = moment(row.requested_at.astimezone(_ZONE), Language(row.language)), tuple(row.topics)
+    when, topics = moment(row.requested_at.astimezone(ZONE), Language(row.language)), tuple(row.topics)
     if row.erased_at is not None:  # its letter, if one is under way still, is withheld at the gate
         return Asked(public_url, when, topics)
     asking = Asking(request_id, bytes(row.nonce), bytes(row.token_sha256), topics)

@@ -2,23 +2,25 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Engine, event, select, update
+from sqlalchemy import Engine, event, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from dispatcher.cli.context import Context
 from dispatcher.cli.main import cli
 from dispatcher.db import clock
 from dispatcher.db.engine import make_engine, scrub
 from dispatcher.db.tables import campaign, consent_event, rights_request, subscriber
-from dispatcher.db.terms import ConsentKind, Topic
+from dispatcher.db.terms import ConsentKind, RightKind, Topic
+from dispatcher.domain import rights
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.tokens import Keyring
-from dispatcher.errors import TokenInvalid
+from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.rights import serving
 from dispatcher.rights.serving import Order
 from dispatcher.sending import opt_in
@@ -53,7 +55,7 @@ def test_an_export_holds_everything_with_explanations_as_json_and_as_a_page(disp
     assert facts["explanation"]["events"]["fields"]["ip"] == "IP-Adresse der Anfrage"
     assert "Auskunft über Ihre gespeicherten Daten" in (outside / "m.html").read_text(encoding="utf-8")
     (asked,) = _log(dispatcher)
-    assert (asked["kind"], asked["by"], asked["outcome"]) == ("access", "anna", "everything held was exported")
+    assert (asked["kind"], asked["operator"], asked["outcome"]) == ("access", "anna", "everything held was exported")
     assert (
         dispatcher("subscribers", "access", MARIA, "--language", "en").json["notice"]["purposes"].startswith("To send")
     )
@@ -214,3 +216,40 @@ def test_an_erasure_is_done_though_somebody_writes_for_longer_than_its_scrubbing
     order = Order(parse_address(MARIA), None, "anna")
     assert serving.erase(engine, keyring, order).is_clean is True
     assert serving.erase(engine, keyring, order).outcome == "was erased already"
+
+
+def test_a_request_is_put_off_once_by_two_months_and_in_time(dispatcher: Run, engine: Engine) -> None:
+    dispatcher("subscribers", "rights", "add", MARIA, "--kind", "access")
+    with engine.begin() as conn:
+        received = datetime(2026, 12, 31, 12, 0, tzinfo=UTC)
+        number = rights.enter(conn, RightKind.ACCESS, b"h" * 32, received)
+        in_time = received + timedelta(days=20)
+        extended = rights.extend(conn, number, " many at once ", in_time)
+        assert (extended.due_on, extended.extension_reason) == (date(2027, 3, 31), "many at once")
+        with pytest.raises(InputRefused, match="extended before"):
+            rights.extend(conn, number, "once more", in_time)
+        late = rights.enter(conn, RightKind.ACCESS, b"h" * 32, received)
+        with pytest.raises(InputRefused, match="its month is over"):
+            rights.extend(conn, late, "too late", received + timedelta(days=40))
+    ran = dispatcher("subscribers", "rights", "extend", 1, "--reason", "fourteen came in at once")
+    assert "tell the person" in ran.out
+    assert "holds an @" in dispatcher("subscribers", "rights", "extend", 1, "--reason", "a@example.de").error[0]
+    assert "reason is empty" in dispatcher("subscribers", "rights", "extend", 1, "--reason", " ").error[0]
+    assert "no request 9 is open" in dispatcher("subscribers", "rights", "extend", 9, "--reason", "x").error[0]
+    assert "fourteen came in at once" in [asked["extension_reason"] for asked in _log(dispatcher)]
+
+
+def test_a_request_does_not_end_in_no_words(dispatcher: Run, engine: Engine) -> None:
+    dispatcher("subscribers", "rights", "add", MARIA, "--kind", "access")
+    assert "the outcome is empty" in dispatcher("subscribers", "rights", "close", 1, "--outcome", "  ").error[0]
+    with pytest.raises(IntegrityError), engine.begin() as conn:
+        conn.execute(update(rights_request).values(done_at=clock.now(conn), outcome=""))
+
+
+def test_more_requests_than_are_listed_are_said_to_be_more(dispatcher: Run, engine: Engine) -> None:
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        row = {"kind": "access", "address_hash": b"h" * 32, "received_at": now, "due_on": now.date()}
+        conn.execute(insert(rights_request), [row] * rights.LISTED)
+    assert "only 1000 are shown" in dispatcher("subscribers", "rights").out
+    assert dispatcher("subscribers", "rights", "--json").json["is_cut"] is True
