@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from dispatcher.compose.words import moment
 from dispatcher.db.tables import opt_in_request, subscriber
-from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, Topic
+from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, Topic
 from dispatcher.domain import campaigns, consent, coverage, subscribers, suppression, tokens
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Event, Evidence
@@ -70,12 +70,13 @@ def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) 
     after MAILS_PER_DAY in a day. The asker is told the same in every case.
     """
     hashed = suppression.address_hash(keyring, wanted.address)
-    if any(e.reason not in suppression.LIFTED_BY_OPT_IN for e in suppression.entries(conn, hashed)):
+    barred = {e.scope for e in suppression.entries(conn, hashed) if e.reason not in suppression.LIFTED_BY_OPT_IN}
+    if EVERY_TOPIC in barred or barred >= set(wanted.topics):
         return None
     newcomer = Newcomer(wanted.address, hashed, wanted.name, wanted.language)
     person = subscribers.ensure(conn, newcomer, now)
     current = coverage.current_topics(conn, person.id)
-    topics = [t for t in wanted.topics if t not in current]
+    topics = [t for t in wanted.topics if t not in current and t not in barred]
     if not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
         return None
     subscribers.come_back(conn, newcomer)
