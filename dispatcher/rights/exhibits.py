@@ -4,17 +4,18 @@ One act of a person is one row per topic in the ledger; here it is told once, wi
 no row is left out, and everything said is in the facts. Pure.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from dispatcher.compose.words import listed
-from dispatcher.db.terms import Language, Outcome, SubscriptionState
+from dispatcher.db.terms import ConsentKind, Language, Outcome, SubscriptionState
 from dispatcher.rights import addresses
 from dispatcher.rights.addresses import Whose
 from dispatcher.rights.records import Facts
-from dispatcher.rights.wording import berlin, day, say, say_or, topic, utc
+from dispatcher.rights.wording import berlin, day, say, say_or, topic, utc, words
 
 Line = tuple[str, str]  # a name and what stands behind it
 
@@ -45,7 +46,7 @@ class Act:
 
     def topics(self, language: Language) -> str:
         """Give the topics in words."""
-        return listed([topic(event["topic"], language) for event in self.events], language)
+        return listed(list(dict.fromkeys(topic(event["topic"], language) for event in self.events)), language)
 
 
 def acts(facts: Facts) -> list[Act]:
@@ -75,8 +76,20 @@ def summary(facts: Facts, language: Language) -> list[str]:
     return [*told, *_letters_told(facts, language), *_standing_told(facts, language), *cut]
 
 
+def filled(source: str, language: Language) -> str:
+    """Give a frozen text with its fields named in the reader's words; the source itself is in the data."""
+
+    def named(field: re.Match[str]) -> str:
+        name = next((word for word in re.findall(r"[a-z_]+", field[1]) if word in words(language)["mail_fields"]), "")
+        return "{" + say_or(language, f"mail_fields.{name}", "mail_fields.other") + "}"
+
+    return re.sub(r"\{\{(.*?)\}\}", named, re.sub(r"\{%.*?%\}", "", source, flags=re.DOTALL)).strip()
+
+
 def _in_one_go(event: Facts) -> tuple[Any, ...]:
-    return tuple(event[name] for name in ("kind", "at", "request_id", "source", "given_at"))
+    # A move is allowed of the former address and asked of the new one: two requests, one act.
+    request = event["request_id"] if event["kind"] != ConsentKind.MOVE_ALLOWED else None
+    return (request, *(event[name] for name in ("kind", "at", "source", "given_at")))
 
 
 def _sentence(act: Act, number: int, facts: Facts, language: Language) -> str:
@@ -111,8 +124,8 @@ def _standing_told(facts: Facts, language: Language) -> Iterator[str]:
         key, reasons = f"summary.stands_{stands['state']}", ""
         if stands["state"] == SubscriptionState.CONFIRMED and stands["barred_by"]:
             key = "summary.stands_confirmed_but_barred"
-            words = [say_or(language, f"reasons.{each}", "reasons.other", reason=each) for each in stands["barred_by"]]
-            reasons = listed(words, language)
+            why = [say_or(language, f"reasons.{each}", "reasons.other", reason=each) for each in stands["barred_by"]]
+            reasons = listed(why, language)
         elif stands["state"] == SubscriptionState.CONFIRMED and not stands["words_suffice"]:
             key = "summary.stands_confirmed_under_older_words"
         yield say(language, key, topic=about, since=since, reasons=reasons)
@@ -171,7 +184,7 @@ def _of_mail(mail: Facts, facts: Facts, language: Language) -> dict[str, Any]:
     return {
         "title": say(language, "document.mail"),
         "lead": say(language, "document.mail_lead"),
-        "text": f"{mail['subject']}\n\n{mail['text'].strip()}",
+        "text": f"{filled(mail['subject'], language)}\n\n{filled(mail['text'], language)}",
         "lines": (
             (say(language, "names.language"), mail["language"]),
             (say(language, "names.events"), ", ".join(map(str, proven))),

@@ -66,6 +66,7 @@ def _render(name: str, language: Language, facts: Facts, **more: Any) -> bytes:
             utc=wording.utc,
             topic_name=partial(wording.topic, language=language),
             words=wording.words(language),
+            filled=partial(exhibits.filled, language=language),
             **more,
         )
         .encode()

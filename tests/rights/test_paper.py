@@ -297,8 +297,12 @@ def test_the_confirmation_mail_and_the_privacy_notice_are_exhibits_word_for_word
     assert (sent["subject"], sent["text"], sent["sha256"]) == (frozen.subject, frozen.text, frozen.sha256)
     text = _text(paper.dossier(facts, Language.DE, "0"))
     assert "Wir speichern Ihre Adresse." in text
-    assert frozen.subject in text
+    assert "Bitte bestätigen Sie Ihre Anmeldung" in text
+    assert "{die Adresse} für unsere Nachrichten angemeldet" in text
     assert frozen.sha256 in text
+    spoken = _text(paper.access(holdings.explained(facts, Language.EN), Language.EN))
+    assert "{the address} für unsere Nachrichten angemeldet" in spoken
+    assert "{%" not in text + spoken
     facts["privacy_notices"][0]["text"] += " Und Ihre Telefonnummer."
     assert "Achtung" in _text(paper.dossier(facts, Language.DE, "0"))
 
