@@ -5,6 +5,7 @@ is not in the ledger. Of somebody who was erased it can be made too, by whoever 
 them.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +32,7 @@ from dispatcher.domain import coverage, rights
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.suppression import address_hash, entries
 from dispatcher.domain.tokens import Keyring
-from dispatcher.errors import NotFound
+from dispatcher.errors import InputRefused, NotFound
 from dispatcher.rights.records import Facts, moment, plain, rows
 
 FORMAT = "dispatcher dossier 1"
@@ -164,14 +165,22 @@ def _confirmation_mails(conn: Connection, requests: list[Facts]) -> list[Facts]:
         .order_by(campaign.c.request_id, edition.c.language),
         campaign.c.request_id, [each["id"] for each in requests],
     )  # fmt: skip
-    mails = []
-    for row in found:
-        frozen = Edition.from_json(row.frozen)
-        mails.append({
-            "request_id": row.request_id, "campaign_id": row.campaign_id, "language": row.language,
-            "kind": frozen.kind.value, "subject": frozen.subject, "text": frozen.text, "sha256": frozen.sha256,
-        })  # fmt: skip
-    return mails
+    return [
+        {"request_id": row.request_id, "campaign_id": row.campaign_id, "language": row.language, **_mail(row.frozen)}
+        for row in found
+    ]
+
+
+def _mail(stored: str) -> Facts:
+    """One that was altered since is shown as it is, and said to be altered: a dossier does not fail for it."""
+    frozen = json.loads(stored)
+    try:
+        Edition.from_json(stored)
+    except InputRefused:
+        is_as_frozen = False
+    else:
+        is_as_frozen = True
+    return {**{name: frozen[name] for name in ("kind", "subject", "text", "sha256")}, "is_as_frozen": is_as_frozen}
 
 
 def _notices(conn: Connection, events: list[Facts]) -> list[Facts]:

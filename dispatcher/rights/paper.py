@@ -31,13 +31,18 @@ def dossier(facts: Facts, language: Language, key_id: str) -> bytes:
         exhibits=exhibits.exhibits(facts, language),
         summary=exhibits.summary(facts, language),
         data_sha256=sha256(canonical(facts)).hexdigest(),
-        is_true_to_hash=all(_is_true(each) for each in (*facts["declarations"], *facts["privacy_notices"])),
+        is_true_to_hash=_is_all_true(facts),
     )  # fmt: skip
 
 
 def access(facts: Facts, language: Language) -> bytes:
     """Set an export for the person themselves."""
     return _render("access", language, facts)
+
+
+def _is_all_true(facts: Facts) -> bool:
+    words = (*facts["declarations"], *facts["privacy_notices"])
+    return all(_is_true(each) for each in words) and all(each["is_as_frozen"] for each in facts["confirmation_mails"])
 
 
 def _is_true(words: Facts) -> bool:

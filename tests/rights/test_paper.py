@@ -303,6 +303,12 @@ def test_the_confirmation_mail_and_the_privacy_notice_are_exhibits_word_for_word
     spoken = _text(paper.access(holdings.explained(facts, Language.EN), Language.EN))
     assert "{the address} für unsere Nachrichten angemeldet" in spoken
     assert "{%" not in text + spoken
+    assert "Achtung" not in text
+    with engine.begin() as conn:
+        conn.execute(
+            update(edition).values(frozen=frozen.to_json().replace("bestätigen", "bezahlen").replace("Sie", "sie"))
+        )
+    assert "Achtung" in _text(paper.dossier(_facts(engine, keyring), Language.DE, "0"))
     facts["privacy_notices"][0]["text"] += " Und Ihre Telefonnummer."
     assert "Achtung" in _text(paper.dossier(facts, Language.DE, "0"))
 
