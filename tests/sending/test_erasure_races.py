@@ -16,7 +16,7 @@ from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
-from dispatcher.rights import serving
+from dispatcher.rights import rectification, serving
 from dispatcher.rights.serving import Order
 from dispatcher.sending import address_change, opt_in
 from tests import builders
@@ -220,3 +220,21 @@ def test_the_command_erases_whoever_the_address_belongs_to_when_it_writes(
     thread.join(60)
     assert came[0].outcome == "erased"
     assert _is_erased(engine, keyring, maria)
+
+
+def test_a_move_that_waits_for_a_rectification_does_not_go_by_the_link_that_it_ended(
+    engine: Engine, keyring: Keyring, maria: int
+) -> None:
+    with engine.begin() as conn:
+        person = subscribers.by_id(conn, maria)
+        assert person is not None
+        address_change.ask(conn, keyring, person, parse_address(NEW), BUTTON, NOW)
+        token = _token(conn, keyring)
+    (came,) = _beside(
+        engine,
+        lambda conn: rectification.hold(conn, maria, NOW, moves=True),
+        lambda conn: address_change.press(conn, keyring, token, BUTTON, NOW),
+    )
+    assert isinstance(came, TokenInvalid)
+    with engine.begin() as conn:
+        assert conn.execute(select(opt_in_request.c.errand)).scalars().all() == ["leave-address"]
