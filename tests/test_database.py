@@ -15,7 +15,15 @@ from dispatcher.assets import PACKAGE
 from dispatcher.db import clock, migrate
 from dispatcher.db.columns import Id, Rows, Utc
 from dispatcher.db.engine import check, make_engine, reading
-from dispatcher.db.tables import declaration, delivery, metadata, signup_attempt, subscriber, subscription
+from dispatcher.db.tables import (
+    declaration,
+    delivery,
+    former_address,
+    metadata,
+    signup_attempt,
+    subscriber,
+    subscription,
+)
 from dispatcher.errors import PartUnavailable, SettingInvalid
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -143,3 +151,23 @@ def test_a_letter_cannot_be_recorded_twice(engine: Engine) -> None:
 def test_a_sent_letter_must_name_its_consent(engine: Engine) -> None:
     with pytest.raises(IntegrityError, match="sent_names_consent"), engine.begin() as conn:
         conn.execute(insert(delivery).values(campaign_id=1, subscriber_id=1, outcome="sent", at=NOW))
+
+
+def test_whoever_moved_already_is_found_by_their_former_address_when_the_database_is_brought_up_to_date(
+    engine: Engine,
+) -> None:
+    was, is_now = b"1" * 32, b"2" * 32
+    with engine.begin() as conn:
+        revise(conn, command.downgrade, "0006")
+        for statement in (
+            "INSERT INTO subscriber (id, public_id, address_hash, language, created_at)"
+            " VALUES (1, :b, :b, 'de', CURRENT_TIMESTAMP)",
+            "INSERT INTO consent_event (id, subscriber_id, kind, at, source, salt)"
+            " VALUES (7, 1, 'address-changed', CURRENT_TIMESTAMP, :source, :b)",
+        ):
+            given = {"b": is_now, "source": f"a page: {was.hex()} became {is_now.hex()}"}
+            conn.execute(text(statement), {name: value for name, value in given.items() if f":{name}" in statement})
+    migrate.upgrade(engine)
+    with engine.begin() as conn:
+        row = conn.execute(select(former_address)).one()
+    assert (row.subscriber_id, row.event_id, bytes(row.address_hash)) == (1, 7, was)

@@ -45,3 +45,28 @@ def withdraw(context: Context, address: str, topic: str | None) -> None:
         )
     else:
         out.print("nothing to do: there was no consent to end")
+
+
+@consent.command("object")
+@click.argument("address")
+@click.option(
+    "--topic", type=click.Choice([topic.value for topic in Topic]), help="Only this one; without it, every topic."
+)
+@pass_context
+def object_(context: Context, address: str, topic: str | None) -> None:
+    """Note that a person objects to being written to (Art. 21 GDPR): at once, and for good.
+
+    Unlike a withdrawal it is not lifted by a later sign-up, whoever pressed the button.
+
+    \b
+    dispatcher consent object maria@example.de
+    """
+    evidence = Evidence(source="operator, on the person's objection (Art. 21 GDPR)")
+    with context.engine.begin() as conn:
+        person = find(conn, context.keyring, address)
+        topics = [Topic(topic)] if topic else list(Topic)
+        new = ledger.object_to(conn, person.id, topics, evidence, clock.now(conn))
+    if new:
+        out.print(f"objected: {', '.join(new)}. Nothing more on this goes to this person, now or after a new sign-up.")
+    else:
+        out.print("nothing to do: the objection was noted before")

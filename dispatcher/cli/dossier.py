@@ -1,11 +1,13 @@
 """`dispatcher consent dossier` and `consent check`: the proof of one person's consent, as a file, and its check."""
 
+import sys
 from getpass import getuser
 from pathlib import Path
 
 import click
 
 from dispatcher.cli.context import Context, out, pass_context
+from dispatcher.cli.private_files import write
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language
@@ -17,6 +19,7 @@ from dispatcher.rights.dossier import House
 from dispatcher.rights.sealed import Checked
 
 _LARGEST = 64 * 1024 * 1024
+_NOT_COMPARED = 3  # exit code: intact, but whose key it is was not checked
 
 
 @click.command()
@@ -57,9 +60,14 @@ def dossier(context: Context, address: str, file: Path, json_file: Path | None, 
     "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The key known beforehand, PEM."
 )
 def check(file: Path, key: Path | None) -> None:
-    """Check a dossier: is it as it was sealed? Needs the file alone, no settings and no database.
+    """Check a dossier: is it as it was sealed, and by whom? Needs the file alone, no settings and no database.
 
-    Whose key it is can only be told by one that was known beforehand (--key).
+    Whose key it is can only be told by one that was known beforehand: anybody can seal a file anew with a key of their
+    own. Exit code 0: unchanged, and sealed with that key. 3: unchanged, but no key was named. 1: neither.
+
+    \b
+    dispatcher consent public-key > known.pem       at the house that issues it, once
+    dispatcher consent check maria.html --key known.pem
     """
     if file.stat().st_size > _LARGEST:
         raise InputRefused(f"{file} is larger than any dossier", "name a file that `dispatcher consent dossier` made")
@@ -69,24 +77,16 @@ def check(file: Path, key: Path | None) -> None:
     if key is None:
         out.print(f"{file}: unchanged since signed by key {found.key_id}", markup=False)
         out.print(
-            "That key stands in the file itself. Whose it is shows in a comparison: --key FILE, or its short name."
+            "That key stands in the file itself, and whose it is was not checked: name the one you know, --key FILE"
         )
-    else:
-        _compare(file, found, key)
-
-
-def write(file: Path, octets: bytes) -> None:
-    """Write a file that only this user can read: there is a person in it. Raises InputRefused."""
-    try:
-        file.touch(mode=0o600)
-        file.write_bytes(octets)
-    except OSError as error:
-        raise InputRefused(f"{file} cannot be written: {error.strerror}", "name another file") from None
+        sys.exit(_NOT_COMPARED)
+    _compare(file, found, key)
 
 
 def _compare(file: Path, found: Checked, key: Path) -> None:
-    known = seal.key_id(key.read_text(encoding="ascii", errors="replace"))
-    if known != found.key_id:
-        what = f"{file} is unchanged since signed by key {found.key_id}, but that is not the key of {key} ({known})"
+    known = key.read_text(encoding="ascii", errors="replace")
+    if not seal.is_same(known, found.pem):
+        other = seal.key_id(known)
+        what = f"{file} is unchanged since signed by key {found.key_id}, but that is not the key of {key} ({other})"
         raise InputRefused(what, "either it was sealed by somebody else, or the key to compare with is another one")
     out.print(f"{file}: unchanged since signed by key {found.key_id}, which is the key of {key}", markup=False)

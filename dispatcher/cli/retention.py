@@ -20,6 +20,7 @@ _WHAT = {
     Step.PROOFS: "proofs of consents that ended",
     Step.ATTEMPTS: "attempts at the sign-up form",
     Step.DELIVERIES: "who got which old letter",
+    Step.RIGHTS: "requests by right that were answered",
     Step.RUNS: "notes of retention",
 }
 

@@ -1,9 +1,9 @@
 """`dispatcher subscribers access`, `rectify`, `erase` and `rights`: what a person may ask of us, and its log."""
 
 from datetime import date, datetime
+from functools import partial
 from getpass import getuser
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.markup import escape
@@ -11,21 +11,20 @@ from sqlalchemy import Connection
 
 from dispatcher import broker
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
-from dispatcher.cli.dossier import write
-from dispatcher.db import clock, engine
+from dispatcher.cli.private_files import write
+from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, RightKind
-from dispatcher.domain import erasure, rights, suppression
-from dispatcher.domain import subscribers as people
+from dispatcher.domain import rights, suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.consent import Evidence
 from dispatcher.domain.rights import Asked, Done
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.errors import InputRefused
-from dispatcher.rights import dossier, holdings, paper, rectification
+from dispatcher.rights import paper, rectification, serving
 from dispatcher.rights.dossier import House
-from dispatcher.rights.records import canonical
+from dispatcher.rights.records import Facts, canonical
 from dispatcher.web import declarations
+from dispatcher.zone import ZONE
 
 _RECEIVED = click.option(
     "--received", type=click.DateTime(["%Y-%m-%d"]), help="The day on which the request came in; default: now."
@@ -55,17 +54,10 @@ def access(  # noqa: PLR0913  (one parameter per option)
     """
     s = context.settings
     house = House(s.sender_name, s.sender_address, s.impressum, operator)
-    with context.engine.begin() as conn:
-        now = clock.now(conn)
-        facts = holdings.gather(conn, context.keyring, address, house, now)
-        spoken = Language(language or facts["person"]["language"])
-        facts = holdings.explained(facts, spoken)
-        hashed = bytes.fromhex(facts["person"]["address_hash"])
-        at = _received(received, now)
-        for kind in (RightKind.ACCESS, RightKind.PORTABILITY):
-            if kind is RightKind.ACCESS or _is_open(conn, hashed, kind):
-                rights.complete(conn, Done(kind, hashed, at, operator, "everything held was exported"), now)
-        _hand_out(facts, file, html, spoken)  # first the file, then the log: what cannot be written was not done
+    asked = serving.order(context.engine, address, received, operator)
+    spoken = Language(language) if language else None
+    hand_out = partial(_hand_out, file=file, html=html)
+    serving.export(context.engine, context.keyring, house, asked, spoken, hand_out)
 
 
 @click.command()
@@ -93,24 +85,25 @@ def rectify(  # noqa: PLR0913  (one parameter per option)
     """
     if name is None and language is None and new is None:
         raise click.UsageError("name what is to be put right: --name, --language or --address")
+    asked = serving.order(context.engine, address, received, operator)
     with context.engine.begin() as conn:
         now = clock.now(conn)
-        person = _known(conn, context, address)
-        done = []
+        person = serving.known(conn, context.keyring, asked.address)
+        rectification.hold(conn, person.id, now, moves=new is not None)
+        done, mail = [], None
         if name is not None:
-            rectification.rename(conn, person, name)
+            rectification.rename(conn, person.id, name)
             done.append("name")
         if language is not None:
-            people.set_language(conn, person.id, Language(language))
+            rectification.speak(conn, person.id, Language(language))
             done.append("language")
-        mail = None
         if new is not None:
-            person = _known(conn, context, address)  # with what was just put right
+            person = serving.known(conn, context.keyring, asked.address)  # with what was just put right
             words, mail = _readdress(conn, context, person, new, now)
             done.append(words)
         outcome = f"put right: {', '.join(done)}"
         kind = RightKind.RECTIFICATION
-        rights.complete(conn, Done(kind, person.address_hash, _received(received, now), operator, outcome), now)
+        rights.complete(conn, Done(kind, person.address_hash, asked.received_at, operator, outcome), now)
     if mail is not None:
         broker.nudge_launch(context.settings, mail)
     out.print(outcome)
@@ -131,20 +124,15 @@ def erase(context: Context, address: str, yes: bool, received: datetime | None, 
     \b
     dispatcher subscribers erase maria@example.de
     """
+    asked = serving.order(context.engine, address, received, operator)
     with reading(context.engine).connect() as conn:
-        person = _known(conn, context, address)
+        serving.known(conn, context.keyring, asked.address)
     if not yes:
         click.confirm(f"Erase 1 person, {address}, for good?", abort=True)
-    with context.engine.begin() as conn:
-        now = clock.now(conn)
-        erased = erasure.erase(conn, person, Evidence(source="operator, on the person's request (Art. 17 GDPR)"), now)
-        outcome = "erased" if erased else "was erased already"
-        kind = RightKind.ERASURE
-        rights.complete(conn, Done(kind, person.address_hash, _received(received, now), operator, outcome), now)
-    is_clean = engine.scrub(context.engine)
-    out.print(f"{outcome}: address and name are gone, {len(erased.topics) if erased else 0} topics have ended")
-    if not is_clean:
-        out.print("the database file is being read; its log lets go of the last copy at the next checkpoint")
+    erased = serving.erase(context.engine, context.keyring, asked)
+    out.print(f"{erased.outcome}: address and name are gone, {len(erased.topics)} topics have ended")
+    if not erased.is_clean:
+        out.print("the database file is in use, and a copy is left in it: say the same again when nobody is at work")
     out.print("not reached: backups of the database, files of people that you keep, the relay's own log", markup=False)
 
 
@@ -159,13 +147,16 @@ def rights_(ctx: click.Context, as_json: bool) -> None:
     assert context is not None
     with reading(context.engine).connect() as conn:
         now, listed = clock.now(conn), rights.listed(conn)
+    is_cut = len(listed) == rights.LISTED
     if as_json:
-        print_json({"requests": [_facts(asked, now) for asked in listed]})
+        print_json({"requests": [_as_json(asked, now) for asked in listed], "is_cut": is_cut})
         return
     table = make_table("no", "what", "received", "due", "days left", "done", "by", "outcome", right=("no", "days left"))
     for asked in listed:
         table.add_row(*_row(asked, now))
     out.print(table)
+    if is_cut:
+        out.print(f"only {rights.LISTED} are shown; every open one is among them unless all are open")
 
 
 @rights_.command()
@@ -198,27 +189,39 @@ def close(context: Context, number: int, outcome: str, operator: str) -> None:
     \b
     dispatcher subscribers rights close 3 --outcome "identity not shown; asked for it twice"
     """
-    if "@" in outcome:
-        raise InputRefused("the outcome holds an @", "the log outlives the address: say it without naming it")
+    _names_nobody("outcome", outcome)
     with context.engine.begin() as conn:
-        ended = rights.close(conn, number, operator, outcome.strip(), clock.now(conn))
+        ended = rights.close(conn, number, operator, outcome, clock.now(conn))
     out.print(f"request {number}, {ended.kind}: closed")
 
 
-def _known(conn: Connection, context: Context, address: str) -> Subscriber:
-    parsed = parse_address(address)
-    person = people.by_hash(conn, suppression.address_hash(context.keyring, parsed))
-    if person is None:
-        raise dossier.unknown(conn, context.keyring, parsed)
-    return person
+@rights_.command()
+@click.argument("number", type=int)
+@click.option("--reason", required=True, help="Why, as the person was told; without the address.")
+@pass_context
+def extend(context: Context, number: int, reason: str) -> None:
+    """Put a request off by two months, once (Art. 12(3) GDPR). Tell the person before its first month is over.
+
+    \b
+    dispatcher subscribers rights extend 3 --reason "fourteen requests of the same house came in at once"
+    """
+    _names_nobody("reason", reason)
+    with context.engine.begin() as conn:
+        extended = rights.extend(conn, number, reason, clock.now(conn))
+    out.print(f"request {number}, {extended.kind}: due on {extended.due_on}; tell the person, if you have not yet")
+
+
+def _names_nobody(what: str, words: str) -> None:
+    if "@" in words:
+        raise InputRefused(f"the {what} holds an @", "the log outlives the address: say it without naming it")
+
+
+def _as_json(asked: Asked, now: datetime) -> dict[str, object]:
+    return {**rights.as_facts(asked, now), "address_hash": asked.address_hash.hex()}
 
 
 def _received(day: datetime | None, now: datetime) -> datetime | None:
     return rights.received(date(day.year, day.month, day.day), now) if day else None
-
-
-def _is_open(conn: Connection, hashed: bytes, kind: RightKind) -> bool:
-    return any(asked.kind is kind and asked.done_at is None for asked in rights.of_address(conn, hashed))
 
 
 def _readdress(
@@ -232,7 +235,7 @@ def _readdress(
     return f"the address; the right one was asked to confirm {', '.join(moved.topics)}", moved.campaign_id
 
 
-def _hand_out(facts: dict[str, Any], file: Path | None, html: Path | None, language: Language) -> None:
+def _hand_out(facts: Facts, language: Language, *, file: Path | None, html: Path | None) -> None:
     if html is not None:
         write(html, paper.access(facts, language))
     if file is not None:
@@ -242,21 +245,11 @@ def _hand_out(facts: dict[str, Any], file: Path | None, html: Path | None, langu
         print_json(facts)
 
 
-def _facts(asked: Asked, now: datetime) -> dict[str, object]:
-    is_open = asked.done_at is None
-    return {
-        "id": asked.id, "kind": asked.kind, "address_hash": asked.address_hash.hex(), "received_at": asked.received_at,
-        "due_on": asked.due_on, "days_left": asked.days_left(now) if is_open else None,
-        "overdue": is_open and asked.days_left(now) < 0, "done_at": asked.done_at, "by": asked.operator,
-        "outcome": asked.outcome,
-    }  # fmt: skip
-
-
 def _row(asked: Asked, now: datetime) -> list[str]:
     days = asked.days_left(now)
     left = "" if asked.done_at else f"[bold red]{-days} overdue[/]" if days < 0 else str(days)
-    done = f"{asked.done_at.astimezone(rights.ZONE):%Y-%m-%d}" if asked.done_at else ""
-    received = f"{asked.received_at.astimezone(rights.ZONE):%Y-%m-%d}"
+    done = f"{asked.done_at.astimezone(ZONE):%Y-%m-%d}" if asked.done_at else ""
+    received = f"{asked.received_at.astimezone(ZONE):%Y-%m-%d}"
     return [
         str(asked.id), asked.kind, received, str(asked.due_on), left, done, escape(asked.operator or ""),
         escape(asked.outcome or ""),

@@ -97,6 +97,14 @@ def among(conn: Connection, subject: ColumnElement[int], ids: Iterable[int]) -> 
     return subject.in_(select(each.c.value))
 
 
+def holds(conn: Connection, ids: ColumnElement[Any], one: int) -> ColumnElement[bool]:
+    """Make the condition that a list of ids (IdList) has this one in it; the list stays in the database."""
+    if conn.dialect.name == "postgresql":
+        return cast(literal(one), BigInteger) == any_(ids)
+    each = func.json_each(ids).table_valued("value")
+    return select(each.c.value).where(each.c.value == one).exists()
+
+
 def one_of_many(conn: Connection, subject: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
     """Make the condition that a column of octets or ids is one of thousands.
 

@@ -97,11 +97,32 @@ def spellings(mail: str) -> tuple[str, ...]:
 
 
 def without(mail: str, text: str) -> str:
-    """Give the text with this address, in any of its spellings, replaced by `<recipient>`."""
+    """Give the text with this address, in any of its spellings, replaced by `<recipient>`; so, too, where a return-path
+    holds it (`bounce+maria=example.de@...`). An address of which it is a part stays: `anna@`, `@example.dev`.
+    """
     if "@" not in text:
         return text
-    found = re.compile("<?(?:" + "|".join(map(re.escape, spellings(mail))) + ")>?", re.IGNORECASE)
-    return found.sub("<recipient>", text)
+    return _mentions(mail).sub("<recipient>", text)
+
+
+@lru_cache(maxsize=256)
+def _mentions(mail: str) -> re.Pattern[str]:
+    forms = spellings(mail)
+    plain = "|".join(map(re.escape, forms))
+    in_paths = "|".join(re.escape("=".join(form.rsplit("@", 1))) for form in forms)
+    # No local part, and no domain, goes on over its end: with a letter, or with a dot or hyphen and a letter.
+    own = rf"(?<![\w])(?<!\w[.+-])(?:{plain})(?![\w]|[.-]\w)"
+    return re.compile(rf"<?{own}>?|(?<!\w)(?<!\w\.)(?:{in_paths})(?=@)", re.IGNORECASE)
+
+
+def without_name(name: str, text: str) -> str:
+    """Give the text with this name, where it stands as words of its own, replaced by `<name>`."""
+    if len(name) <= _NO_NAME or name.casefold() not in text.casefold():
+        return text
+    return re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "<name>", text, flags=re.IGNORECASE)
+
+
+_NO_NAME = 2  # letters: too short to be told from the words around it
 
 
 def masked(mail: str) -> str:

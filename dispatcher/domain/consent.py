@@ -17,7 +17,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
 
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
-from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
+from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import chain, chain_head, consent_rows, declarations
 from dispatcher.domain.coverage import is_covered, is_to_be_renewed
 from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, covers, lift_withdrawals, suppress
@@ -124,8 +124,35 @@ def withdraw(
     return open_topics
 
 
+def object_to(
+    conn: Connection, subscriber_id: int, topics: Sequence[Topic], evidence: Evidence, now: datetime
+) -> list[Topic]:
+    """Note that a person objects to being written to (Art. 21 GDPR) and end what stands of it, at once; give the topics
+    that are new. Every topic: the entry on the never-mail list is for everything.
+
+    No double opt-in lifts it, for whoever presses a button need not know of the objection. To repeat it is harmless.
+    """
+    hashed = conn.execute(select(subscriber.c.address_hash).where(subscriber.c.id == subscriber_id)).scalar_one()
+    is_everything = set(topics) == set(Topic)
+    noted = select(suppression.c.scope).where(
+        suppression.c.address_hash == hashed, suppression.c.reason == SuppressionReason.OBJECTED
+    )
+    before = set(conn.execute(noted).scalars())
+    if before >= ({EVERY_TOPIC} if is_everything else set(topics)) or EVERY_TOPIC in before:
+        return []
+    append(conn, [Event(subscriber_id, topic, ConsentKind.OBJECTED, evidence) for topic in topics], now)
+    for scope in (None,) if is_everything else topics:
+        suppress(conn, [hashed], scope, SuppressionReason.OBJECTED, evidence.source, now)
+    return list(topics)
+
+
 def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evidence: Evidence, now: datetime) -> None:
-    """Make consent current after the button was pressed. Lifts earlier withdrawals of these topics, no complaint."""
+    """Make consent current after the button was pressed. Lifts earlier withdrawals of these topics, no complaint.
+
+    Whoever was erased is back with it.
+    """
+    was_erased = (subscriber.c.id == subscriber_id) & subscriber.c.erased_at.is_not(None)
+    conn.execute(update(subscriber).where(was_erased).values(erased_at=None))
     append(conn, [Event(subscriber_id, topic, ConsentKind.CONFIRMED, evidence) for topic in topics], now)
     hashed = conn.execute(select(subscriber.c.address_hash).where(subscriber.c.id == subscriber_id)).scalar_one()
     lift_withdrawals(conn, hashed, topics)

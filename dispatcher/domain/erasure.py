@@ -8,18 +8,18 @@ the events stay as proof, locked, as long as a claim could be raised (Art. 17(3)
 alone: whoever does not know the address learns none from it.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, or_, select, update
+from sqlalchemy import Connection, Table, bindparam, select, update
 
-from dispatcher.db.tables import campaign, deferral, delivery, opt_in_request, subscriber
-from dispatcher.db.terms import ConsentKind, SuppressionReason, Topic
-from dispatcher.domain import consent, profiles, suppression
-from dispatcher.domain.addresses import spellings
+from dispatcher.db.tables import campaign, deferral, delivery, subscriber
+from dispatcher.db.terms import ConsentKind, SubscriptionState, SuppressionReason, Topic
+from dispatcher.domain import consent, holding, suppression
+from dispatcher.domain.addresses import Address, without
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.subscribers import Subscriber
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,54 +31,74 @@ class Erased:
     answers: int
 
 
-def erase(conn: Connection, person: Subscriber, evidence: Evidence, now: datetime) -> Erased | None:
+def erase(
+    conn: Connection, subscriber_id: int, evidence: Evidence, now: datetime, named: Address | None = None
+) -> Erased | None:
     """Erase a person. None: there is nothing left to erase. To repeat it is harmless.
 
+    `named` is the address that the operator knows them by: what relays said is cleared of it, and of what is stored.
     A letter under way is held back at the gate; one whose dot is out already cannot be called back.
     """
-    requests = _end_requests(conn, person, now)  # first: whoever presses a button holds a request, and then appends
-    c = subscriber.c
+    held = holding.hold(conn, subscriber_id, now)
+    s = subscriber.c
     gone = conn.execute(
         update(subscriber)
-        .where(c.id == person.id, c.erased_at.is_(None))
+        .where(s.id == subscriber_id, s.address.is_not(None) | s.erased_at.is_(None))
         .values(address=None, name="", provider="other", paused_until=None, erased_at=now)
-        .returning(c.id)
+        .returning(s.id)
     ).one_or_none()
+    known = {*held.addresses, *([named.mail] if named else [])}
+    answers = _clear_answers(conn, subscriber_id, known)
     if gone is None:
         return None
-    topics = tuple(consent.standing(conn, person.id)) or tuple(Topic)
-    consent.append(conn, [Event(person.id, topic, ConsentKind.ERASED, evidence) for topic in topics], now)
+    # What ended before keeps the day on which it did: the proof's time runs from there.
+    stands = consent.standing(conn, subscriber_id)
+    topics = tuple(topic for topic, (state, _) in stands.items() if state is not SubscriptionState.WITHDRAWN)
+    events = [Event(subscriber_id, topic, ConsentKind.ERASED, evidence) for topic in topics or (None,)]
+    consent.append(conn, events, now)
     reason = SuppressionReason.ERASED
-    suppression.suppress(conn, [person.address_hash], None, reason, evidence.source, now)
-    return Erased(topics, requests, _clear_answers(conn, person))
+    suppression.suppress(conn, [held.person.address_hash], None, reason, evidence.source, now)
+    return Erased(topics, held.requests, answers)
 
 
-def _end_requests(conn: Connection, person: Subscriber, now: datetime) -> int:
-    """Let the links of this person's requests lead nowhere, and those of whoever wanted to move to the address."""
-    r = opt_in_request.c
-    theirs = or_(r.subscriber_id == person.id, r.other_hash == person.address_hash)
-    return len(profiles.erase_requests(conn, theirs & r.erased_at.is_(None), now))
-
-
-def _clear_answers(conn: Connection, person: Subscriber) -> int:
-    """Take away what relays said of this person where it repeats the address, or the part before the @ alone.
+def _clear_answers(conn: Connection, subscriber_id: int, addresses: Iterable[str]) -> int:
+    """Take the address out of what relays said of this person, and the part before the @ where it stands alone.
 
     Relays' answers are recorded without the recipient's address since sending/discretion.py; older ones may hold it.
     """
-    if person.address is None:
-        return 0
-    wanted = (*spellings(person.address), person.address.rpartition("@")[0].lower())
-    return sum(_clear(conn, table, person.id, wanted) for table in (delivery, deferral))
+    known = sorted(addresses, key=len, reverse=True)
+    return sum(_clear(conn, table, subscriber_id, known) for table in (delivery, deferral)) if known else 0
 
 
-def _clear(conn: Connection, table: Table, subscriber_id: int, wanted: Sequence[str]) -> int:
+def _clear(conn: Connection, table: Table, subscriber_id: int, addresses: list[str]) -> int:
     c = table.c
     theirs = (c.subscriber_id == subscriber_id) & c.relay.is_not(None)
     # Campaign by campaign: the key begins with it, and there is no other index.
     rows = conn.execute(
         select(c.campaign_id, c.reply).join_from(campaign, table, c.campaign_id == campaign.c.id).where(theirs)
     ).all()
-    naming = [row.campaign_id for row in rows if row.reply and any(word in row.reply.lower() for word in wanted)]
-    for campaign_id in naming:
-        conn.execute(update(table).where(theirs, c.campaign_id == campaign_id).values(reply=""))
-    return len(naming)
+    cleared = [
+        {"of": row.campaign_id, "cleared": said}
+        for row in rows
+        if row.reply and (said := _unnamed(row.reply, addresses)) != row.reply
+    ]
+    if cleared:
+        of = c.campaign_id == bindparam("of")
+        conn.execute(update(table).where(theirs, of).values(reply=bindparam("cleared")), cleared)
+    return len(cleared)
+
+
+def _unnamed(said: str, addresses: list[str]) -> str:
+    for mail in addresses:
+        said = _without_local_part(mail.rpartition("@")[0], without(mail, said))
+    return said
+
+
+def _without_local_part(local: str, said: str) -> str:
+    """As a word of its own; one of two letters names nobody, and relays say `Ok` of everybody."""
+    if len(local) <= _SAYS_NOTHING:
+        return said
+    return re.sub(rf"(?<![\w.+-]){re.escape(local)}(?![\w+-]|\.\w)", "<recipient>", said, flags=re.IGNORECASE)
+
+
+_SAYS_NOTHING = 2

@@ -7,7 +7,6 @@ time; only `resume` and `resume_due` clear it. Both ends of a pause stand in the
 """
 
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
@@ -16,15 +15,15 @@ from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import ConsentKind
 from dispatcher.domain import consent
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.zone import ZONE
 
 WEEKS = (2, 4, 8)  # what a person can choose
-_ZONE = ZoneInfo("Europe/Berlin")  # the sender is a German house: a pause ends where its day begins
 _AT_ONCE = 500  # people to a tick
 
 
 def ends_on(weeks: int, now: datetime) -> date:
     """Give the day on which letters go again, if somebody pauses now."""
-    return now.astimezone(_ZONE).date() + timedelta(weeks=weeks)
+    return now.astimezone(ZONE).date() + timedelta(weeks=weeks)
 
 
 def pause(conn: Connection, subscriber_id: int, weeks: int, evidence: Evidence, now: datetime) -> date:
@@ -47,7 +46,7 @@ def resume(conn: Connection, subscriber_id: int, evidence: Evidence, now: dateti
 
 def resume_due(conn: Connection, now: datetime) -> int:
     """End the pauses whose day has come, some hundred of them at a time; say how many."""
-    is_over = subscriber.c.paused_until <= now.astimezone(_ZONE).date()
+    is_over = subscriber.c.paused_until <= now.astimezone(ZONE).date()
     due = conn.execute(select(subscriber.c.id).where(is_over).limit(_AT_ONCE)).scalars().all()
     if not due:
         return 0

@@ -6,6 +6,7 @@
     proof          3 years    calendar years after the end of a consent, full ones
     attempts       1 day      attempts at the sign-up form
     deliveries    24 months   who got which letter; afterwards how many did
+    rights         3 years    calendar years after a request by right was answered, full ones
     runs           3 years    what retention itself notes, counts only
 
 What must stay true: a period set otherwise stays within what the law leaves open; a year ends where the sender's does.
@@ -15,11 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from dispatcher.errors import InputRefused
+from dispatcher.zone import ZONE
 
-_ZONE = ZoneInfo("Europe/Berlin")  # the sender is a German house: its calendar ends its years
 _LAST_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
@@ -32,6 +32,7 @@ class Period(StrEnum):
     PROOF = "proof"
     ATTEMPTS = "attempts"
     DELIVERIES = "deliveries"
+    RIGHTS = "rights"
     RUNS = "runs"
 
 
@@ -63,14 +64,14 @@ class Rule:
 
     def cutoff(self, now: datetime) -> datetime:
         """Give a moment (UTC): what began then or before has had its time."""
-        local = now.astimezone(_ZONE)
+        local = now.astimezone(ZONE)
         match self.unit:
             case Unit.DAYS:
                 return now - timedelta(days=self.count)
             case Unit.MONTHS:
                 return _months_before(local, self.count).astimezone(UTC)
             case Unit.YEARS:
-                began = datetime(local.year - self.count, 1, 1, tzinfo=_ZONE)
+                began = datetime(local.year - self.count, 1, 1, tzinfo=ZONE)
                 return began.astimezone(UTC) - timedelta(microseconds=1)
 
 
@@ -83,6 +84,7 @@ DEFAULT: Rules = {
     Period.PROOF: Rule(Unit.YEARS, 3, 3, 10, "claims can be brought until then (Art. 17(3)(e) GDPR; 195, 199 BGB)"),
     Period.ATTEMPTS: Rule(Unit.DAYS, 1, 1, 7, "needed for the limits of the sign-up form, which look back a day"),
     Period.DELIVERIES: Rule(Unit.MONTHS, 24, 3, 48, "to answer who asks about a letter; what is left is a count"),
+    Period.RIGHTS: Rule(Unit.YEARS, 3, 3, 10, "to show that people were answered (Art. 5(2) GDPR; 31, 33 OWiG)"),
     Period.RUNS: Rule(Unit.YEARS, 3, 1, 10, "to show that the periods were kept (Art. 5(2) GDPR)"),
 }
 

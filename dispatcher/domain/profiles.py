@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, update
 
 from dispatcher.db.columns import among
-from dispatcher.db.tables import opt_in_request, subscriber, subscription
+from dispatcher.db.tables import former_address, opt_in_request, subscriber, subscription
 
 
 def blank(conn: Connection, ids: Sequence[int], now: datetime) -> None:
@@ -56,7 +56,8 @@ def dissolve(conn: Connection, ids: Sequence[int], now: datetime) -> None:
     if not ids:
         return
     blank(conn, ids, now)
-    conn.execute(delete(subscription).where(among(conn, subscription.c.subscriber_id, ids)))
+    for table in (subscription, former_address):
+        conn.execute(delete(table).where(among(conn, table.c.subscriber_id, ids)))
     conn.execute(
         update(subscriber).where(subscriber.c.id == bindparam("of")).values(address_hash=bindparam("made_up")),
         [{"of": who, "made_up": secrets.token_bytes(32)} for who in ids],

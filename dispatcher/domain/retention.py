@@ -7,6 +7,7 @@
     proofs        of a consent that ended years ago: what in its events is personal, and at last the person's hash
     attempts      at the sign-up form
     deliveries    rows of an old newsletter become counts, but for people who objected or complained
+    rights        what people asked for by right and were answered, in the log
     runs          notes of retention itself
 
 What must stay true: each chunk is a transaction of its own, of a bounded number of rows, and finds by itself what is
@@ -27,6 +28,7 @@ from dispatcher.db.tables import (
     consent_event,
     opt_in_request,
     retention_run,
+    rights_request,
     signup_attempt,
     subscriber,
     subscription,
@@ -58,6 +60,7 @@ class Step(StrEnum):
     PROOFS = "proofs"
     ATTEMPTS = "attempts"
     DELIVERIES = "deliveries"
+    RIGHTS = "rights"
     RUNS = "runs"
 
 
@@ -255,6 +258,18 @@ def _take_attempts(conn: Connection, cutoff: datetime, _now: datetime, _after: A
     return Taken(gone, [0] if gone == _MANY else None)
 
 
+def _due_rights(cutoff: datetime, _now: datetime) -> Select[int, Any]:
+    c = rights_request.c
+    return select(func.count(), func.min(c.done_at)).where(c.done_at <= cutoff)
+
+
+def _take_rights(conn: Connection, cutoff: datetime, _now: datetime, _after: After) -> Taken:
+    c = rights_request.c
+    old = select(c.id).where(c.done_at <= cutoff).order_by(c.id).limit(_MANY)
+    gone = conn.execute(delete(rights_request).where(c.id.in_(old))).rowcount
+    return Taken(gone, [0] if gone == _MANY else None)
+
+
 def _due_runs(cutoff: datetime, _now: datetime) -> Select[int, Any]:
     c = retention_run.c
     return select(func.count(), func.min(c.finished_at)).where(c.finished_at <= cutoff)
@@ -289,6 +304,7 @@ _WORK = {
     Step.PROOFS: _Work(Period.PROOF, _due_proofs, _take_proofs),
     Step.ATTEMPTS: _Work(Period.ATTEMPTS, _due_attempts, _take_attempts),
     Step.DELIVERIES: _Work(Period.DELIVERIES, _due_deliveries, _take_deliveries),
+    Step.RIGHTS: _Work(Period.RIGHTS, _due_rights, _take_rights),
     Step.RUNS: _Work(Period.RUNS, _due_runs, _take_runs),
 }
 

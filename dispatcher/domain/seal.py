@@ -75,6 +75,11 @@ def key_id(public_pem: str) -> str:
     return sha256(_public(public_pem).public_bytes_raw()).hexdigest()[:16]
 
 
+def is_same(public_pem: str, other_pem: str) -> bool:
+    """Claim that two verifying keys are one, in all their octets. Raises InputRefused."""
+    return _public(public_pem).public_bytes_raw() == _public(other_pem).public_bytes_raw()
+
+
 def _public(pem: str) -> Ed25519PublicKey:
     try:
         key = serialization.load_pem_public_key(pem.encode())

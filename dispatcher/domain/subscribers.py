@@ -69,6 +69,13 @@ def by_id(conn: Connection, subscriber_id: int) -> Subscriber | None:
     return _one(conn, subscriber.c.id == subscriber_id)
 
 
+def held(conn: Connection, subscriber_id: int) -> Subscriber | None:
+    """Lock a person's row until the transaction ends, and give it as it stands then. Who locks open requests of theirs
+    too does so before.
+    """
+    return _one(conn, subscriber.c.id == subscriber_id, lock=True)
+
+
 def by_hashes(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
     """Give the ids of those who are known, by address hash. Some thousands at a time at most."""
     if not hashes:
@@ -143,7 +150,10 @@ def ensure(conn: Connection, newcomer: Newcomer, now: datetime) -> Subscriber:
 
 
 def come_back(conn: Connection, newcomer: Newcomer) -> None:
-    """Write down address and name of somebody who was erased and now signs up anew; whoever has an address keeps it."""
+    """Write down address and name of somebody who was erased and now signs up anew; whoever has an address keeps it.
+
+    That they were erased stays noted until they have confirmed: until then somebody typed an address, no more.
+    """
     c = subscriber.c
     conn.execute(
         update(subscriber)
@@ -153,7 +163,6 @@ def come_back(conn: Connection, newcomer: Newcomer) -> None:
             provider=providers.by_domain(newcomer.address.domain),
             name=newcomer.name,
             language=newcomer.language,
-            erased_at=None,
         )
     )
 
@@ -206,13 +215,13 @@ def topics_of(words: str) -> list[Topic]:
     return list(dict.fromkeys(topics))
 
 
-def _one(conn: Connection, condition: ColumnElement[bool]) -> Subscriber | None:
+def _one(conn: Connection, condition: ColumnElement[bool], *, lock: bool = False) -> Subscriber | None:
     c = subscriber.c
-    row = conn.execute(
-        select(c.id, c.public_id, c.address, c.address_hash, c.name, c.language, c.created_at, c.paused_until).where(
-            condition
-        )
-    ).one_or_none()
+    wanted = select(
+        c.id, c.public_id, c.address, c.address_hash, c.name, c.language, c.created_at, c.paused_until
+    ).where(condition)
+    # Not against who refers to the row: an append to the ledger does, and would wait for nothing.
+    row = conn.execute(wanted.with_for_update(key_share=True) if lock else wanted).one_or_none()
     if row is None:
         return None
     return Subscriber(

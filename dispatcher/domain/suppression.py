@@ -109,14 +109,23 @@ def _keeping_graver(statement: Any) -> Insert:
 
 
 def lift_withdrawals(conn: Connection, hashed: bytes, topics: Iterable[Topic]) -> None:
-    """Take `withdrawn` and `erased` entries off after a new double opt-in. Objections, complaints and the rest stay."""
-    conn.execute(
-        delete(suppression).where(
-            suppression.c.address_hash == hashed,
-            suppression.c.scope.in_([EVERY_TOPIC, *topics]),
-            suppression.c.reason.in_(LIFTED_BY_OPT_IN),
-        )
-    )
+    """Take `withdrawn` and `erased` entries off after a new double opt-in. Objections, complaints and the rest stay.
+
+    An entry for everything goes on for every topic that was not confirmed: nothing else keeps old files from them.
+    """
+    confirmed = set(topics)
+    s = suppression.c
+    lifted = conn.execute(
+        delete(suppression)
+        .where(s.address_hash == hashed, s.scope.in_([EVERY_TOPIC, *confirmed]), s.reason.in_(LIFTED_BY_OPT_IN))
+        .returning(s.scope, s.reason, s.source, s.at)
+    ).all()
+    for entry in lifted:
+        if entry.scope == EVERY_TOPIC:
+            others = [
+                Entry(hashed, t, SuppressionReason(entry.reason), entry.source) for t in Topic if t not in confirmed
+            ]
+            enter(conn, others, entry.at)
 
 
 def entries(conn: Connection, hashed: bytes) -> list[Suppression]:

@@ -4,15 +4,18 @@ One act of a person is one row per topic in the ledger; here it is told once, wi
 no row is left out, and everything said is in the facts. Pure.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from dispatcher.compose.words import listed
-from dispatcher.db.terms import Language, Outcome
+from dispatcher.db.terms import ConsentKind, Language, Outcome, SubscriptionState
+from dispatcher.rights import addresses
+from dispatcher.rights.addresses import Whose
 from dispatcher.rights.records import Facts
-from dispatcher.rights.wording import berlin, day, say, say_or, topic, utc
+from dispatcher.rights.wording import berlin, day, say, say_or, topic, utc, words
 
 Line = tuple[str, str]  # a name and what stands behind it
 
@@ -43,7 +46,7 @@ class Act:
 
     def topics(self, language: Language) -> str:
         """Give the topics in words."""
-        return listed([topic(event["topic"], language) for event in self.events], language)
+        return listed(list(dict.fromkeys(topic(event["topic"], language) for event in self.events)), language)
 
 
 def acts(facts: Facts) -> list[Act]:
@@ -56,7 +59,10 @@ def exhibits(facts: Facts, language: Language) -> list[Exhibit]:
     pieces = [
         *(_of_act(act, facts, language) for act in acts(facts)),
         *(_of_declaration(each, language) for each in facts["declarations"]),
+        *(_of_mail(each, facts, language) for each in facts["confirmation_mails"]),
+        *(_of_notice(each, language) for each in facts["privacy_notices"]),
         *_of_letters(facts, language),
+        *_of_editions(facts, language),
         *_of_suppressions(facts, language),
         *_of_rights(facts, language),
     ]
@@ -65,21 +71,36 @@ def exhibits(facts: Facts, language: Language) -> list[Exhibit]:
 
 def summary(facts: Facts, language: Language) -> list[str]:
     """Tell in sentences what the exhibits prove."""
-    told = [_sentence(act, number, language) for number, act in enumerate(acts(facts), 1)]
-    return [*told, *_letters_told(facts, language), *_standing_told(facts, language)]
+    told = [_sentence(act, number, facts, language) for number, act in enumerate(acts(facts), 1)]
+    cut = [say(language, "summary.cut", section=say(language, f"section_names.{name}")) for name in facts["cut"]]
+    return [*told, *_letters_told(facts, language), *_standing_told(facts, language), *cut]
+
+
+def filled(source: str, language: Language) -> str:
+    """Give a frozen text with its fields named in the reader's words; the source itself is in the data."""
+
+    def named(field: re.Match[str]) -> str:
+        name = next((word for word in re.findall(r"[a-z_]+", field[1]) if word in words(language)["mail_fields"]), "")
+        return "{" + say_or(language, f"mail_fields.{name}", "mail_fields.other") + "}"
+
+    return re.sub(r"\{\{(.*?)\}\}", named, re.sub(r"\{%.*?%\}", "", source, flags=re.DOTALL)).strip()
 
 
 def _in_one_go(event: Facts) -> tuple[Any, ...]:
-    return tuple(event[name] for name in ("kind", "at", "request_id", "source", "given_at"))
+    # A move is allowed of the former address and asked of the new one: two requests, one act.
+    request = event["request_id"] if event["kind"] != ConsentKind.MOVE_ALLOWED else None
+    return (request, *(event[name] for name in ("kind", "at", "source", "given_at")))
 
 
-def _sentence(act: Act, number: int, language: Language) -> str:
+def _sentence(act: Act, number: int, facts: Facts, language: Language) -> str:
     event = act.first
+    whose, hashed = addresses.of_event(facts, event["id"])
     return say_or(
         language, f"summary.{event['kind']}", "summary.other", when=berlin(event["at"], language),
         given=berlin(event["given_at"], language), topics=act.topics(language), source=event["source"],
         ip=event["ip"] or say(language, "document.no_ip"), n=number, kind=event["kind"],
         reply=event["relay_reply"] or say(language, "document.not_kept"),
+        **{way: say(language, f"address.{way}_{whose}", hash=hashed[:16]) for way in ("with", "to")},
     )  # fmt: skip
 
 
@@ -87,18 +108,27 @@ def _letters_told(facts: Facts, language: Language) -> Iterator[str]:
     sent = [
         letter for letter in facts["letters"] if letter["outcome"] == Outcome.SENT and letter["kind"] == "newsletter"
     ]
-    if not sent:
+    if not any(addresses.at_moment(facts, letter["at"])[0] is Whose.THIS for letter in sent):
         yield say(language, "summary.no_letters")
-        return
-    first, last = (berlin(letter["at"], language) for letter in (sent[0], sent[-1]))
-    key = "summary.one_letter" if len(sent) == 1 else "summary.letters"
-    yield say(language, key, count=len(sent), first=first, last=last)
+    for (whose, hashed), found in groupby(sent, key=lambda letter: addresses.at_moment(facts, letter["at"])):
+        letters = list(found)
+        first, last = (berlin(letter["at"], language) for letter in (letters[0], letters[-1]))
+        key = "summary.one_letter" if len(letters) == 1 else "summary.letters"
+        to = say(language, f"address.to_{whose}", hash=hashed[:16])
+        yield say(language, key, count=len(letters), first=first, last=last, to=to)
 
 
 def _standing_told(facts: Facts, language: Language) -> Iterator[str]:
     for stands in facts["standing"]:
         about, since = topic(stands["topic"], language), berlin(stands["since"], language)
-        yield say(language, f"summary.stands_{stands['state']}", topic=about, since=since)
+        key, reasons = f"summary.stands_{stands['state']}", ""
+        if stands["state"] == SubscriptionState.CONFIRMED and stands["barred_by"]:
+            key = "summary.stands_confirmed_but_barred"
+            why = [say_or(language, f"reasons.{each}", "reasons.other", reason=each) for each in stands["barred_by"]]
+            reasons = listed(why, language)
+        elif stands["state"] == SubscriptionState.CONFIRMED and not stands["words_suffice"]:
+            key = "summary.stands_confirmed_under_older_words"
+        yield say(language, key, topic=about, since=since, reasons=reasons)
 
 
 def _of_act(act: Act, facts: Facts, language: Language) -> dict[str, Any]:
@@ -117,6 +147,9 @@ def _lines_of(act: Act, facts: Facts, language: Language) -> Iterator[Line]:
     if event["given_at"]:
         yield say(language, "names.given_at"), f"{berlin(event['given_at'], language)} ({utc(event['given_at'])})"
     yield say(language, "names.topics"), act.topics(language)
+    whose, hashed = addresses.of_event(facts, event["id"])
+    if whose is not Whose.THIS:
+        yield say(language, f"address.name_{whose}"), hashed
     for name in ("source", "ip", "user_agent", "language", "message_id", "relay_reply", "mail_template", "mail_sha256"):
         if event[name]:
             yield say(language, f"names.{name}"), str(event[name])
@@ -146,6 +179,34 @@ def _of_declaration(each: Facts, language: Language) -> dict[str, Any]:
     }
 
 
+def _of_mail(mail: Facts, facts: Facts, language: Language) -> dict[str, Any]:
+    proven = [e["id"] for e in facts["events"] if e["request_id"] == mail["request_id"]]
+    return {
+        "title": say(language, "document.mail"),
+        "lead": say(language, "document.mail_lead"),
+        "text": f"{filled(mail['subject'], language)}\n\n{filled(mail['text'], language)}",
+        "lines": (
+            (say(language, "names.language"), mail["language"]),
+            (say(language, "names.events"), ", ".join(map(str, proven))),
+            (say(language, "names.edition_sha256"), mail["sha256"]),
+        ),
+    }
+
+
+def _of_notice(notice: Facts, language: Language) -> dict[str, Any]:
+    shown = notice["first_shown_at"]
+    return {
+        "title": say(language, "document.notice"),
+        "lead": say(language, "document.notice_lead"),
+        "text": notice["text"].strip(),
+        "lines": (
+            (say(language, "names.language"), notice["language"]),
+            (say(language, "names.first_shown_at"), f"{berlin(shown, language)} ({utc(shown)})"),
+            (say(language, "names.sha256"), notice["sha256"]),
+        ),
+    }
+
+
 def _of_letters(facts: Facts, language: Language) -> Iterator[dict[str, Any]]:
     if not facts["letters"]:
         return
@@ -162,13 +223,26 @@ def _row_of(letter: Facts, language: Language) -> tuple[str, ...]:
     confirmation = say(language, "document.confirmation_mail")
     is_newsletter = letter["kind"] == "newsletter"
     return (
-        f"{letter['name']} ({topic(letter['topic'], language)})" if is_newsletter else confirmation,
+        f"{letter['campaign_id']}: {letter['subject']}\n{topic(letter['topic'], language)}"
+        if is_newsletter
+        else f"{letter['campaign_id']}: {confirmation}",
         say_or(language, f"outcomes.{letter['outcome']}", "outcomes.other", outcome=letter["outcome"]),
         f"{berlin(letter['at'], language)}\n{utc(letter['at'])}",
         letter["relay"] or "",
         letter["reply"] or "",
         str(letter["consent_event_id"] or ""),
     )
+
+
+def _of_editions(facts: Facts, language: Language) -> Iterator[dict[str, Any]]:
+    if not facts["editions"]:
+        return
+    yield {
+        "title": say(language, "document.editions"),
+        "lead": say(language, "document.editions_lead"),
+        "head": tuple(say(language, f"names.{name}") for name in ("letter", "language", "edition_sha256")),
+        "rows": tuple((str(each["campaign_id"]), each["language"], each["sha256"]) for each in facts["editions"]),
+    }
 
 
 def _of_suppressions(facts: Facts, language: Language) -> Iterator[dict[str, Any]]:
@@ -203,7 +277,7 @@ def _of_rights(facts: Facts, language: Language) -> Iterator[dict[str, Any]]:
                 day(asked["received_at"], language),
                 day(asked["due_on"], language),
                 berlin(asked["done_at"], language),
-                asked["outcome"] or say(language, "document.open"),
+                asked["outcome"] if asked["done_at"] else say(language, "document.open"),
             )
             for asked in facts["rights"]
         ),

@@ -9,29 +9,42 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from dispatcher.db.tables import batch, campaign, deferral
-from dispatcher.db.terms import BatchState, Language
+from dispatcher.db.columns import holds
+from dispatcher.db.tables import batch, campaign, deferral, opt_in_request
+from dispatcher.db.terms import Language
+from dispatcher.domain import subscribers
+from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
 from dispatcher.rights import dossier, wording
-from dispatcher.rights.dossier import House
+from dispatcher.rights.dossier import MOST, House
 from dispatcher.rights.records import Facts, rows
 
 FORMAT = "dispatcher export 1"
 SECTIONS = (
-    "person", "standing", "events", "declarations", "requests", "letters", "waiting", "planned", "suppressions",
-    "rights",
+    "person", "former_addresses", "standing", "events", "declarations", "privacy_notices", "requests",
+    "confirmation_mails", "wanted_by_others", "letters", "editions", "waiting", "audiences", "suppressions", "rights",
 )  # fmt: skip
 
 
 def gather(conn: Connection, keyring: Keyring, address: str, house: House, now: datetime) -> Facts:
-    """Gather what is held. Raises AddressInvalid, NotFound."""
+    """Gather what is held about whoever has this address. Raises AddressInvalid, NotFound.
+
+    Who had it before and moved is not meant: whoever asks by an old address need not be the one who has left it.
+    """
+    asked = parse_address(address)
+    hashed = address_hash(keyring, asked)
+    person = subscribers.by_hash(conn, hashed)
+    if person is None:
+        raise dossier.unknown(conn, keyring, asked)
     facts = dossier.gather(conn, keyring, address, house, now)
-    subscriber_id = int(facts["person"]["id"])
     return {
         **facts,
         "format": FORMAT,
-        "waiting": _waiting(conn, subscriber_id),
-        "planned": _planned(conn, subscriber_id),
+        "requests": _requests(conn, person.id),
+        "wanted_by_others": _wanted_by_others(conn, person.id, hashed),
+        "waiting": _waiting(conn, person.id),
+        "audiences": _audiences(conn, person.id),
     }
 
 
@@ -61,9 +74,32 @@ def _waiting(conn: Connection, subscriber_id: int) -> list[Facts]:
     return rows(conn.execute(found))
 
 
-def _planned(conn: Connection, subscriber_id: int) -> list[Facts]:
-    """Campaigns under way in whose frozen audience the person is."""
+def _requests(conn: Connection, subscriber_id: int) -> list[Facts]:
+    """With the address that the person wanted to move to: it was theirs to name."""
+    r = opt_in_request.c
+    kept = [c for c in r if c.name not in {"nonce", "token_sha256", "subscriber_id"}]
+    return rows(conn.execute(select(*kept).where(r.subscriber_id == subscriber_id).order_by(r.id).limit(MOST)))
+
+
+def _wanted_by_others(conn: Connection, subscriber_id: int, hashed: bytes) -> list[Facts]:
+    """Somebody else named this address for a move of theirs. Who they are is theirs."""
+    r = opt_in_request.c
+    found = (
+        select(r.errand, r.requested_at, r.expires_at, r.used_at, r.other_address, r.other_hash)
+        .where(r.other_hash == hashed, r.subscriber_id != subscriber_id)
+        .order_by(r.id)
+        .limit(MOST)
+    )
+    return rows(conn.execute(found))
+
+
+def _audiences(conn: Connection, subscriber_id: int) -> list[Facts]:
+    """Campaigns in whose frozen audience the person is or was."""
     b = batch.c
-    is_open = b.state != BatchState.DONE
-    found = conn.execute(select(b.campaign_id, b.subscriber_ids).where(is_open).order_by(b.campaign_id, b.no))
-    return [{"campaign_id": row.campaign_id} for row in found if subscriber_id in row.subscriber_ids]
+    found = (
+        select(b.campaign_id, b.no, b.state, b.provider)
+        .where(holds(conn, b.subscriber_ids, subscriber_id))
+        .order_by(b.campaign_id, b.no)
+        .limit(MOST)
+    )
+    return rows(conn.execute(found))

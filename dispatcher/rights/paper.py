@@ -31,7 +31,7 @@ def dossier(facts: Facts, language: Language, key_id: str) -> bytes:
         exhibits=exhibits.exhibits(facts, language),
         summary=exhibits.summary(facts, language),
         data_sha256=sha256(canonical(facts)).hexdigest(),
-        is_true_to_hash=all(_is_true(each) for each in facts["declarations"]),
+        is_true_to_hash=_is_all_true(facts),
     )  # fmt: skip
 
 
@@ -40,13 +40,19 @@ def access(facts: Facts, language: Language) -> bytes:
     return _render("access", language, facts)
 
 
-def _is_true(declaration: Facts) -> bool:
+def _is_all_true(facts: Facts) -> bool:
+    words = (*facts["declarations"], *facts["privacy_notices"])
+    return all(_is_true(each) for each in words) and all(each["is_as_frozen"] for each in facts["confirmation_mails"])
+
+
+def _is_true(words: Facts) -> bool:
     """Say whether the words are still those of which the hash was taken."""
-    return sha256(declaration["text"].encode()).hexdigest() == str(declaration["sha256"])
+    return sha256(words["text"].encode()).hexdigest() == str(words["sha256"])
 
 
 def _render(name: str, language: Language, facts: Facts, **more: Any) -> bytes:
     address = facts["person"]["address"] or facts["asked_for"]
+    has_moved = facts["asked_hash"] != facts["person"]["address_hash"]
     data = canonical(facts).decode().replace("<", _LT)
     return (
         _environment()
@@ -55,6 +61,7 @@ def _render(name: str, language: Language, facts: Facts, **more: Any) -> bytes:
             lang=language.value,
             address=address,
             readable=readable(address),
+            has_moved=has_moved,
             imprint=_LINK.sub(r"\1", facts["house"]["imprint"]).replace("**", ""),
             facts=facts,
             data=Markup(data),  # noqa: S704  (JSON without `<`)
@@ -64,6 +71,7 @@ def _render(name: str, language: Language, facts: Facts, **more: Any) -> bytes:
             utc=wording.utc,
             topic_name=partial(wording.topic, language=language),
             words=wording.words(language),
+            filled=partial(exhibits.filled, language=language),
             **more,
         )
         .encode()

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, update
 
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import Language, SubscriptionState, Topic
-from dispatcher.domain import consent, subscribers
+from dispatcher.domain import consent, holding, subscribers
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.subscribers import Subscriber
@@ -32,10 +32,26 @@ class Moved:
     campaign_id: int | None
 
 
-def rename(conn: Connection, person: Subscriber, name: str) -> None:
+def hold(conn: Connection, subscriber_id: int, now: datetime, *, moves: bool) -> None:
+    """Hold a person whose data is to be put right. Who moves loses every open link: it was sent to a stranger, perhaps.
+
+    Raises InputRefused for somebody whose address is gone: nothing is written into what was erased.
+    """
+    if moves:
+        holding.hold(conn, subscriber_id, now)
+    held = subscribers.held(conn, subscriber_id)
+    if held is None or held.address is None:
+        raise _erased()
+
+
+def rename(conn: Connection, subscriber_id: int, name: str) -> None:
     """Write another name. Raises InputRefused for one that fits no header line."""
-    cleaned = subscribers.clean_name(name)
-    conn.execute(update(subscriber).where(subscriber.c.id == person.id).values(name=cleaned))
+    _put(conn, subscriber_id, name=subscribers.clean_name(name))
+
+
+def speak(conn: Connection, subscriber_id: int, language: Language) -> None:
+    """Write to a person in another language from now on. Raises InputRefused."""
+    _put(conn, subscriber_id, language=language)
 
 
 def readdress(
@@ -45,7 +61,7 @@ def readdress(
     nobody may be asked there.
     """
     if address_hash(keyring, new) == person.address_hash:
-        conn.execute(update(subscriber).where(subscriber.c.id == person.id).values(address=new.mail))
+        _put(conn, person.id, address=new.mail)
         return Moved((), None)
     stands = consent.standing(conn, person.id)
     topics = tuple(topic for topic, (state, _) in stands.items() if state is not SubscriptionState.WITHDRAWN)
@@ -71,3 +87,14 @@ def _ask(  # noqa: PLR0913  (all that one mail is about)
             f"look: dispatcher subscribers show {new}",
         )
     return mail
+
+
+def _put(conn: Connection, subscriber_id: int, **right: str) -> None:
+    s = subscriber.c
+    put = update(subscriber).where(s.id == subscriber_id, s.address.is_not(None)).values(**right).returning(s.id)
+    if conn.execute(put).one_or_none() is None:
+        raise _erased()
+
+
+def _erased() -> InputRefused:
+    return InputRefused("this person's address is gone: they were erased, or have left", "let them sign up anew")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 from string import Template
-from zoneinfo import ZoneInfo
 
 import yaml
 from markupsafe import Markup, escape
@@ -13,9 +12,9 @@ from dispatcher.assets import templates
 from dispatcher.compose import words as letter_words
 from dispatcher.db.terms import EVERY_TOPIC, Language, Topic
 from dispatcher.rights.records import read_moment
+from dispatcher.zone import ZONE
 
-ZONE = ZoneInfo("Europe/Berlin")  # the sender is a German house
-_ZONE_NAMES = {Language.DE: {"CET": "MEZ", "CEST": "MESZ"}, Language.EN: {}}
+ZONE_NAMES = {Language.DE: {"CET": "MEZ", "CEST": "MESZ"}, Language.EN: {}}
 
 
 @lru_cache(maxsize=4)
@@ -52,7 +51,7 @@ def berlin(text: str | None, language: Language) -> str:
     at = read_moment(text).astimezone(ZONE)
     name = at.tzname() or ""
     day = letter_words.long_date(at.date(), language)
-    return say(language, "document.moment", day=day, time=f"{at:%H:%M:%S}", zone=_ZONE_NAMES[language].get(name, name))
+    return say(language, "document.moment", day=day, time=f"{at:%H:%M:%S}", zone=ZONE_NAMES[language].get(name, name))
 
 
 def utc(text: str | None) -> str:

@@ -15,9 +15,9 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, update
 
-from dispatcher.db.tables import opt_in_request, subscriber
+from dispatcher.db.tables import former_address, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Errand, SuppressionReason, Topic
 from dispatcher.domain import campaigns, chain_head, consent, profiles, providers, subscribers, suppression, tokens
 from dispatcher.domain.addresses import Address, parse_address
@@ -50,6 +50,9 @@ def ask(
 
     That depends on the person alone, never on what is known of the address that they want.
     """
+    held = subscribers.held(conn, person.id)  # an erasure that is under way comes first, or finds what is opened here
+    if held is None or held.address is None or held.address_hash != person.address_hash:
+        return None
     if _asked_today(conn, person.id, now) >= MAILS_PER_DAY:
         return None
     hashed = suppression.address_hash(keyring, wanted)
@@ -71,7 +74,7 @@ def find(conn: Connection, token: str, now: datetime) -> Step:
     ).one_or_none()
     person = subscribers.by_id(conn, row.subscriber_id) if row is not None else None
     if row is None or person is None or person.address is None:
-        raise TokenInvalid("this link is not valid any more", "ask for the change again, on the preferences page")
+        raise _gone()
     return Step(row.id, Errand(row.errand), person, row.other_address, row.used_at is not None)
 
 
@@ -83,12 +86,16 @@ def press(conn: Connection, keyring: Keyring, token: str, evidence: Evidence, no
     step = find(conn, token, now)
     used = conn.execute(
         update(opt_in_request)
-        .where(opt_in_request.c.id == step.id, opt_in_request.c.used_at.is_(None))
+        .where(
+            opt_in_request.c.id == step.id,
+            opt_in_request.c.used_at.is_(None),
+            opt_in_request.c.erased_at.is_(None),
+        )
         .values(used_at=now, other_address=None)
         .returning(opt_in_request.c.id)
     ).one_or_none()
-    if used is None or step.wanted is None:
-        return step, None
+    if used is None or step.wanted is None:  # pressed before; or it was ended meanwhile, and is not to be found
+        return find(conn, token, now), None
     tied = consent.with_request(evidence, step.id)
     if step.errand is Errand.LEAVE_ADDRESS:
         return step, _allow(conn, keyring, step, tied, now)
@@ -98,6 +105,7 @@ def press(conn: Connection, keyring: Keyring, token: str, evidence: Evidence, no
 def _allow(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, now: datetime) -> int | None:
     """The owner of the present address wants it. The new one is asked only if it is free to be taken."""
     assert step.wanted is not None
+    _hold(conn, step.person)
     wanted = parse_address(step.wanted)
     hashed = suppression.address_hash(keyring, wanted)
     _note(conn, step.person, ConsentKind.MOVE_ALLOWED, evidence, now)
@@ -122,19 +130,41 @@ def _take(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, no
     is_open = (r.subscriber_id == person.id) & r.used_at.is_(None) & r.erased_at.is_(None)
     profiles.erase_requests(conn, is_open, now)  # their mails went to the former address
     # The row first, then the end of the chain, then the key that events refer to: who appends is never in our way.
-    conn.execute(select(subscriber.c.id).where(subscriber.c.id == person.id).with_for_update(key_share=True))
+    _hold(conn, person)
     chain_head.take(conn, now)
-    conn.execute(
-        update(subscriber)
-        .where(subscriber.c.id == person.id)
-        .values(address=wanted.mail, address_hash=hashed, provider=providers.by_domain(wanted.domain))
-    )
+    _move(conn, person, wanted, hashed)
     _carry_over(conn, person, hashed, evidence.source, now)
     # Which address became which is proven by their keyed hashes; the ledger holds no address.
     both = f"{evidence.source}: {person.address_hash.hex()} became {hashed.hex()}"
-    _note(conn, person, ConsentKind.ADDRESS_CHANGED, replace(evidence, source=both), now)
+    (moved,) = _note(conn, person, ConsentKind.ADDRESS_CHANGED, replace(evidence, source=both), now)
+    was = {"subscriber_id": person.id, "event_id": moved, "address_hash": person.address_hash, "until": now}
+    conn.execute(insert(former_address), was)
     request_id = _open(conn, keyring, person, Errand.MOVED, (former, person.address_hash), evidence.source, now)
     return campaigns.create_confirmation(conn, request_id, person.language, now)
+
+
+def _hold(conn: Connection, person: Subscriber) -> None:
+    """Raises TokenInvalid when the person is not any more who they were when the link was looked at."""
+    held = subscribers.held(conn, person.id)
+    if held is None or (held.address, held.address_hash) != (person.address, person.address_hash):
+        raise _gone()
+
+
+def _move(conn: Connection, person: Subscriber, wanted: Address, hashed: bytes) -> None:
+    s = subscriber.c
+    as_it_was = and_(s.id == person.id, s.address_hash == person.address_hash, s.erased_at.is_(None))
+    moved = conn.execute(
+        update(subscriber)
+        .where(as_it_was)
+        .values(address=wanted.mail, address_hash=hashed, provider=providers.by_domain(wanted.domain))
+        .returning(s.id)
+    ).one_or_none()
+    if moved is None:
+        raise _gone()
+
+
+def _gone() -> TokenInvalid:
+    return TokenInvalid("this link is not valid any more", "ask for the change again, on the preferences page")
 
 
 def _carry_over(conn: Connection, person: Subscriber, hashed: bytes, source: str, now: datetime) -> None:
@@ -151,8 +181,8 @@ def _is_free(conn: Connection, hashed: bytes) -> bool:
     return subscribers.by_hash(conn, hashed) is None and not suppression.entries(conn, hashed)
 
 
-def _note(conn: Connection, person: Subscriber, kind: ConsentKind, evidence: Evidence, now: datetime) -> None:
-    consent.append(conn, [Event(person.id, None, kind, evidence)], now)
+def _note(conn: Connection, person: Subscriber, kind: ConsentKind, evidence: Evidence, now: datetime) -> list[int]:
+    return consent.append(conn, [Event(person.id, None, kind, evidence)], now)
 
 
 def _open(  # noqa: PLR0913  (a row, and all that stands in it)

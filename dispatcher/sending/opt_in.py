@@ -8,13 +8,12 @@ import secrets
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from dispatcher.compose.words import moment
 from dispatcher.db.tables import opt_in_request, subscriber
-from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, Topic
+from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, Topic
 from dispatcher.domain import campaigns, consent, coverage, subscribers, suppression, tokens
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Event, Evidence
@@ -22,8 +21,8 @@ from dispatcher.domain.recipients import Asking
 from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
+from dispatcher.zone import ZONE
 
-_ZONE = ZoneInfo("Europe/Berlin")  # the sender is a German house
 VALID = timedelta(days=7)
 MAILS_PER_DAY = 2  # to one address: the first, and one more
 _PATHS = {Errand.OPT_IN: "c", Errand.LEAVE_ADDRESS: "a", Errand.TAKE_ADDRESS: "a", Errand.MOVED: "a"}
@@ -71,15 +70,16 @@ def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) 
     after MAILS_PER_DAY in a day. The asker is told the same in every case.
     """
     hashed = suppression.address_hash(keyring, wanted.address)
-    if any(e.reason not in suppression.LIFTED_BY_OPT_IN for e in suppression.entries(conn, hashed)):
+    barred = {e.scope for e in suppression.entries(conn, hashed) if e.reason not in suppression.LIFTED_BY_OPT_IN}
+    if EVERY_TOPIC in barred or barred >= set(wanted.topics):
         return None
     newcomer = Newcomer(wanted.address, hashed, wanted.name, wanted.language)
     person = subscribers.ensure(conn, newcomer, now)
-    subscribers.come_back(conn, newcomer)
     current = coverage.current_topics(conn, person.id)
-    topics = [t for t in wanted.topics if t not in current]
+    topics = [t for t in wanted.topics if t not in current and t not in barred]
     if not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
         return None
+    subscribers.come_back(conn, newcomer)
     return _open(conn, keyring, person.id, topics, wanted, now)
 
 
@@ -122,12 +122,19 @@ def confirm(
         opened = replace(opened, topics=tuple(topic for topic in opened.topics if topic in covered))
     used = conn.execute(
         update(opt_in_request)
-        .where(opt_in_request.c.id == opened.id, opt_in_request.c.used_at.is_(None))
+        .where(
+            opt_in_request.c.id == opened.id,
+            opt_in_request.c.used_at.is_(None),
+            opt_in_request.c.erased_at.is_(None),
+        )
         .values(used_at=now)
         .returning(opt_in_request.c.id)
     ).one_or_none()
-    if used is not None:
-        consent.confirm(conn, opened.subscriber_id, opened.topics, evidence, now)
+    if (
+        used is None
+    ):  # pressed before, or ended while we waited for whoever held it: then there is no such link any more
+        return replace(opened, is_used=find(conn, token, now).is_used)
+    consent.confirm(conn, opened.subscriber_id, opened.topics, evidence, now)
     return opened
 
 
@@ -139,7 +146,7 @@ def asked(conn: Connection, request_id: int, keyring: Keyring, public_url: str) 
             c.id == request_id
         )
     ).one()
-    when, topics = moment(row.requested_at.astimezone(_ZONE), Language(row.language)), tuple(row.topics)
+    when, topics = moment(row.requested_at.astimezone(ZONE), Language(row.language)), tuple(row.topics)
     if row.erased_at is not None:  # its letter, if one is under way still, is withheld at the gate
         return Asked(public_url, when, topics)
     asking = Asking(request_id, bytes(row.nonce), bytes(row.token_sha256), topics)

@@ -38,10 +38,26 @@ def test_a_dossier_is_made_under_every_spelling_for_this_users_eyes_and_checks(
     for file in ("d.html", "d.json"):
         assert (outside / file).stat().st_mode & 0o077 == 0
         checked = dispatcher("consent", "check", file)
-        assert checked.code == 0
+        assert checked.code == 3  # whoever sealed it: nobody said which key is known
         assert f"{file}: unchanged since signed by key " in checked.out
-        assert "That key stands in the file itself." in checked.out
+        assert "whose it is was not checked" in checked.out
     assert "Dossier on the consent" in (outside / "d.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("maria")
+def test_a_file_that_others_could_read_or_a_link_does_not_decide_who_reads_the_dossier(
+    dispatcher: Run, outside: Path
+) -> None:
+    (outside / "d.html").write_text("old", encoding="utf-8")
+    (outside / "d.html").chmod(0o644)
+    (outside / "elsewhere.json").write_text("not ours", encoding="utf-8")
+    (outside / "d.json").symlink_to(outside / "elsewhere.json")
+    assert dispatcher("consent", "dossier", MARIA, "-o", "d.html", "--json", "d.json").code == 0
+    for file in ("d.html", "d.json"):
+        assert (outside / file).lstat().st_mode & 0o777 == 0o600
+        assert not (outside / file).is_symlink()
+    assert (outside / "elsewhere.json").read_text(encoding="utf-8") == "not ours"
+    assert [path.name for path in outside.iterdir() if path.name.startswith(".d.")] == []
 
 
 @pytest.mark.usefixtures("maria")
@@ -54,7 +70,7 @@ def test_a_check_needs_neither_settings_nor_database(dispatcher: Run, outside: P
         env={**bare, "DISPATCHER_DATABASE_URL": "nonsense", "DISPATCHER_SMTP_URL": "nonsense"},
         cwd=outside / "elsewhere", capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (3, "")
     assert list((outside / "elsewhere").iterdir()) == []
 
 
@@ -86,8 +102,13 @@ def test_a_key_that_is_known_beforehand_tells_whose_seal_it_is(
     (key,) = [line.removeprefix("key ") for line in lines if line.startswith("key ")]
     known.write_text(f"-----BEGIN PUBLIC KEY-----\n{key}\n-----END PUBLIC KEY-----\n", encoding="ascii")
 
-    assert f"which is the key of {known}" in dispatcher("consent", "check", "ours.html", "--key", known).out
-    assert dispatcher("consent", "check", "theirs.html").code == 0
+    ours = dispatcher("consent", "check", "ours.html", "--key", known)
+    assert ours.code == 0
+    assert f"which is the key of {known}" in ours.out
+    assert dispatcher("consent", "check", "theirs.html").code == 3
+    printed = dispatcher("consent", "public-key")
+    (outside / "theirs.pem").write_text(printed.out, encoding="ascii")
+    assert dispatcher("consent", "check", "theirs.html", "--key", "theirs.pem").code == 0
     what, _ = dispatcher("consent", "check", "theirs.html", "--key", known).error
     assert f"but that is not the key of {known}" in what
     what, _ = dispatcher("consent", "check", "ours.html", "--key", outside / "ours.html").error
@@ -98,7 +119,7 @@ def test_of_an_unknown_address_it_is_said_what_its_hash_is_known_for(
     dispatcher: Run, engine: Engine, keyring: Keyring, outside: Path
 ) -> None:
     what, cure = dispatcher("consent", "dossier", "tom@example.de", "-o", "d.html").error
-    assert what == "nobody here has or had the address tom@example.de; nothing is held under its keyed hash"
+    assert what == "nobody here has the address tom@example.de; nothing is held under its keyed hash"
     assert "check the spelling" in cure
     with engine.begin() as conn:
         builders.suppress(conn, keyring, ["tom@example.de"], clock.now(conn))

@@ -176,3 +176,18 @@ def test_other_addresses_and_words_are_left_as_they_are() -> None:
 def test_an_address_reads_as_people_write_it() -> None:
     assert readable(ANNA) == "anna.müller@bücher.example.de"
     assert readable("maria@example.de") == "maria@example.de"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("550 <anna@example.de>; na@example.de", "550 <anna@example.de>; <recipient>"),
+        ("x.na@example.de, x-na@example.de", "x.na@example.de, x-na@example.de"),
+        ("na@example.dev, na@example.de.example.com", "na@example.dev, na@example.de.example.com"),
+        ("to=<NA@example.de>.", "to=<recipient>."),
+        ("from <bounce+na=example.de@b.example.com>", "from <bounce+<recipient>@b.example.com>"),
+        ("from <bounce+anna=example.de@b.example.com>", "from <bounce+anna=example.de@b.example.com>"),
+    ],
+)
+def test_only_the_address_itself_is_taken_out_in_return_paths_too(said: str, kept: str) -> None:
+    assert without("na@example.de", said) == kept

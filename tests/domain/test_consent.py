@@ -174,7 +174,10 @@ def test_a_new_confirmation_lifts_a_withdrawal_or_an_erasure_and_no_other_entry(
             assert _states(conn, who) == {GOLD: CONFIRMED}
             is_lifted = reason in (SuppressionReason.WITHDRAWN, SuppressionReason.ERASED)
             assert _is_permitted(conn, who) is is_lifted, (reason, scope)
-            assert [entry.reason for entry in suppression.entries(conn, hashed)] == ([] if is_lifted else [reason])
+            left = {(entry.scope, entry.reason) for entry in suppression.entries(conn, hashed)}
+            # Of an entry for everything the topics that were not confirmed are left.
+            others = {(topic, reason) for topic in Topic if topic is not GOLD} if scope is None else set()
+            assert left == (others if is_lifted else {(scope or "all", reason)})
 
 
 def test_a_confirmation_leaves_the_withdrawals_of_other_topics(engine: Engine, keyring: Keyring, maria: int) -> None:

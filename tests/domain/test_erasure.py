@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from dispatcher.db.tables import consent_event, deferral, delivery, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Language, Outcome, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, erasure, imports, ledger, subscribers, suppression
+from dispatcher.domain import consent, erasure, imports, ledger, profiles, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Fate
@@ -37,7 +37,7 @@ def maria(engine: Engine, keyring: Keyring) -> int:
 
 
 def _erase(conn: Connection, who: int, now: datetime = NOW) -> erasure.Erased | None:
-    return erasure.erase(conn, _person(conn, who), ASKED, now)
+    return erasure.erase(conn, who, ASKED, now)
 
 
 def _person(conn: Connection, who: int) -> Subscriber:
@@ -56,8 +56,8 @@ def _sign_up(conn: Connection, keyring: Keyring, now: datetime) -> str | None:
     return opt_in.asked(conn, newest, keyring, "https://news.example.de").confirm_url.rpartition("/")[2]
 
 
-def _import(conn: Connection, keyring: Keyring, source: str = "form 3") -> dict[Fate, int]:
-    file = f"email,topics,consent_at,consent_source\n{MARIA},finance-news,2026-01-01T10:00:00+01:00,{source}\n"
+def _import(conn: Connection, keyring: Keyring, source: str = "form 3", topic: Topic = GOLD) -> dict[Fate, int]:
+    file = f"email,topics,consent_at,consent_source\n{MARIA},{topic},2026-01-01T10:00:00+01:00,{source}\n"
     intake = imports.Intake("old list")
     imports.take(conn, imports.read_rows(io.BytesIO(file.encode()), keyring, NOW), intake, NOW, dry_run=False)
     return {fate: count for fate, count in intake.tally.counts.items() if count}
@@ -102,7 +102,11 @@ def test_an_erased_person_comes_back_by_their_own_double_opt_in(engine: Engine, 
         opt_in.confirm(conn, token, Evidence(source="button"), LATER)
         person = _person(conn, maria)
         assert (person.address, person.language) == (ON_THE_WIRE, "en")
-        assert suppression.entries(conn, hashed) == []
+        # Nothing but their own button opens the other topics to files from before.
+        left = {(entry.scope, entry.reason) for entry in suppression.entries(conn, hashed)}
+        assert left == {(topic, SuppressionReason.ERASED) for topic in Topic if topic is not GOLD}
+        assert Fate.CONFIRMED not in _import(conn, keyring, topic=Topic.PRODUCT_NEWS)
+        assert Topic.PRODUCT_NEWS not in consent.standing(conn, maria)
         stands = consent.standing(conn, maria)
         assert (stands[GOLD][0], stands[OFFERS][0]) == (SubscriptionState.CONFIRMED, SubscriptionState.WITHDRAWN)
         assert conn.execute(select(subscriber.c.erased_at)).scalar_one() is None
@@ -159,8 +163,13 @@ def test_what_relays_said_goes_where_it_repeats_the_address_in_any_spelling(engi
         codes = set(conn.execute(select(delivery.c.code)).scalars())
     assert erased is not None
     assert erased.answers == 4
-    assert said == ["", "", "", "250 2.0.0 queued as 4711"]
-    assert put_off == ""
+    assert said == [
+        "550 5.1.1 <recipient>: no such user",
+        "550 <recipient> unknown",
+        "550 user <recipient> is over quota",
+        "250 2.0.0 queued as 4711",
+    ]
+    assert put_off == "450 <recipient> later"
     assert codes == {550}
 
 
@@ -168,6 +177,17 @@ def test_a_file_cannot_write_the_address_into_the_proof(engine: Engine, keyring:
     with engine.begin() as conn:
         assert _import(conn, keyring, f"form 3 by {ON_THE_WIRE.upper()}") == {Fate.CONFIRMED: 1}
         assert conn.execute(select(consent_event.c.source)).scalar_one().startswith("form 3 by <recipient>")
+
+
+def test_neither_a_declarations_name_nor_the_person_s_own_gets_into_the_proof(engine: Engine, keyring: Keyring) -> None:
+    header = "email,name,topics,consent_at,consent_source,declaration"
+    row = f"{MARIA},Maria Muster,finance-news,2026-01-01T10:00:00+01:00,by MARIA MUSTER at the fair,of {ON_THE_WIRE}"
+    with engine.begin() as conn:
+        rows = imports.read_rows(io.BytesIO(f"{header}\n{row}\n".encode()), keyring, NOW)
+        imports.take(conn, rows, imports.Intake("a list"), NOW, dry_run=False)
+        source, named = conn.execute(select(consent_event.c.source, consent_event.c.declaration_named)).one()
+    assert source.startswith("by <name> at the fair")
+    assert named == "of <recipient>"
 
 
 def test_nobody_moves_to_an_address_that_was_erased_by_a_request_that_was_under_way(
@@ -188,3 +208,71 @@ _REQUEST = {
     "nonce": b"n" * 16, "token_sha256": b"t" * 32, "topics": [], "language": "de", "source": "preferences page",
     "requested_at": NOW, "expires_at": LATER, "errand": "leave-address",
 }  # fmt: skip
+
+
+def test_a_short_name_before_the_at_takes_nothing_from_what_relays_say_of_everybody(
+    engine: Engine, keyring: Keyring
+) -> None:
+    said = ["250 Ok: queued", "550 <ok@example.de> no such user", "250 token abc"]
+    with engine.begin() as conn:
+        (ok,) = builders.add_people(conn, keyring, ["ok@example.de"], NOW).values()
+        for reply in said:
+            final = Final(builders.create_campaign(conn, NOW), ok, Outcome.FAILED, None, 250, reply, "relay")
+            ledger.record(conn, [final], NOW)
+        _erase(conn, ok)
+        kept = conn.execute(select(delivery.c.reply).order_by(delivery.c.campaign_id)).scalars().all()
+    assert kept == ["250 Ok: queued", "550 <recipient> no such user", "250 token abc"]
+
+
+def test_relays_answers_are_cleared_though_retention_has_taken_the_address(engine: Engine, maria: int) -> None:
+    with engine.begin() as conn:
+        reply = f"550 {ON_THE_WIRE} unknown"
+        campaign_id = builders.create_campaign(conn, NOW)
+        ledger.record(conn, [Final(campaign_id, maria, Outcome.FAILED, None, 550, reply, "relay")], NOW)
+        profiles.blank(conn, [maria], NOW)
+        erased = erasure.erase(conn, maria, ASKED, NOW, parse_address(MARIA))
+        assert conn.execute(select(delivery.c.reply)).scalar_one() == "550 <recipient> unknown"
+    assert erased is not None
+    assert erased.answers == 1
+
+
+def test_what_ended_long_ago_gets_no_event_and_its_proof_no_new_beginning(engine: Engine, maria: int) -> None:
+    with engine.begin() as conn:
+        consent.withdraw(conn, maria, [OFFERS], ASKED, NOW)
+        erased = _erase(conn, maria, LATER)
+        assert erased is not None
+        assert erased.topics == (GOLD,)
+        assert consent.standing(conn, maria)[OFFERS] == (SubscriptionState.WITHDRAWN, NOW)
+
+
+def test_of_somebody_without_any_topic_one_event_says_that_they_were_erased(engine: Engine, keyring: Keyring) -> None:
+    with engine.begin() as conn:
+        (tom,) = builders.add_people(conn, keyring, ["tom@example.de"], NOW).values()
+        erased = _erase(conn, tom)
+        events = conn.execute(select(consent_event.c.kind, consent_event.c.topic)).all()
+    assert erased is not None
+    assert erased.topics == ()
+    assert [tuple(event) for event in events] == [("erased", None)]
+
+
+def test_a_sign_up_for_which_no_mail_is_due_brings_nothing_back(engine: Engine, keyring: Keyring, maria: int) -> None:
+    with engine.begin() as conn:
+        for _ in range(opt_in.MAILS_PER_DAY):
+            consent.withdraw(conn, maria, list(Topic), ASKED, NOW)
+            assert _sign_up(conn, keyring, NOW) is not None
+        _erase(conn, maria)
+        assert _sign_up(conn, keyring, NOW) is None
+        assert _person(conn, maria).address is None
+
+
+def test_that_somebody_was_erased_stays_noted_until_they_press_the_button(
+    engine: Engine, keyring: Keyring, maria: int
+) -> None:
+    with engine.begin() as conn:
+        _erase(conn, maria)
+        token = _sign_up(conn, keyring, LATER)
+        assert token is not None
+        assert conn.execute(select(subscriber.c.erased_at)).scalar_one() == NOW
+        assert _erase(conn, maria, LATER) is not None  # what was typed goes again
+        assert _person(conn, maria).address is None
+        assert conn.execute(select(subscriber.c.erased_at)).scalar_one() == LATER

@@ -12,8 +12,8 @@ from dispatcher.db.tables import (
     subscriber,
     subscription,
 )
-from dispatcher.db.terms import ConsentKind, Outcome, Topic
-from dispatcher.domain import consent, periods, retention
+from dispatcher.db.terms import ConsentKind, Outcome, RightKind, Topic
+from dispatcher.domain import consent, periods, retention, rights
 from dispatcher.domain.consent import Event
 from dispatcher.domain.passage import Withheld
 from dispatcher.domain.retention import Step
@@ -284,3 +284,16 @@ def test_a_confirmation_mail_whose_request_was_erased_under_it_leads_nowhere_and
         assert asked.confirm_url == "https://news.example.de"
         assert conn.execute(consent.permits_confirmation(request.id)).all() == []
     assert keeping.person(who).address is None
+
+
+def test_an_answered_request_by_right_goes_after_its_third_calendar_year_and_an_open_one_never(
+    keeping: Keeping,
+) -> None:
+    with keeping.engine.begin() as conn:
+        for done in (datetime(2026, 12, 31, 22, 59, tzinfo=UTC), datetime(2026, 12, 31, 23, 1, tzinfo=UTC), None):
+            number = rights.enter(conn, RightKind.ACCESS, b"h" * 32, NOW)
+            if done:
+                rights.close(conn, number, "anna", "answered", done)
+    assert keeping.run(datetime(2029, 12, 31, 22, 0, tzinfo=UTC)).get(Step.RIGHTS) is None
+    assert keeping.run(datetime(2030, 1, 1, 0, 0, tzinfo=UTC))[Step.RIGHTS] == 1
+    assert sorted(str(row.done_at is None) for row in keeping.rows("rights_request")) == ["False", "True"]

@@ -15,7 +15,6 @@ class TalkativeRelay:
 
     def __init__(self) -> None:
         self.refusal: str | None = None
-        self.heard = 0  # refusals given
         self._relay = ScriptedRelay(script=self._act)
 
     def __enter__(self) -> Self:
@@ -37,7 +36,6 @@ class TalkativeRelay:
         if ask.verb == "DOT":
             return say(f"250 2.0.0 Ok: letter to <{ask.recipient}> queued as 4XK21")
         if ask.verb == "RCPT" and self.refusal is not None:
-            self.heard += 1
             return say(self.refusal.format(ask.recipient))
         return None
 

@@ -147,4 +147,5 @@ def test_the_dossier_of_a_real_flow_holds_everything_that_the_courts_asked_for(
         demand(shown)
     assert len(DEMANDS) == 7
     assert b"@" not in b"".join(re.findall(rb"(?:src|href|url\()[^>]*", file))  # nothing is fetched
-    assert "unchanged since signed by key" in house.run("consent", "check", "anna.html")
+    (house.var / "known.pem").write_text(house.run("consent", "public-key"), encoding="ascii")
+    assert "which is the key of known.pem" in house.run("consent", "check", "anna.html", "--key", "known.pem")

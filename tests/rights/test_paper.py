@@ -2,28 +2,45 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from lxml import html
-from sqlalchemy import Engine, update
+from sqlalchemy import Connection, Engine, func, select, update
 
-from dispatcher.db.tables import consent_event, metadata, opt_in_request, subscriber
+from dispatcher.compose.edition import Kind
+from dispatcher.compose.freezing import freeze_service
+from dispatcher.compose.house import House as MailHouse
+from dispatcher.db.tables import (
+    batch,
+    consent_event,
+    edition,
+    former_address,
+    metadata,
+    opt_in_request,
+    renewal,
+    subscriber,
+)
 from dispatcher.db.terms import ConsentKind, Language, Outcome, RightKind, SuppressionReason, Topic
-from dispatcher.domain import consent, erasure, subscribers
+from dispatcher.domain import consent, declarations, erasure, ledger, rights, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.ledger import Deferral, Final
+from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
+from dispatcher.errors import NotFound
 from dispatcher.rights import dossier, exhibits, holdings, paper, wording
 from dispatcher.rights.dossier import House
-from dispatcher.sending import opt_in
+from dispatcher.sending import address_change, opt_in
 from tests import builders
 
 NOW = datetime(2026, 11, 24, 16, 3, 12, 417, tzinfo=UTC)
 HOSTILE = "</script><script>alert(1)</script><!-- \" ' & {{ 7*7 }} ${x} -->"
 HOUSE = House("Beispiel Edelmetalle", "news@news.example.de", "Beispiel GmbH\n[Kontakt](mailto:a@example.de)", "anna")
 MARIA = "maria@example.de"
+FORM = Evidence(source="form", ip="192.0.2.7")
 
 
 @pytest.fixture
@@ -138,17 +155,162 @@ def test_every_field_of_an_export_is_explained(engine: Engine, keyring: Keyring,
         assert [name for name, text in section["fields"].items() if name == text and name not in told] == []
 
 
-def test_every_table_that_knows_a_person_is_in_the_export() -> None:
+# What no row of an export shows: what links are made of, and what a page of an audience says of others.
+_KEPT_BACK = {
+    ("opt_in_request", "nonce"), ("opt_in_request", "token_sha256"), ("opt_in_request", "subscriber_id"),
+    ("batch", "subscriber_ids"), ("batch", "owner"), ("batch", "token"), ("batch", "lease_until"),
+    ("batch", "attempts"), ("batch", "left_last"), ("batch", "not_before"), ("batch", "last_error"),
+    ("batch", "in_flight"), ("deferral", "subscriber_id"), ("deferral", "batch_no"), ("delivery", "subscriber_id"),
+    ("suppression", "address_hash"), ("former_address", "subscriber_id"),
+}  # fmt: skip
+_SECTIONS = {
+    "subscriber": "person", "subscription": "standing", "consent_event": "events", "opt_in_request": "requests",
+    "suppression": "suppressions", "rights_request": "rights", "delivery": "letters", "deferral": "waiting",
+    "batch": "audiences", "former_address": "former_addresses",
+}  # fmt: skip
+
+
+def test_every_column_of_every_table_that_knows_a_person_is_in_the_export(
+    engine: Engine, keyring: Keyring, maria: int
+) -> None:
     """A new one has to be added to rights/holdings.py, and to domain/erasure.py if an address can stand in it."""
+    hashed = suppression.address_hash(keyring, parse_address(MARIA))
+    with engine.begin() as conn:
+        of, later = (builders.create_campaign(conn, NOW) for _ in range(2))
+        rights.enter(conn, RightKind.ACCESS, hashed, NOW)
+        suppression.suppress(conn, [hashed], None, SuppressionReason.COMPLAINT, "a test", NOW)
+        ledger.record(conn, [Final(of, maria, Outcome.FAILED, None, 550, "no", "relay")], NOW)
+        ledger.record(conn, [Deferral(later, maria, 1, 1, NOW, 450, "later", "relay")], NOW)
+        was = {"subscriber_id": maria, "event_id": 1, "address_hash": b"f" * 32, "until": NOW}
+        conn.execute(former_address.insert(), was)
+        page = {"campaign_id": of, "no": 1, "subscriber_ids": [maria, maria + 1], "provider": "other"}
+        conn.execute(batch.insert(), [{**page, "state": "done"}, {**page, "no": 2, "state": "ready"}])
+    facts = _facts(engine, keyring)
     knowing = {
         table.name
         for table in metadata.sorted_tables
         if {"subscriber_id", "subscriber_ids", "address_hash", "address"} & set(table.c.keys())
     }
-    assert knowing == {
-        "subscriber", "subscription", "consent_event", "opt_in_request", "suppression", "rights_request", "delivery",
-        "deferral", "batch",
-    }  # fmt: skip
+    assert knowing == set(_SECTIONS)
+    for table, section in _SECTIONS.items():
+        shown = facts[section] if section == "person" else facts[section][-1]
+        missing = {column.name for column in metadata.tables[table].c} - set(shown)
+        assert {(table, column) for column in missing} <= _KEPT_BACK
+    assert [each["state"] for each in facts["audiences"]] == ["done", "ready"]
+
+
+@pytest.mark.usefixtures("maria")
+def test_who_else_named_the_address_is_not_told_but_that_somebody_did_is(engine: Engine, keyring: Keyring) -> None:
+    with engine.begin() as conn:
+        (tom,) = builders.add_people(conn, keyring, ["tom@example.de"], NOW).values()
+        person = subscribers.by_id(conn, tom)
+        assert person is not None
+        address_change.ask(conn, keyring, person, parse_address(MARIA), Evidence(source="Tom's browser"), NOW)
+        other = address_change.ask(conn, keyring, _person(conn, keyring), parse_address("z@example.de"), FORM, NOW)
+        facts = holdings.gather(conn, keyring, MARIA, HOUSE, NOW)
+        handed_over = dossier.gather(conn, keyring, MARIA, HOUSE, NOW)
+    assert other is not None
+    (wanted,) = facts["wanted_by_others"]
+    assert (wanted["errand"], wanted["other_address"]) == ("leave-address", MARIA)
+    assert "Tom" not in json.dumps(facts)
+    assert facts["requests"][-1]["other_address"] == "z@example.de"
+    # What goes to the other side names no address but the one in dispute.
+    assert "z@example.de" not in json.dumps(handed_over)
+    assert handed_over["requests"][-1]["other_hash"] is not None
+
+
+def _person(conn: Connection, keyring: Keyring) -> Subscriber:
+    person = subscribers.by_hash(conn, suppression.address_hash(keyring, parse_address(MARIA)))
+    assert person is not None
+    return person
+
+
+@pytest.mark.usefixtures("maria")
+@pytest.mark.parametrize("asked", ["former", "present"])
+def test_after_a_move_each_act_says_under_which_address_it_happened_and_both_find_the_person(
+    engine: Engine, keyring: Keyring, asked: str
+) -> None:
+    new = "m.muster@example.com"
+    with engine.begin() as conn:
+        address_change.ask(conn, keyring, _person(conn, keyring), parse_address(new), FORM, NOW)
+        for _ in range(2):
+            newest = conn.execute(select(func.max(opt_in_request.c.id))).scalar_one()
+            link = opt_in.asked(conn, newest, keyring, "https://news.example.de").confirm_url
+            address_change.press(conn, keyring, link.rpartition("/")[2], FORM, NOW + timedelta(days=1))
+        facts = dossier.gather(conn, keyring, MARIA if asked == "former" else new, HOUSE, NOW)
+        with pytest.raises(NotFound, match="somebody had it who moved to another on 2026-11-25"):
+            holdings.gather(conn, keyring, MARIA, HOUSE, NOW)
+    was = suppression.address_hash(keyring, parse_address(MARIA)).hex()
+    now = suppression.address_hash(keyring, parse_address(new)).hex()
+    german, english = (_text(paper.dossier(facts, language, "0")) for language in Language)
+    if asked == "present":
+        assert f"with the former address (check value {was[:16]}…)" in english
+        assert f"mit der früheren Adresse (Prüfwert {was[:16]}…)" in german
+    else:
+        assert "sign-up was asked for with this address" in english
+        assert f"umgezogen (Prüfwert {now[:16]}…)" in german
+        assert new not in json.dumps(facts)
+
+
+@pytest.mark.usefixtures("maria")
+def test_a_consent_that_allows_nothing_is_not_said_to_be_current(engine: Engine, keyring: Keyring) -> None:
+    hashed = suppression.address_hash(keyring, parse_address(MARIA))
+    with engine.begin() as conn:
+        consent.append(conn, [consent.Event(1, Topic.FINANCE_NEWS, ConsentKind.CONFIRMED, FORM)], NOW)
+        consent.append(conn, [consent.Event(1, Topic.PRODUCT_NEWS, ConsentKind.CONFIRMED, FORM)], NOW)
+        renewed = {
+            "topic": "product-news",
+            "number": 9,
+            "valid_from": NOW - timedelta(days=400),
+            "covers_unknown": False,
+        }
+        conn.execute(renewal.insert(), renewed)
+    told = [exhibits.summary(_facts(engine, keyring), language) for language in Language]
+    assert any("Die Einwilligung gilt" in sentence for sentence in told[0])
+    assert any("suffice no more" in sentence for sentence in told[1])
+    with engine.begin() as conn:
+        suppression.suppress(conn, [hashed], None, SuppressionReason.COMPLAINT, "a provider", NOW)
+    told = [exhibits.summary(_facts(engine, keyring), language) for language in Language]
+    assert not any("Die Einwilligung gilt" in sentence for sentence in told[0])
+    assert any("stands on the never-mail list (complaint)" in sentence for sentence in told[1])
+
+
+def test_the_confirmation_mail_and_the_privacy_notice_are_exhibits_word_for_word(
+    engine: Engine, keyring: Keyring, house: MailHouse
+) -> None:
+    with engine.begin() as conn:
+        notice = declarations.keep_notice(conn, Language.DE, "Wir speichern Ihre Adresse.", NOW)
+        form = replace(FORM, privacy_sha256=notice, declaration_id=builders.declare(conn, NOW))
+        wanted = opt_in.Request(parse_address(MARIA), "", Language.DE, [Topic.FINANCE_NEWS], form)
+        mail = opt_in.request(conn, keyring, wanted, NOW)
+        assert mail is not None
+        frozen = freeze_service(Kind.CONFIRM, language="de", house=house)
+        row = {
+            "campaign_id": mail,
+            "language": "de",
+            "frozen": frozen.to_json(),
+            "sha256": bytes.fromhex(frozen.sha256),
+        }
+        conn.execute(edition.insert(), row)
+    facts = _facts(engine, keyring)
+    (sent,) = facts["confirmation_mails"]
+    assert (sent["subject"], sent["text"], sent["sha256"]) == (frozen.subject, frozen.text, frozen.sha256)
+    text = _text(paper.dossier(facts, Language.DE, "0"))
+    assert "Wir speichern Ihre Adresse." in text
+    assert "Bitte bestätigen Sie Ihre Anmeldung" in text
+    assert "{die Adresse} für unsere Nachrichten angemeldet" in text
+    assert frozen.sha256 in text
+    spoken = _text(paper.access(holdings.explained(facts, Language.EN), Language.EN))
+    assert "{the address} für unsere Nachrichten angemeldet" in spoken
+    assert "{%" not in text + spoken
+    assert "Achtung" not in text
+    with engine.begin() as conn:
+        conn.execute(
+            update(edition).values(frozen=frozen.to_json().replace("bestätigen", "bezahlen").replace("Sie", "sie"))
+        )
+    assert "Achtung" in _text(paper.dossier(_facts(engine, keyring), Language.DE, "0"))
+    facts["privacy_notices"][0]["text"] += " Und Ihre Telefonnummer."
+    assert "Achtung" in _text(paper.dossier(facts, Language.DE, "0"))
 
 
 @pytest.mark.usefixtures("maria")
@@ -164,9 +326,7 @@ def test_the_dossier_of_somebody_who_was_erased_says_so_and_is_as_complete(
     engine: Engine, keyring: Keyring, maria: int
 ) -> None:
     with engine.begin() as conn:
-        person = subscribers.by_id(conn, maria)
-        assert person is not None
-        erasure.erase(conn, person, Evidence(source="on request"), NOW)
+        erasure.erase(conn, maria, Evidence(source="on request"), NOW)
         facts = dossier.gather(conn, keyring, MARIA.upper(), HOUSE, NOW)
     text = _text(paper.dossier(facts, Language.DE, "0"))
     assert "wurde am 24. November 2026, 17:03:12 Uhr MEZ auf Verlangen gelöscht (Art. 17 DSGVO)" in text

@@ -65,6 +65,7 @@ def test_a_file_sealed_anew_by_somebody_else_bears_another_key(
     found = check(make(_key(tmp_path)))
     assert found.problem is None
     assert found.key_id != by.key_id
+    assert not seal.is_same(found.pem, by.public_pem)
 
 
 def test_a_seal_does_not_pass_from_one_kind_of_file_to_the_other(by: Seal) -> None:

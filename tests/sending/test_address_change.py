@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, func, select
 
-from dispatcher.db.tables import consent_event, delivery, opt_in_request, subscriber
+from dispatcher.db.tables import consent_event, delivery, former_address, opt_in_request, subscriber
 from dispatcher.db.terms import Language, SuppressionReason, Topic
-from dispatcher.domain import consent, periods, retention, subscribers, suppression
+from dispatcher.domain import consent, periods, profiles, retention, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.retention import Step
@@ -82,6 +82,19 @@ def test_after_both_buttons_the_person_is_the_same_with_another_address(
         proof = conn.execute(select(consent_event.c.source).order_by(consent_event.c.id.desc()).limit(1)).scalar_one()
     old = suppression.address_hash(keyring, parse_address(OLD)).hex()
     assert proof == f"preferences page: {old} became {person.address_hash.hex()}"
+
+
+def test_a_former_address_is_kept_by_hash_until_the_person_s_own_goes(
+    engine: Engine, keyring: Keyring, maria: int
+) -> None:
+    with engine.begin() as conn:
+        _move(conn, keyring, maria)
+        row = conn.execute(select(former_address)).one()
+        moved = conn.execute(select(func.max(consent_event.c.id)).where(consent_event.c.kind == "address-changed"))
+        assert (row.subscriber_id, row.event_id) == (maria, moved.scalar_one())
+        assert bytes(row.address_hash) == suppression.address_hash(keyring, parse_address(OLD))
+        profiles.dissolve(conn, [maria], NOW)
+        assert conn.execute(select(former_address)).all() == []
 
 
 def test_nothing_is_changed_and_the_new_address_is_not_even_asked_before_the_present_one_agreed(
@@ -184,7 +197,7 @@ def test_what_was_left_under_the_former_address_stays_left_and_an_old_file_does_
         assert opt_in.request(conn, keyring, wanted, NOW)  # but its owner may sign up, as somebody new
         opened = opt_in.confirm(conn, _opt_in_token(conn, keyring), PAGE, NOW)
         assert opened.subscriber_id != maria
-        assert {e.scope for e in suppression.entries(conn, old)} == {OFFERS}
+        assert {e.scope for e in suppression.entries(conn, old)} == {OFFERS, Topic.PRODUCT_NEWS}
 
 
 def _opt_in_token(conn: Connection, keyring: Keyring) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import BinaryIO
 
 from dispatcher.db.terms import Language
-from dispatcher.domain.addresses import Address, parse_address, without
+from dispatcher.domain.addresses import Address, parse_address, without, without_name
 from dispatcher.domain.imports.claims import Cell, claims
 from dispatcher.domain.imports.columns import Instructions, Layout, layout
 from dispatcher.domain.imports.lines import lines_of
@@ -41,21 +41,26 @@ class Table:
             _check(cells, self.header)
             cell = _bare_cells(cells, self.layout) if self.layout.is_guarded else _cells(cells, self.layout)
             address = parse_address(cell("email"))
+            name = clean_name(cell("name") or f"{cell('first_name')} {cell('last_name')}")
             return Row(
                 line,
                 address,
                 address_hash(keyring, address),
-                clean_name(cell("name") or f"{cell('first_name')} {cell('last_name')}"),
+                name,
                 _language(cell("language")),
-                tuple(_unnamed(each, address) for each in claims(cell, self.layout, self.how, now)),
+                tuple(_unnamed(each, address, name) for each in claims(cell, self.layout, self.how, now)),
             )
         except InputRefused as error:
             return Rejected(line, error.what, tuple(cells))
 
 
-def _unnamed(claim: Claim, address: Address) -> Claim:
-    """The ledger keeps a source for good, also of somebody who is erased: it must not repeat the address."""
-    return claim._replace(source=without(address.mail, claim.source)) if claim.source else claim
+def _unnamed(claim: Claim, address: Address, name: str) -> Claim:
+    """The ledger keeps these words for good, also of somebody who is erased: they must not repeat address or name."""
+    source, declaration = claim.source, claim.declaration
+    return claim._replace(
+        source=without_name(name, without(address.mail, source)) if source else source,
+        declaration=without(address.mail, declaration) if declaration else declaration,
+    )
 
 
 def open_table(file: BinaryIO, how: Instructions) -> Table:
