@@ -137,7 +137,7 @@ class Lives(RuleBasedStateMachine):
         if person is None:
             return
         with self.engine.begin() as conn:
-            erasure.erase(conn, person, Evidence(source="a letter"), self.now)
+            erasure.erase(conn, person.id, Evidence(source="a letter"), self.now)
         self.known[box].agreed = dict.fromkeys(Topic, False)
         self.known[box].pause_ends = None
         self._kill_links(box)
