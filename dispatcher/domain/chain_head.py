@@ -64,7 +64,10 @@ def as_it_stands(conn: Connection) -> Head | None:
     moment = raw.microseconds(dialect, begun_at)
     if moment is None or not isinstance(instance, bytes) or not isinstance(head, bytes):
         return None
-    chained_later, events, last_id = (number if isinstance(number, int) else -1 for number in numbers)
+    counts = [number for number in numbers if isinstance(number, int) and number >= 0]
+    if len(counts) < len(numbers):
+        return None
+    chained_later, events, last_id = counts
     return Head(instance, Moment(moment), chained_later, events, last_id, head)
 
 
