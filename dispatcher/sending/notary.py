@@ -49,16 +49,21 @@ def seal_key(conn: Connection, settings: Settings) -> Seal:
     """Give the key that signs proofs. At first need it is made, but only where it could not have been lost: no setting
     names it, and no key has signed before. Raises SettingInvalid.
     """
-    path = settings.seal_key
-    found = seal.load(path)
+    found = seal.load(settings.seal_key)
     if found is not None:
         return found
+    require_never_made(conn, settings)
+    return seal.make(settings.seal_key)
+
+
+def require_never_made(conn: Connection, settings: Settings) -> None:
+    """Make sure that a key which is not there was not lost. Raises SettingInvalid."""
+    path = settings.seal_key
     if "seal" not in settings.embedded:
         raise SettingInvalid(seal.NAME, f"{path} is not there", f"put the key back, or {seal.CURE}")
     if checkpoints.are_there(conn):
         what = f"{path} is not there, but a key has signed checkpoints of this ledger"
         raise SettingInvalid(seal.NAME, what, f"name the file with that key; if it is lost, {seal.CURE} and name that")
-    return seal.make(path)
 
 
 def step(engine: Engine, settings: Settings) -> Checkpoint | None:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, Row, delete, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
+from dispatcher.bench import people
 from dispatcher.db.tables import consent_chain, consent_event, opt_in_request, subscriber, subscription
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
 from dispatcher.domain import consent, imports, tokens
@@ -178,6 +179,13 @@ def test_the_upgrade_chains_events_of_every_page(engine: Engine, maria: int, pag
         import_module("dispatcher.db.migrations.versions.0008_consent_chain").chain(conn, page)
     found = verified(engine)
     assert (found.broken, found.events, found.head and found.head.chained_later) == (None, 5, 5)
+
+
+def test_people_who_are_made_up_for_a_measurement_stand_in_the_chain_too(engine: Engine, keyring: Keyring) -> None:
+    with engine.begin() as conn:
+        people.fill(conn, keyring, 25, NOW)
+        append(conn, [1, 2], 2)
+    assert (verified(engine).broken, verified(engine).events) == (None, 27)
 
 
 def test_a_writer_of_the_version_before_is_refused(engine: Engine, maria: int) -> None:
