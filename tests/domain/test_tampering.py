@@ -123,6 +123,11 @@ def test_a_subscription_that_the_events_do_not_bear_out_is_found(
     assert (broken.wrong, broken.subscriber) == (Wrong.STANDING, people[0])
 
 
+def test_a_subscription_that_names_no_number_is_found(engine: Engine, people: list[int]) -> None:
+    if _is_taken(engine, "UPDATE subscription SET event_id = 'x' WHERE event_id = 1"):
+        assert [wrong for wrong, _ in _found(engine)] == [Wrong.MISSING, Wrong.STANDING]
+
+
 def test_a_subscription_that_was_set_back_to_before_a_withdrawal_is_found(engine: Engine, people: list[int]) -> None:
     maria = people[0]
     with engine.begin() as conn:
