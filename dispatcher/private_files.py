@@ -1,6 +1,7 @@
 """Files that must not be half written: keys, made once and for this user's eyes only, and lists that grow by a line."""
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -39,7 +40,9 @@ def append_line(path: Path, line: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     try:
-        os.write(file, f"\n{line}\n".encode("ascii"))
+        octets = f"\n{line}\n".encode("ascii")
+        if os.write(file, octets) < len(octets):  # the disk is full
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fsync(file)
     finally:
         os.close(file)
