@@ -5,7 +5,6 @@ else from a TOML file (DISPATCHER_CONFIG, or dispatcher.toml in the current fold
 prefix). Without any of them the embedded parts under `var/` are used, which talk to this machine only.
 """
 
-import contextlib
 import difflib
 import os
 import re
@@ -18,6 +17,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from dispatcher import private_files
 from dispatcher.assets import templates
 from dispatcher.errors import SettingInvalid
 
@@ -31,7 +31,7 @@ NAMES: dict[str, str] = {
     "SENDER": 'From: "Beispiel Edelmetalle" <news@news.example.de>',
     "BOUNCE_DOMAIN": "the domain of return-paths, bounce.example.de",
     "DKIM": "selector:domain:file.pem, several by blanks: letters are signed with each; without it the relay signs",
-    "SEAL_KEY": "a PEM file with the Ed25519 key that signs proofs of consent; default: seal_key.pem under var",
+    "SEAL_KEY": "a PEM file with the Ed25519 key that signs proofs of consent; default: seal_key.pem under var, made",
     "IMPRESSUM": "a Markdown file with the legal notice that stands in every letter",
     "TRUSTED_PROXIES": "addresses or networks of proxies whose X-Forwarded-For is believed, by blanks",
     "MX_LOOKUP": "on, or the address of a resolver: whose mail servers take a domain's mail is looked up; default: off",
@@ -41,7 +41,13 @@ NAMES: dict[str, str] = {
     "LOG": "text or json; default: text on a terminal, else json",
 }
 _DEMO_SENDER = '"Beispiel Edelmetalle" <news@news.example.de>'
-_EMBEDDED = {"database": "DATABASE_URL", "broker": "BROKER_URL", "smtp": "SMTP_URL", "pages": "PUBLIC_URL"}
+_EMBEDDED = {
+    "database": "DATABASE_URL",
+    "broker": "BROKER_URL",
+    "smtp": "SMTP_URL",
+    "pages": "PUBLIC_URL",
+    "seal": "SEAL_KEY",
+}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _BROKERS = ("redis://", "rediss://", "redis+socket://")
 _DOMAIN = re.compile(r"(?i)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -59,7 +65,7 @@ class DkimKey:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set. `embedded` names the parts that run under `var`."""
+    """Everything that can be set. `embedded` names the parts that run, or lie, under `var`."""
 
     var: Path
     database_url: str = field(repr=False)
@@ -227,14 +233,8 @@ def _own_keys(var: Path) -> str:
     """Read the keys under `var`; make one at first start, for this user's eyes only."""
     path = var / "secret_keys"
     try:
-        var.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            new = var / f"secret_keys.{secrets.token_hex(8)}"  # not our number: containers all have the same
-            new.touch(mode=0o600)
-            new.write_text(f"k1:{secrets.token_hex(32)}\n", encoding="utf-8")
-            with contextlib.suppress(FileExistsError):
-                path.hardlink_to(new)  # of two processes that start at once, one makes the key
-            new.unlink()
+            private_files.make(path, f"k1:{secrets.token_hex(32)}\n".encode())
         return path.read_text(encoding="utf-8")
     except OSError as error:
         what = f"{error.filename or var} cannot be used: {error.strerror}"

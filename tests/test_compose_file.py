@@ -187,9 +187,13 @@ def test_our_settings_load_from_what_the_file_and_the_secrets_say(
     assert str(Path(relay.ca_file).parent) in mounted
 
 
-def test_workers_alone_see_the_keys_that_sign_letters(compose: dict[str, Any], secrets: Path, tmp_path: Path) -> None:
+def test_workers_alone_see_the_keys_that_sign_letters_and_proofs(
+    compose: dict[str, Any], secrets: Path, tmp_path: Path
+) -> None:
     mounts = {name: service.get("volumes", []) for name, service in compose["services"].items()}
     assert [name for name, volumes in mounts.items() if any("dkim" in volume for volume in volumes)] == ["worker"]
+    held = {name: service.get("secrets", []) for name, service in compose["services"].items()}
+    assert [name for name, names in held.items() if "seal_key" in names] == ["worker"]
     [source, inside, _] = next(volume for volume in mounts["worker"] if "dkim" in volume).split(":")
     assert (secrets.parent / source).is_dir()
     shown = (ROOT / "docker/example.env").read_text(encoding="utf-8")

@@ -40,7 +40,7 @@ def _refused(environ: dict[str, str], folder: Path) -> SettingInvalid:
 
 def test_without_any_setting_the_embedded_parts_are_used_and_nothing_leaves_this_machine(tmp_path: Path) -> None:
     made = load({}, tmp_path)
-    assert made.embedded == {"database", "broker", "smtp", "pages"}
+    assert made.embedded == {"database", "broker", "smtp", "pages", "seal"}
     assert made.var == tmp_path / "var"
     assert made.database_url == f"sqlite:///{tmp_path}/var/dispatcher.db"
     assert made.broker_url == f"redis+socket://{tmp_path}/var/valkey.sock"
@@ -53,7 +53,7 @@ def test_without_any_setting_the_embedded_parts_are_used_and_nothing_leaves_this
 def test_a_whole_production_is_read(production: dict[str, str], tmp_path: Path) -> None:
     environ = {**production, "DISPATCHER_TRUSTED_PROXIES": "10.0.0.5 10.1.0.0/16 ::1", "DISPATCHER_LOG": "json"}
     made = load({**environ, "HOME": "/x", "PATH": "/bin"}, tmp_path)
-    assert made.embedded == frozenset()
+    assert made.embedded == {"seal"}  # a key of its own, unless it is set
     assert (made.sender_name, made.sender_address) == ("Beispiel Edelmetalle", "news@news.example.de")
     assert made.secret_keys == (("k1", bytes.fromhex(KEY)),)
     assert made.trusted_proxies == tuple(map(ip_network, ["10.0.0.5/32", "10.1.0.0/16", "::1/128"]))

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, text
 
 from dispatcher.bench.letter import TOPIC
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, SubscriptionState, SuppressionReason
+from dispatcher.domain import chain, chain_head
 from dispatcher.domain.tokens import Keyring
 
 _CHUNK = 10_000
 _SUBSCRIBER = ("id", "public_id", "address", "address_hash", "name", "language", "created_at")
-_EVENT = ("id", "subscriber_id", "topic", "kind", "at", "source", "language", "salt")
 _SUBSCRIPTION = ("topic", "subscriber_id", "state", "event_id", "since")
 _SUPPRESSION = ("address_hash", "scope", "reason", "source", "at")
 _NAMES = (
@@ -27,12 +27,13 @@ _NAMES = (
 
 
 def fill(conn: Connection, ring: Keyring, count: int, now: datetime) -> None:
-    """Put `count` people into an empty database."""
+    """Put `count` people into an empty database. Their events are chained, as those of real people are."""
+    chained = _Events(chain_head.take(conn, now).head, now)
     for start in range(1, count + 1, _CHUNK):
         ids = range(start, min(start + _CHUNK, count + 1))
         people = list(_people(ids, ring, now))
         _write(conn, "subscriber", _SUBSCRIBER, people)
-        _write(conn, "consent_event", _EVENT, [_event(i, now) for i in ids])
+        _write(conn, "consent_event", chain.COLUMNS, [chained.next(i) for i in ids])
         _write(conn, "subscription", _SUBSCRIPTION, [_subscription(i, now) for i in ids])
         hashes = [person[3] for i, person in zip(ids, people, strict=True) if i % 50 == 1]
         _write(
@@ -41,9 +42,9 @@ def fill(conn: Connection, ring: Keyring, count: int, now: datetime) -> None:
             _SUPPRESSION,
             [(h, EVERY_TOPIC, SuppressionReason.COMPLAINT, "bench", now) for h in hashes],
         )
+    chain_head.move(conn, count, count, chained.head)
     if conn.dialect.name == "postgresql":
         conn.execute(text("SELECT setval(pg_get_serial_sequence('subscriber', 'id'), :n)"), {"n": count})
-        conn.execute(text("SELECT setval(pg_get_serial_sequence('consent_event', 'id'), :n)"), {"n": count})
 
 
 def _people(ids: Sequence[int], ring: Keyring, now: datetime) -> Iterator[tuple[object, ...]]:
@@ -54,12 +55,29 @@ def _people(ids: Sequence[int], ring: Keyring, now: datetime) -> Iterator[tuple[
         yield i, public_id, address, hashed, _NAMES[i % len(_NAMES)], "de", now
 
 
-def _event(i: int, now: datetime) -> tuple[object, ...]:
-    return i, i, TOPIC, ConsentKind.IMPORTED, now, "newsletter form 3 (import: bench)", "de", b"\0" * 16
+class _Events:
+    """Event upon event. All have the same salt and personal fields, so their hash is made once."""
+
+    def __init__(self, head: bytes, now: datetime) -> None:
+        self.head = head
+        self._now = now
+        self._personal: tuple[chain.Value, ...] = ("newsletter form 3 (import: bench)", None, None, None, None)
+        self._salt = bytes(16)
+        self._hashed = chain.personal_sha256(self._salt, self._personal)
+
+    def next(self, i: int) -> tuple[object, ...]:
+        kind = ConsentKind.WITHDRAWN if _has_left(i) else ConsentKind.IMPORTED
+        sealed = (i, i, TOPIC, kind, self._now, None, "de", None, None, None, None, None, None)
+        self.head = chain.chain_hash(self.head, self._hashed, sealed)
+        return *sealed, *self._personal, self._salt, self._hashed, self.head
+
+
+def _has_left(i: int) -> bool:
+    return i % 10 == 0
 
 
 def _subscription(i: int, now: datetime) -> tuple[object, ...]:
-    state = SubscriptionState.WITHDRAWN if i % 10 == 0 else SubscriptionState.CONFIRMED
+    state = SubscriptionState.WITHDRAWN if _has_left(i) else SubscriptionState.CONFIRMED
     return TOPIC, i, state, i, now
 
 

@@ -1,68 +1,73 @@
-"""`dispatcher consent verify`, `checkpoint` and `public-key`: that nobody has altered the ledger."""
+"""`dispatcher consent verify`, `checkpoint`, `acknowledge` and `public-key`: that nobody has altered the ledger."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from sqlalchemy import Engine
 
-from dispatcher.cli.context import Context, err, fail, out, pass_context, print_json
-from dispatcher.db.engine import reading
+from dispatcher.cli.context import Context, err, out, pass_context, print_json
+from dispatcher.db import clock
+from dispatcher.db.engine import snapshot
 from dispatcher.domain import chain_head, checkpoints, seal, verification
 from dispatcher.domain.checkpoints import Checkpoint
-from dispatcher.domain.verification import Break, Verdict, Wrong
-from dispatcher.errors import InputRefused, LedgerBroken
-from dispatcher.sending import notary
+from dispatcher.domain.periods import Period
+from dispatcher.domain.verification import Known, Verdict
+from dispatcher.domain.walk import Break, Wrong
+from dispatcher.errors import InputRefused, LedgerBroken, SettingInvalid
+from dispatcher.sending import house, notary
 
 _RESTORE = (
     "keep this database as it is, find out who can write to it, and compare with a backup from before: what the backup "
     "has is the proof"
 )
+_RESTORED = "after a restore from a backup of yours say: dispatcher consent acknowledge"
 _CURES = {
     Wrong.CHANGED: _RESTORE,
-    Wrong.MISSING: f"{_RESTORE}; after a restore from a backup, what came later is gone",
+    Wrong.MISSING: _RESTORE,
     Wrong.INSERTED: f"{_RESTORE}; nothing may be mailed under this event",
     Wrong.HEAD: _RESTORE,
-    Wrong.CHECKPOINT: f"{_RESTORE}; or the checkpoint belongs to another database, or the backup was older than it",
+    Wrong.STANDING: f"{_RESTORE}; nothing may be mailed under this subscription",
+    Wrong.WORDS: f"{_RESTORE}; it is what people agreed to",
+    Wrong.CHECKPOINT: f"{_RESTORE}; or the checkpoint belongs to another database; {_RESTORED}",
     Wrong.FORGED: "if another key of yours signed it, name that with --public-key; else somebody made it up",
+    Wrong.UNSIGNED: "let a worker run, which signs every hour, or say: dispatcher consent checkpoint",
 }
+_KEYS = click.option(
+    "--public-key", "keys", multiple=True, type=click.Path(path_type=Path),
+    help="A verifying key, in PEM: an earlier one, or the only one here; may be given several times.",
+)  # fmt: skip
+_ELSEWHERE = click.option(
+    "--checkpoint", "file", type=click.Path(path_type=Path), help="Checkpoints that were kept elsewhere."
+)
 
 
 @click.command()
-@click.option("--checkpoint", "file", type=click.Path(path_type=Path), help="Checkpoints that were kept elsewhere.")
-@click.option(
-    "--public-key", "keys", multiple=True, type=click.Path(path_type=Path),
-    help="An earlier verifying key, in PEM; may be given several times.",
-)  # fmt: skip
+@_ELSEWHERE
+@_KEYS
 @click.option("--json", "as_json", is_flag=True)
 @pass_context
 def verify(context: Context, file: Path | None, keys: tuple[Path, ...], as_json: bool) -> None:
-    """Verify that no event of the ledger was changed, taken away or put in. Exit code 1: it names the first one.
+    """Verify that no event of the ledger was changed, taken away or put in. Exit code 1: it names what was.
 
-    Only checkpoints kept where nobody here can write find a ledger that was made anew from its beginning.
+    It goes by the checkpoints in the database, those in var/, and those of --checkpoint. Only such as are kept where
+    nobody here can write find a ledger that was made anew from its beginning. No private key is needed.
 
     \b
     dispatcher consent verify
     dispatcher consent verify --checkpoint /mnt/elsewhere/consent_checkpoints.jsonl
     dispatcher consent verify --public-key key-of-2026.pem --json
     """
-    elsewhere = _elsewhere(file) if file else []
-    pems = [seal.load_or_make(context.settings).public_pem, *(_read(path) for path in keys)]
-    found = _verify(context.engine, elsewhere, pems)
+    found = _verify(context, file, keys)
     if as_json:
         print_json(_as_json(found))
-        sys.exit(1 if found.broken else 0)
-    if found.broken:
-        fail(LedgerBroken(_says(found.broken), _CURES[found.broken.wrong]))
-    out.print(f"well: {found.events:,} events, each chained to the one before; {found.checkpoints:,} checkpoints match")
-    if found.blanked:
-        out.print(f"{found.blanked:,} of them without personal fields, as erasure and retention leave them")
-    if found.head and found.head.chained_later:
-        begun = f"{found.head.begun_at:%Y-%m-%d %H:%M} UTC"
-        out.print(f"the first {found.head.chained_later:,} were chained at {begun}, later than they were written")
+    elif found.count:
+        _tell_breaks(found)
+    else:
+        _tell_well(found)
+    sys.exit(1 if found.count else 0)
 
 
 @click.command()
@@ -71,7 +76,8 @@ def verify(context: Context, file: Path | None, keys: tuple[Path, ...], as_json:
 def checkpoint(context: Context, file: Path | None) -> None:
     """Sign where the ledger ends, and print it: a line of JSON. Keep it where nobody who can write here can write.
 
-    A worker makes one every day by itself; all of them lie in consent_checkpoints.jsonl under var/.
+    A worker makes one every hour in which something happened, and one a day at least; all of them lie in
+    consent_checkpoints.jsonl under var/.
 
     \b
     dispatcher consent checkpoint
@@ -83,6 +89,32 @@ def checkpoint(context: Context, file: Path | None) -> None:
     out.print(made.line, markup=False)
 
 
+@click.command()
+@_ELSEWHERE
+@_KEYS
+@pass_context
+def acknowledge(context: Context, file: Path | None, keys: tuple[Path, ...]) -> None:
+    """Say that the newest events were lost by a restore from a backup: a checkpoint that says so, signed.
+
+    From then on `verify` does not miss what older checkpoints signed and the backup did not have; it goes on saying
+    that there was a restore. Refused when anything else is wrong with the ledger.
+
+    \b
+    dispatcher consent acknowledge
+    dispatcher consent acknowledge --checkpoint /mnt/elsewhere/consent_checkpoints.jsonl
+    """
+    found = _verify(context, file, keys)
+    others = [each for each in found.breaks if each.wrong not in {Wrong.CHECKPOINT, Wrong.UNSIGNED}]
+    if others:
+        raise LedgerBroken(_says(others[0]), _CURES[others[0].wrong])
+    if found.missed_from is None:
+        raise InputRefused("every checkpoint says what stands here", "there is nothing to acknowledge")
+    made = notary.make(context.engine, context.settings, restored_to=found.missed_from - 1)
+    assert made is not None
+    out.print(f"acknowledged: what was signed later than event {made.restored_to:,} of the chain, and is gone")
+    out.print(made.line, markup=False)
+
+
 @click.command("public-key")
 @pass_context
 def public_key(context: Context) -> None:
@@ -91,31 +123,56 @@ def public_key(context: Context) -> None:
     \b
     dispatcher consent public-key > dispatcher-proofs.pem
     """
-    out.print(seal.load_or_make(context.settings).public_pem.strip(), markup=False)
+    path = context.settings.seal_key
+    key = seal.load(path)
+    if key is None:
+        cure = "name the file in which it lies; the first checkpoint or dossier makes it where no setting names one"
+        raise SettingInvalid(seal.NAME, f"{path} is not there", cure)
+    out.print(key.public_pem.strip(), markup=False)
 
 
-def _verify(engine: Engine, elsewhere: list[Checkpoint], pems: list[str]) -> Verdict:
+def _verify(context: Context, file: Path | None, keys: tuple[Path, ...]) -> Verdict:
+    pems = _public_keys(context.settings.seal_key, keys)
+    own = context.settings.var / notary.FILE
+    points = [*(_points(own) if own.exists() else []), *(_points(file) if file else [])]
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar, _snapshot(engine) as conn:
-        end = chain_head.read(conn)
+    bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
+    with bar, snapshot(context.engine).connect() as conn:
+        now = clock.now(conn)
+        kept_since = house.retention(context.settings)[Period.PROOF].cutoff(now)
+        end = chain_head.as_it_stands(conn)
         work = bar.add_task("", total=end.events if end else None)
-        tell: Callable[[int], object] = lambda done: bar.update(work, completed=done)  # noqa: E731
-        return verification.verify(conn, elsewhere, pems, tell)
+        known = Known(tuple(points), tuple(pems), now, kept_since)
+        return verification.verify(conn, known, lambda done: bar.update(work, completed=done))
 
 
-def _snapshot(engine: Engine):  # type: ignore[no-untyped-def]
-    """One view of the ledger while others go on appending; SQLite's readers have one anyway."""
-    reader = reading(engine)
-    if engine.dialect.name == "postgresql":
-        reader = reader.execution_options(isolation_level="REPEATABLE READ")
-    return reader.connect()
-
-
-def _elsewhere(file: Path) -> list[Checkpoint]:
+def _public_keys(own: Path, files: tuple[Path, ...]) -> list[str]:
+    """Give the verifying keys that are ours: our own, if we have it here, and those that are named."""
+    pems = []
+    for path in files:
+        pem = _read(path)
+        try:
+            seal.key_id(pem)
+        except InputRefused as error:
+            raise InputRefused(f"{path}: {error.what}", error.cure) from None
+        pems.append(pem)
     try:
-        return checkpoints.parse(_read(file))
+        key = seal.load(own)
+    except SettingInvalid:
+        if not pems:
+            raise
+        return pems  # whoever only verifies may not read the private one
+    return [key.public_pem, *pems] if key is not None else pems
+
+
+def _points(file: Path) -> list[Checkpoint]:
+    try:
+        found, torn = checkpoints.parse(_read(file))
     except InputRefused as error:
         raise InputRefused(f"{file}: {error.what}", error.cure) from None
+    for number in torn:
+        err.print(f"line {number} of {file} is no checkpoint; a write may have broken off there", markup=False)
+    return found
 
 
 def _read(path: Path) -> str:
@@ -127,23 +184,64 @@ def _read(path: Path) -> str:
         raise InputRefused(f"{path} is not plain text", "name a file as dispatcher wrote it") from None
 
 
+def _tell_breaks(found: Verdict) -> None:
+    cured = set[str]()
+    for each in found.breaks:
+        cure = _CURES[each.wrong]
+        err.print(f"[bold red]error:[/] {escape(_says(each))}")
+        if cure not in cured:
+            err.print(f"[bold]  cure:[/] {escape(cure)}")
+            cured.add(cure)
+    if found.count > len(found.breaks):
+        err.print(f"and {found.count - len(found.breaks):,} more")
+
+
+def _tell_well(found: Verdict) -> None:
+    matching = f"{found.checkpoints:,} checkpoint{'s match' if found.checkpoints != 1 else ' matches'}"
+    out.print(f"well: {found.events:,} events, each chained to the one before; {matching}")
+    if found.newest:
+        when = f"{found.newest.moment:%Y-%m-%d %H:%M:%S} UTC"
+        out.print(f"newest checkpoint of ours: {when}; {found.unsigned:,} events since are not signed yet")
+    elif found.events:
+        out.print("no checkpoint of ours: whoever can write to the database can cut off the newest events unseen")
+    if found.blanked:
+        out.print(f"{found.blanked:,} of them without personal fields, as erasure and retention leave them")
+    if found.blanked_early:
+        what = "are of people with an address, and neither old nor of a request that was let go of"
+        out.print(f"{found.blanked_early:,} of those {what}")
+    if found.head and found.head.chained_later:
+        begun = f"{found.head.begun_at.datetime:%Y-%m-%d %H:%M} UTC"
+        out.print(f"the first {found.head.chained_later:,} were chained at {begun}, later than they were written")
+    for restore in found.restores:
+        out.print(
+            f"what was signed later than event {restore.restored_to:,} was lost by a restore, said at {restore.at}"
+        )
+
+
 def _says(broken: Break) -> str:
+    what = f"{broken.wrong}: {broken.says}"
+    if broken.event is None:
+        return f"the consent ledger is broken, {what}"
     if broken.subscriber is None:
-        where = f"behind event {broken.event}: " if broken.event else ""
-        return f"the consent ledger is broken, {broken.wrong}: {where}{broken.says}"
-    of = f"event {broken.event} of person {broken.subscriber}, {broken.at:%Y-%m-%d %H:%M:%S} UTC"
-    return f"the consent ledger is broken at {of}, {broken.wrong}: {broken.says}"
+        return f"the consent ledger is broken behind event {broken.event}, {what}"
+    when = f", {broken.at:%Y-%m-%d %H:%M:%S} UTC" if broken.at else ""
+    return f"the consent ledger is broken at event {broken.event} of person {broken.subscriber}{when}, {what}"
 
 
 def _as_json(found: Verdict) -> dict[str, object]:
-    head, broken = found.head, found.broken
+    head = found.head
     return {
-        "well": broken is None,
+        "well": not found.count,
         "events": found.events,
         "blanked": found.blanked,
+        "blanked_early": found.blanked_early,
         "checkpoints": found.checkpoints,
+        "newest_checkpoint": found.newest.at if found.newest else None,
+        "unsigned": found.unsigned,
+        "restores": [asdict(restore) for restore in found.restores],
         "chained_later": head.chained_later if head else 0,
         "instance": head.instance.hex() if head else None,
         "head": head.head.hex() if head else None,
-        "broken": {**asdict(broken), "cure": _CURES[broken.wrong]} if broken else None,
+        "findings": found.count,
+        "broken": [{**asdict(each), "cure": _CURES[each.wrong]} for each in found.breaks],
     }

@@ -18,7 +18,7 @@ def consent() -> None:
     """The ledger of who agreed to what."""
 
 
-for command in (history, dossier, check, chain.verify, chain.checkpoint, chain.public_key):
+for command in (history, dossier, check, chain.verify, chain.checkpoint, chain.acknowledge, chain.public_key):
     consent.add_command(command)
 
 

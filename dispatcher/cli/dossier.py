@@ -17,6 +17,7 @@ from dispatcher.rights import dossier as dossiers
 from dispatcher.rights import paper, sealed
 from dispatcher.rights.dossier import House
 from dispatcher.rights.sealed import Checked
+from dispatcher.sending import notary
 
 _LARGEST = 64 * 1024 * 1024
 _NOT_COMPARED = 3  # exit code: intact, but whose key it is was not checked
@@ -46,7 +47,7 @@ def dossier(context: Context, address: str, file: Path, json_file: Path | None, 
     house = House(s.sender_name, s.sender_address, s.impressum, operator)
     with reading(context.engine).connect() as conn:
         facts = dossiers.gather(conn, context.keyring, address, house, clock.now(conn))
-    by = seal.load_or_make(s)
+        by = notary.seal_key(conn, s)
     write(file, sealed.seal_html(paper.dossier(facts, Language(language), by.key_id), by))
     if json_file is not None:
         write(json_file, sealed.seal_json(facts, by))

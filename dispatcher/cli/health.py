@@ -10,9 +10,9 @@ from dispatcher import broker
 from dispatcher.cli.context import Context
 from dispatcher.db import clock, engine, migrate
 from dispatcher.db.engine import reading
-from dispatcher.domain import rights
+from dispatcher.domain import rights, seal
 from dispatcher.errors import DispatcherError, PartUnavailable
-from dispatcher.sending import house, sweep
+from dispatcher.sending import house, notary, sweep
 from dispatcher.settings import Settings
 from dispatcher.smtp.lane import Lane
 from dispatcher.smtp.relays import Relay
@@ -37,6 +37,7 @@ def examine(*, quick: bool) -> list[Finding]:
     parts = [settings, _look("database", lambda: _database(context)), _look("broker", lambda: _broker(context))]
     if not quick:
         parts += [_look("keys", lambda: _keys(context)), _look("dkim", lambda: _dkim(context.settings))]
+        parts += [_look("seal", lambda: _seal(context))]
         parts += [*_relays(context), _look("work", lambda: _work(context)), _look("rights", lambda: _rights(context))]
     return parts
 
@@ -88,6 +89,17 @@ def _dkim(settings: Settings) -> str:
     exposed = [str(key.file) for key in settings.dkim if key.file.stat().st_mode & 0o004]
     said = f"; every user here can read {' and '.join(exposed)}" if exposed else ""
     return f"letters are signed by {keys}{said}"
+
+
+def _seal(context: Context) -> str:
+    path = context.settings.seal_key
+    key = seal.load(path)
+    if key is None:
+        with reading(context.engine).connect() as conn:
+            notary.require_never_made(conn, context.settings)
+        return "no key yet: the first checkpoint or dossier makes it"
+    said = f"; others than its owner can read {path}" if seal.is_exposed(path) else ""
+    return f"proofs are signed by key {key.key_id}{said}"
 
 
 def _relays(context: Context) -> Iterator[Finding]:

@@ -29,5 +29,6 @@ consent_checkpoint = Table(
     Column("head", LargeBinary(32), nullable=False),
     Column("at", Utc, nullable=False),
     Column("key", Text, nullable=False),  # the short name of the verifying key
+    Column("restored_to", BigInteger),  # it acknowledges a restore: what was signed before and lies behind is gone
     Column("signature", LargeBinary(64), nullable=False),
 )

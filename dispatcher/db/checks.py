@@ -1,4 +1,4 @@
-"""Let a CHECK of tables.py's `one_of` admit more words, in a migration, without copying the table.
+"""Let a CHECK of tables.py's `one_of` admit more words, or a column no NULL, in a migration, without copying the table.
 
 The words that stand are kept, whoever added them; so the order in which migrations add theirs does not matter.
 """
@@ -22,6 +22,22 @@ def refuse(conn: Connection, table: str, column: str, words: Iterable[str]) -> N
     _replace(conn, table, column, [word for word in _known(conn, table, column) if word not in set(words)])
 
 
+def demand(conn: Connection, table: str, column: str) -> None:
+    """Let `column` hold no NULL; no row may hold one."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text(f"ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL"))
+    else:
+        _mend(conn, table, rf"\b({column} [A-Z]+)\b", r"\1 NOT NULL")
+
+
+def excuse(conn: Connection, table: str, column: str) -> None:
+    """Let `column` hold NULL again."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL"))
+    else:
+        _mend(conn, table, rf"\b({column} [A-Z]+) NOT NULL", r"\1")
+
+
 def _name(table: str, column: str) -> str:
     return f"ck_{table}_{column}_known"
 
@@ -43,10 +59,17 @@ def _replace(conn: Connection, table: str, column: str, words: list[str]) -> Non
         conn.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
         conn.execute(text(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column} IN ({listed}))"))
         return
-    # SQLite alters no CHECK. Its manual's way for a change that leaves the rows as they are: mend the schema's text
-    # (https://www.sqlite.org/lang_altertable.html, 7). A copy of the ledger would lose what others hung on it.
-    before = _definition(conn, table)
-    after = before.replace(_clause(before, table, column), f"CONSTRAINT {name} CHECK ({column} IN ({listed}))")
+    clause = re.escape(_clause(_definition(conn, table), table, column))
+    _mend(conn, table, clause, f"CONSTRAINT {name} CHECK ({column} IN ({listed}))")
+
+
+def _mend(conn: Connection, table: str, pattern: str, replacement: str) -> None:
+    """SQLite alters no CHECK and no NULL. Its manual's way for a change that leaves the rows as they are: mend the
+    schema's text (https://www.sqlite.org/lang_altertable.html, 7). A copy of the ledger would lose what others hung on
+    it.
+    """
+    after, count = re.subn(pattern, replacement, _definition(conn, table))
+    assert count == 1, f"{pattern} is in {table} {count} times"
     version = int(conn.exec_driver_sql("PRAGMA schema_version").scalar_one())
     conn.exec_driver_sql("PRAGMA writable_schema=ON")
     conn.exec_driver_sql("UPDATE sqlite_master SET sql = ? WHERE type = 'table' AND name = ?", (after, table))

@@ -49,6 +49,16 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(reader=True)
 
 
+def snapshot(engine: Engine) -> Engine:
+    """Give the engine for readers who must see one moment from their first statement to their last.
+
+    On SQLite they do anyway.
+    """
+    if engine.dialect.name != "postgresql":
+        return reading(engine)
+    return reading(engine).execution_options(isolation_level="REPEATABLE READ")
+
+
 def scrub(engine: Engine) -> bool:
     """Let what was erased go from the database's files too. False: others are at work, and a copy is left until later.
 

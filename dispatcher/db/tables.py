@@ -79,17 +79,18 @@ subscriber = Table(
 )
 
 # The ledger of consent: INSERT only, each row chained to the one before (domain/chain.py). One row per person, topic
-# and thing that happened. Numbers come from consent_chain, without a gap. Salt and personal fields may go, together.
+# and thing that happened. Numbers come from consent_chain, without a gap. Salt and personal fields may go, together;
+# a row never does.
 consent_event = Table(
     "consent_event",
     metadata,
-    Column("id", Id, primary_key=True),
+    Column("id", Id, primary_key=True, autoincrement=False),
     Column("subscriber_id", Id, ForeignKey("subscriber.id"), nullable=False),
     Column("topic", Text),  # NULL: every topic
     Column("kind", Text, nullable=False),
     Column("at", Utc, nullable=False),  # when we recorded it
     Column("given_at", Utc),  # when it happened, by the evidence an import brought
-    Column("source", Text, nullable=False),  # form URL and version, file and its declared origin, operator
+    Column("source", Text, nullable=False),  # form URL and version, file and its declared origin, operator; '': gone
     Column("ip", Text),
     Column("user_agent", Text),
     Column("language", String(2)),
@@ -102,8 +103,10 @@ consent_event = Table(
     Column("message_id", Text),  # its Message-ID
     Column("relay_reply", Text),  # and the relay's 250 line
     Column("salt", LargeBinary(16)),  # lets personal fields go while the chain stays checkable
-    Column("personal_sha256", LargeBinary(32)),  # of salt, ip, user_agent, message_id, relay_reply
-    Column("chain_hash", LargeBinary(32)),  # the link to the event before
+    Column(
+        "personal_sha256", LargeBinary(32), nullable=False
+    ),  # of salt, source, ip, user_agent, message_id, relay_reply
+    Column("chain_hash", LargeBinary(32), nullable=False),  # the link to the event before
     one_of("kind", ConsentKind),
     one_of("topic", Topic),
     Index(None, "subscriber_id", "id"),  # a person's story, in order

@@ -2,51 +2,123 @@
 
     beginning  = SHA-256(words, version, instance, when the chain began, how many events were there before it)
     personal   = SHA-256(version, salt, personal fields)
-    chain_hash = SHA-256(chain_hash of the event before, version, personal, sealed fields)
+    chain_hash = SHA-256(version, chain_hash of the event before, personal, sealed fields)
 
-What must stay true: two events that differ are written out differently (each field has its length before it, and NULL
-is no text), and an event is written out the same on every database: times as microseconds since 1970, in UTC. Salt and
-personal fields can be set to NULL later: the chain goes by their hash, which without the salt tells nothing.
+What must stay true: two events that differ are written out differently (each field, the hashes too, has its type and
+its length before it, and NULL is no text), and an event is written out the same on every database: times as
+microseconds since 1970, in UTC. Salt and personal fields can go later: the chain goes by their hash, which without the
+salt tells nothing.
 
 These are the forms of version 1; the migration that chains older events has a copy of them. A change of fields or form
 is a new version, and needs the number of the event from which on it holds.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 VERSION = b"\x01"
-# May go later. The relay's line may repeat an address, and a Message-ID finds the mail in anybody's log.
-PERSONAL = ("ip", "user_agent", "message_id", "relay_reply")
+# May go later. An import's source may hold a name, the relay's line may repeat an address, and a Message-ID finds the
+# mail in anybody's log.
+PERSONAL = ("source", "ip", "user_agent", "message_id", "relay_reply")
+GONE = ("", None, None, None, None)  # what is left of them
 SEALED = (
-    "id", "subscriber_id", "topic", "kind", "at", "given_at", "source", "language", "declaration_id",
-    "declaration_named", "privacy_sha256", "request_id", "mail_template", "mail_sha256",
+    "id", "subscriber_id", "topic", "kind", "at", "given_at", "language", "declaration_id", "declaration_named",
+    "privacy_sha256", "request_id", "mail_template", "mail_sha256",
 )  # fmt: skip
-Value = str | bytes | int | datetime | None
+COLUMNS = (*SEALED, *PERSONAL, "salt", "personal_sha256", "chain_hash")  # of an event, in the order of its row
 
 _BEGIN = b"dispatcher consent chain"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_HASH = 32  # octets
 
 
-def begin(instance: bytes, begun_at: datetime, chained_later: int) -> bytes:
+class Moment(int):
+    """A time as it is written out: microseconds since 1970, in UTC. Also such as Python has no datetime for."""
+
+    @property
+    def datetime(self) -> datetime | None:
+        """Give the time; None: it lies before the year 1, or behind 9999."""
+        try:
+            return _EPOCH + self * _MICROSECOND
+        except OverflowError:
+            return None
+
+
+Value = str | bytes | int | Moment | datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An event as it stands in its table, whatever stands there: a hash may be none."""
+
+    sealed: tuple[Value, ...]  # in the order of SEALED
+    personal: tuple[Value, ...]  # in the order of PERSONAL
+    salt: Value
+    personal_sha256: Value
+    chain_hash: Value
+
+    @property
+    def id(self) -> int:
+        """Give its number."""
+        return self.sealed[0]  # type: ignore[return-value]
+
+    @property
+    def subscriber_id(self) -> Value:
+        """Give whose it is."""
+        return self.sealed[1]
+
+    @property
+    def at(self) -> datetime | None:
+        """Give when it was recorded; None: no such time stands there."""
+        return self.sealed[4].datetime if isinstance(self.sealed[4], Moment) else None
+
+    def hash_after(self, before: bytes) -> bytes | None:
+        """Give the hash that it should have behind this one; None: it cannot have one."""
+        if not is_hash(self.personal_sha256):
+            return None
+        return chain_hash(before, self.personal_sha256, self.sealed)  # type: ignore[arg-type]
+
+    def goes_on_from(self, before: bytes) -> bool:
+        """Claim that it is the event after the one with this hash."""
+        return is_hash(self.chain_hash) and self.hash_after(before) == self.chain_hash
+
+
+def begin(instance: bytes, begun_at: datetime | Moment, chained_later: int) -> bytes:
     """Give what the first event's hash goes on from."""
     return sha256(_BEGIN + VERSION + written([instance, begun_at, chained_later])).digest()
 
 
-def personal_sha256(salt: bytes | None, personal: Iterable[Value]) -> bytes:
+def link(before: bytes, salt: bytes, personal: Iterable[Value], sealed: Iterable[Value]) -> tuple[bytes, bytes]:
+    """Chain a new event: give the hash of its personal fields, and its own."""
+    hashed = personal_sha256(salt, personal)
+    return hashed, chain_hash(before, hashed, sealed)
+
+
+def personal_sha256(salt: Value, personal: Iterable[Value]) -> bytes:
     """Give the hash of what may go later: the salt, and the fields in the order of PERSONAL."""
     return sha256(VERSION + written([salt, *personal])).digest()
 
 
 def chain_hash(before: bytes, personal: bytes, sealed: Iterable[Value]) -> bytes:
     """Give an event's hash: from that of the event before, the personal fields' hash, and the fields of SEALED."""
-    return sha256(before + VERSION + personal + written(sealed)).digest()
+    return sha256(VERSION + written([before, personal, *sealed])).digest()
+
+
+def moment(at: datetime) -> Moment:
+    """Give a time as it is written out."""
+    return Moment((at - _EPOCH) // _MICROSECOND)
+
+
+def is_hash(value: Value) -> bool:
+    """Claim that this is a hash: octets, and so many."""
+    return isinstance(value, bytes) and len(value) == _HASH
 
 
 def written(values: Iterable[Value]) -> bytes:
-    """Write fields out: LENGTH:OCTETS each, and `-` for NULL."""
+    """Write fields out: TYPE LENGTH:OCTETS each (t text, o octets, i integer, d time), and `-` for NULL."""
     return b"".join([_written(value) for value in values])
 
 
@@ -55,10 +127,10 @@ def _written(value: Value) -> bytes:
         return b"-"
     if isinstance(value, str):
         octets = value.encode()
-    elif isinstance(value, int):
-        octets = b"%d" % value
-    elif isinstance(value, datetime):
-        octets = b"%d" % ((value - _EPOCH) // _MICROSECOND)
-    else:
-        octets = bytes(value)
-    return b"%d:%b" % (len(octets), octets)
+        return b"t%d:%b" % (len(octets), octets)
+    if isinstance(value, bytes):
+        return b"o%d:%b" % (len(value), value)
+    if isinstance(value, datetime):
+        value = moment(value)
+    octets = b"%d" % value
+    return b"%c%d:%b" % (b"d" if isinstance(value, Moment) else b"i", len(octets), octets)

@@ -10,9 +10,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Select, func, select, update
 
+from dispatcher.db import raw
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import consent_chain, consent_event
 from dispatcher.domain import chain
+from dispatcher.domain.chain import Moment
+
+_COLUMNS = ("instance", "begun_at", "chained_later", "events", "last_id", "head")
+_NEAR = 100_000  # numbers behind the last one: more than one append takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,7 @@ class Head:
     """The end of the chain, and what it goes by. `last_id`: the highest number given out."""
 
     instance: bytes
-    begun_at: datetime
+    begun_at: Moment
     chained_later: int
     events: int
     last_id: int
@@ -48,6 +53,24 @@ def read(conn: Connection) -> Head | None:
     return _one(conn, _read())
 
 
+def as_it_stands(conn: Connection) -> Head | None:
+    """Give what the row says, to be verified; None: there is none, or it says nothing of the kind."""
+    dialect = conn.dialect.name
+    columns = raw.columns(dialect, consent_chain, _COLUMNS)
+    row = conn.execute(select(*columns).select_from(consent_chain)).first()
+    if row is None:
+        return None
+    instance, begun_at, *numbers, head = row
+    moment = raw.microseconds(dialect, begun_at)
+    if moment is None or not isinstance(instance, bytes) or not isinstance(head, bytes):
+        return None
+    counts = [number for number in numbers if isinstance(number, int) and number >= 0]
+    if len(counts) < len(numbers):
+        return None
+    chained_later, events, last_id = counts
+    return Head(instance, Moment(moment), chained_later, events, last_id, head)
+
+
 def move(conn: Connection, by: int, last_id: int, head: bytes) -> None:
     """Set the end of the chain, which this transaction has taken, behind so many new events."""
     c = consent_chain.c
@@ -55,9 +78,11 @@ def move(conn: Connection, by: int, last_id: int, head: bytes) -> None:
 
 
 def _read() -> Select[tuple[bytes, datetime, int, int, int, bytes, int | None]]:
-    c = consent_chain.c
-    # A row that somebody put behind the last one keeps its number: an append must not fail by it.
-    highest = select(func.max(consent_event.c.id)).scalar_subquery()
+    c, number = consent_chain.c, consent_event.c.id
+    # A row that somebody put behind the last one keeps its number: an append must not fail by it. One that is far away
+    # (2^63 - 1) is in nobody's way yet, and would leave no number to give out.
+    is_near = (number > c.last_id) & (number <= c.last_id + _NEAR)
+    highest = select(func.max(number)).where(is_near).correlate(consent_chain).scalar_subquery()
     return select(c.instance, c.begun_at, c.chained_later, c.events, c.last_id, c.head, highest.label("highest")).where(
         c.id == 1
     )
@@ -68,7 +93,9 @@ def _one(conn: Connection, statement: Select[tuple[bytes, datetime, int, int, in
     if row is None:
         return None
     last_id = max(row.last_id, row.highest or 0)
-    return Head(bytes(row.instance), row.begun_at, row.chained_later, row.events, last_id, bytes(row.head))
+    return Head(
+        bytes(row.instance), chain.moment(row.begun_at), row.chained_later, row.events, last_id, bytes(row.head)
+    )
 
 
 def _begin(conn: Connection, now: datetime) -> None:

@@ -2,6 +2,10 @@
 
 What must stay true: whoever can write to the database, but has no key, can neither make a checkpoint nor alter one. A
 copy that is kept where they cannot write finds a chain that was cut, or made anew from its beginning.
+
+After a restore from a backup the events behind it are gone, and with them what later checkpoints signed. One that says
+`restored_to` acknowledges that, by the operator's word: of what was signed before it, no more than so many events are
+missed from the chain.
 """
 
 import base64
@@ -9,17 +13,24 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, exists, insert, select
 
+from dispatcher.db import raw
 from dispatcher.db.tables import consent_checkpoint
 from dispatcher.domain import chain_head, seal
+from dispatcher.domain.chain import Moment
+from dispatcher.domain.chain_head import Head
 from dispatcher.domain.seal import Seal
 from dispatcher.errors import InputRefused
 
 _WHAT = b"dispatcher consent checkpoint 1\n"  # stands before what is signed: no other proof can be taken for one
-_EVERY = timedelta(days=1)
+_EVERY, _AT_LEAST = timedelta(hours=1), timedelta(days=1)
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 _PAGE = 1000
+_LOOKED_AT = 100  # newest rows among which one of ours is looked for
+_COLUMNS = ("id", "instance", "events", "head", "at", "key", "restored_to", "signature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,7 @@ class Checkpoint:
     head: str
     at: str
     key: str
+    restored_to: int | None = None
     signature: str = ""
 
     @property
@@ -43,6 +55,11 @@ class Checkpoint:
         """Give the octets that are signed: words, then the JSON of all but the signature."""
         return _WHAT + _json({k: v for k, v in asdict(self).items() if k != "signature"}).encode("ascii")
 
+    @property
+    def moment(self) -> datetime:
+        """Give when it was made. Of one that is signed by us: others may say anything."""
+        return datetime.strptime(self.at, _TIME).replace(tzinfo=UTC)
+
     def is_signed_by(self, public_pems: Iterable[str]) -> bool:
         """Claim that one of these keys signed it as it stands."""
         try:
@@ -52,68 +69,123 @@ class Checkpoint:
         return any(seal.verify(pem, self.signed, signature) for pem in public_pems)
 
 
-def make(conn: Connection, key: Seal, now: datetime) -> Checkpoint | None:
-    """Sign where the chain ends, and keep it in its table; None: there is nothing to sign yet."""
+def sign(conn: Connection, key: Seal, now: datetime, restored_to: int | None = None) -> Checkpoint | None:
+    """Sign where the chain ends; nothing is kept yet. None: there is nothing to sign."""
     end = chain_head.read(conn)
-    if end is None:
-        return None
-    at = now.astimezone(UTC).replace(microsecond=0)
-    bare = Checkpoint(end.instance.hex(), end.events, end.head.hex(), f"{at:%Y-%m-%dT%H:%M:%SZ}", key.key_id)
-    signature = key.sign(bare.signed)
+    return _signed(end, key, now, restored_to) if end is not None and end.events else None
+
+
+def keep(conn: Connection, made: Checkpoint) -> None:
+    """Keep a checkpoint in its table."""
     row = {
-        "instance": end.instance,
-        "events": end.events,
-        "head": end.head,
-        "at": at,
-        "key": bare.key,
-        "signature": signature,
+        "instance": bytes.fromhex(made.instance),
+        "events": made.events,
+        "head": bytes.fromhex(made.head),
+        "at": made.moment,
+        "key": made.key,
+        "restored_to": made.restored_to,
+        "signature": base64.b64decode(made.signature),
     }
     conn.execute(insert(consent_checkpoint), row)
-    return Checkpoint(**{**asdict(bare), "signature": base64.b64encode(signature).decode("ascii")})
 
 
-def is_due(conn: Connection, now: datetime) -> bool:
-    """Claim that the newest checkpoint is older than a day, and that there is something to sign."""
-    c = consent_checkpoint.c
-    newest = conn.execute(select(c.at).order_by(c.id.desc()).limit(1)).scalar_one_or_none()
-    if newest is not None and newest > now - _EVERY:
+def make(conn: Connection, key: Seal, now: datetime, restored_to: int | None = None) -> Checkpoint | None:
+    """Sign where the chain ends, and keep it in its table; None: there is nothing to sign yet."""
+    made = sign(conn, key, now, restored_to)
+    if made is not None:
+        keep(conn, made)
+    return made
+
+
+def is_due(conn: Connection, public_pem: str, now: datetime) -> bool:
+    """Claim that events came since the newest checkpoint, an hour ago or more, or that it is older than a day.
+
+    Only one that this key signed counts, and none from the future: or a row by hand would end all signing.
+    """
+    end = chain_head.read(conn)
+    if end is None or not end.events:
         return False
-    return chain_head.read(conn) is not None
+    newest = _newest(conn, public_pem, now)
+    if newest is None or newest.instance != end.instance.hex():
+        return True
+    wait = _AT_LEAST if newest.events == end.events else _EVERY
+    return newest.moment <= now - wait
+
+
+def are_there(conn: Connection) -> bool:
+    """Claim that some key has signed checkpoints of this ledger before."""
+    return bool(conn.execute(select(exists().select_from(consent_checkpoint))).scalar_one())
 
 
 def kept(conn: Connection) -> Iterator[Checkpoint]:
-    """Give those in the table, oldest first."""
-    c, last_id = consent_checkpoint.c, 0
-    page = select(c.id, c.instance, c.events, c.head, c.at, c.key, c.signature).order_by(c.id).limit(_PAGE)
-    while rows := conn.execute(page.where(c.id > last_id)).all():
-        for r in rows:
-            signature = base64.b64encode(bytes(r.signature)).decode("ascii")
-            at = f"{r.at:%Y-%m-%dT%H:%M:%SZ}"
-            yield Checkpoint(bytes(r.instance).hex(), r.events, bytes(r.head).hex(), at, r.key, signature)
-        last_id = rows[-1].id
+    """Give those in the table, oldest first, as they stand there: nobody has looked at their signatures."""
+    c, last_id = consent_checkpoint.c, None
+    page = _select(conn).order_by(c.id).limit(_PAGE)
+    while rows := conn.execute(page if last_id is None else page.where(c.id > last_id)).all():
+        for row in rows:
+            yield _as_it_stands(conn.dialect.name, tuple(row)[1:])
+        last_id = rows[-1][0]
 
 
-def parse(text: str) -> list[Checkpoint]:
-    """Read lines of checkpoints. Raises InputRefused with the line."""
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            found.append(_parsed(line, number))
+def parse(text: str) -> tuple[list[Checkpoint], list[int]]:
+    """Read lines of checkpoints; give them, and the numbers of lines that are none, as a write that broke off leaves.
+
+    Raises InputRefused when there is none at all.
+    """
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    read = [(number, _parsed(line)) for number, line in lines]
+    found = [point for _, point in read if point is not None]
     if not found:
         raise InputRefused("holds no checkpoint", "name a file that `dispatcher consent checkpoint` wrote")
-    return found
+    return found, [number for number, point in read if point is None]
 
 
-def _parsed(line: str, number: int) -> Checkpoint:
+def _signed(end: Head, key: Seal, now: datetime, restored_to: int | None) -> Checkpoint:
+    at = now.astimezone(UTC).strftime(_TIME)
+    bare = Checkpoint(end.instance.hex(), end.events, end.head.hex(), at, key.key_id, restored_to)
+    signature = base64.b64encode(key.sign(bare.signed)).decode("ascii")
+    return Checkpoint(**{**asdict(bare), "signature": signature})
+
+
+def _newest(conn: Connection, public_pem: str, now: datetime) -> Checkpoint | None:
+    c = consent_checkpoint.c
+    rows = conn.execute(_select(conn).where(c.at <= now).order_by(c.id.desc()).limit(_LOOKED_AT)).all()
+    found = (_as_it_stands(conn.dialect.name, tuple(row)[1:]) for row in rows)
+    return next((point for point in found if point.is_signed_by([public_pem])), None)
+
+
+def _select(conn: Connection) -> Any:
+    return select(*raw.columns(conn.dialect.name, consent_checkpoint, _COLUMNS)).select_from(consent_checkpoint)
+
+
+def _as_it_stands(dialect: str, values: tuple[object, ...]) -> Checkpoint:
+    instance, events, head, at, key, restored_to, signature = values
+    moment = raw.microseconds(dialect, at)
+    when = Moment(moment).datetime if moment is not None else None
+    return Checkpoint(
+        _hex(instance),
+        events if isinstance(events, int) else -1,  # whatever stands there: its signature will not hold
+        _hex(head),
+        when.strftime(_TIME) if when else repr(at),
+        str(key),
+        restored_to if isinstance(restored_to, int | None) else -1,
+        base64.b64encode(signature).decode("ascii") if isinstance(signature, bytes) else "",
+    )
+
+
+def _hex(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else repr(value)
+
+
+def _parsed(line: str) -> Checkpoint | None:
     try:
         read = Checkpoint(**json.loads(line))
-    except (ValueError, TypeError):
-        what = f"line {number} is no checkpoint"
-        raise InputRefused(what, "name a file that `dispatcher consent checkpoint` wrote") from None
+    except (ValueError, TypeError, RecursionError):
+        return None
     texts = (read.instance, read.head, read.at, read.key, read.signature)
-    if type(read.events) is not int or not all(isinstance(text, str) for text in texts):
-        raise InputRefused(f"line {number} is no checkpoint", "name a file that `dispatcher consent checkpoint` wrote")
-    return read
+    numbers = (read.events, read.restored_to or 0)
+    is_sound = all(type(number) is int for number in numbers) and all(isinstance(text, str) for text in texts)
+    return read if is_sound else None
 
 
 def _json(value: dict[str, object]) -> str:

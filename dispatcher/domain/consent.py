@@ -87,13 +87,18 @@ def append(conn: Connection, events: Sequence[Event], now: datetime) -> list[int
     return ids
 
 
+def making(state: SubscriptionState) -> list[ConsentKind]:
+    """Give the kinds of events that put a subscription into this state."""
+    return [kind for kind, made in _MAKES.items() if made is state]
+
+
 def forget_personal(conn: Connection, which: ColumnElement[bool]) -> None:
-    """Blank what is personal in these events (a condition on consent_event), and the salt, for good: from where, with
-    which program, by which mail. The chain still verifies.
+    """Blank what is personal in these events (a condition on consent_event), and the salt, for good: by which form or
+    file, from where, with which program, by which mail. The chain still verifies.
 
     What happened, when, for which topic and in which words stays. To repeat it is harmless.
     """
-    blank = dict.fromkeys((*chain.PERSONAL, "salt"))
+    blank = dict(zip(chain.PERSONAL, chain.GONE, strict=True)) | {"salt": None}
     conn.execute(update(consent_event).where(which, consent_event.c.salt.is_not(None)).values(blank))
 
 
@@ -104,6 +109,7 @@ def withdraw(
 
     The address goes on the never-mail list for them, so that no later import brings it back. To repeat it is harmless.
     """
+    chain_head.take(conn, now)  # nobody appends between the look at what stands and what is made of it
     ended = set(
         conn.execute(
             select(subscription.c.topic)
@@ -267,13 +273,12 @@ def _linked(
     for place, (event, event_id) in enumerate(zip(events, ids, strict=True)):
         e = event.evidence
         salt = salts[16 * place : 16 * place + 16]
-        personal = (e.ip, e.user_agent, e.message_id, e.relay_reply)
+        personal = (e.source, e.ip, e.user_agent, e.message_id, e.relay_reply)
         sealed = (
-            event_id, event.subscriber_id, event.topic, event.kind, now, e.given_at, e.source, e.language,
-            e.declaration_id, e.declaration_named, e.privacy_sha256, e.request_id, e.mail_template, e.mail_sha256,
+            event_id, event.subscriber_id, event.topic, event.kind, now, e.given_at, e.language, e.declaration_id,
+            e.declaration_named, e.privacy_sha256, e.request_id, e.mail_template, e.mail_sha256,
         )  # fmt: skip
-        hashed = chain.personal_sha256(salt, personal)
-        head = chain.chain_hash(head, hashed, sealed)
+        hashed, head = chain.link(head, salt, personal, sealed)
         rows.append((*sealed, *personal, salt, hashed, head))
     return rows, head
 

@@ -16,8 +16,8 @@ from dispatcher.db.columns import Id, Rows, Utc, stored
 from dispatcher.db.tables import consent_event, subscription
 from dispatcher.db.terms import SubscriptionState, Topic
 from dispatcher.domain import chain
+from dispatcher.domain.chain import COLUMNS
 
-COLUMNS = (*chain.SEALED, *chain.PERSONAL, "salt", "personal_sha256", "chain_hash")
 _STANDING = ("topic", "subscriber_id", "state", "event_id", "since", "declaration_number")
 Standing = tuple[Topic, int, SubscriptionState, int, datetime, int | None]
 
@@ -26,7 +26,7 @@ _STANDINGS = Rows("standings", dict(zip(_STANDING, (Text(), Id, Text(), Id, Utc(
 
 
 def write(conn: Connection, rows: Sequence[tuple[chain.Value, ...]]) -> None:
-    """Write events, each in the order of COLUMNS."""
+    """Write events, each in the order of chain.COLUMNS."""
     if conn.dialect.name == "postgresql":
         conn.execute(_insert_events(), _EVENTS.values("postgresql", rows))
     else:

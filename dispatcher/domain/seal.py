@@ -1,15 +1,15 @@
 """The house's seal: an Ed25519 key of its own that signs what must be proven later, and the check that needs no key.
 
 What must stay true: the key signs nothing else than proofs, so it is neither a DKIM key nor one of the secret keys; it
-is made once, at first need, for this user's eyes only, and never replaced; the private half leaves this file never.
+is made once, for this user's eyes only, and never replaced; the private half never leaves its file. Whether it may be
+made at all the caller knows (sending/notary.py): a key that was lost must be missed, not replaced.
 
 One key signs several kinds of proofs. Whoever signs therefore begins the octets with words that say what they are, so
 that no signature can be passed off as that of something else.
 """
 
-import contextlib
-import secrets
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from dispatcher import private_files
 from dispatcher.errors import InputRefused, SettingInvalid
-from dispatcher.settings import Settings
 
-_NAME = "DISPATCHER_SEAL_KEY"
+NAME = "DISPATCHER_SEAL_KEY"  # the setting
 _PEM, _OPEN = serialization.Encoding.PEM, serialization.NoEncryption()
-_CURE = "make one with: openssl genpkey -algorithm ed25519 -out FILE"
+CURE = "make one with: openssl genpkey -algorithm ed25519 -out FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,33 @@ class Seal:
         return key_id(self.public_pem)
 
 
-def load_or_make(settings: Settings) -> Seal:
-    """Give the key that the settings name; make it if there is none yet. Raises SettingInvalid."""
-    path = settings.seal_key
+def load(path: Path) -> Seal | None:
+    """Give the key in a file; None: there is no such file. Raises SettingInvalid."""
     try:
-        if not path.exists():
-            _make(path)
         return Seal(_read(path.read_bytes()))
+    except FileNotFoundError:
+        return None
     except OSError as error:
-        what = f"{error.filename or path} cannot be used: {error.strerror}"
-        raise SettingInvalid(_NAME, what, "check path and rights; this user must be able to read it") from None
+        raise _unusable(path, error) from None
     except InputRefused as error:
-        raise SettingInvalid(_NAME, f"{path}: {error.what}", error.cure) from None
+        raise SettingInvalid(NAME, f"{path}: {error.what}", error.cure) from None
+
+
+def make(path: Path) -> Seal:
+    """Make the key, unless somebody makes it at this moment; give the one that is there. Raises SettingInvalid."""
+    private = Ed25519PrivateKey.generate().private_bytes(_PEM, serialization.PrivateFormat.PKCS8, _OPEN)
+    try:
+        private_files.make(path, private)
+    except OSError as error:
+        raise _unusable(path, error) from None
+    made = load(path)
+    assert made is not None
+    return made
+
+
+def is_exposed(path: Path) -> bool:
+    """Claim that others than its owner can read the key's file. Compose mounts secrets out of a closed folder."""
+    return not path.is_relative_to("/run/secrets") and bool(path.stat().st_mode & 0o044)
 
 
 def verify(public_pem: str, data: bytes, signature: bytes) -> bool:
@@ -80,6 +95,7 @@ def is_same(public_pem: str, other_pem: str) -> bool:
     return _public(public_pem).public_bytes_raw() == _public(other_pem).public_bytes_raw()
 
 
+@lru_cache(maxsize=16)
 def _public(pem: str) -> Ed25519PublicKey:
     try:
         key = serialization.load_pem_public_key(pem.encode())
@@ -96,18 +112,12 @@ def _read(pem: bytes) -> Ed25519PrivateKey:
     except TypeError:
         raise InputRefused("the key is locked with a passphrase", "unlock it: openssl pkey -in FILE -out NEW") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise InputRefused("holds no private key in PEM", _CURE) from None
+        raise InputRefused("holds no private key in PEM", CURE) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise InputRefused("the key is not Ed25519", _CURE)
+        raise InputRefused("the key is not Ed25519", CURE)
     return key
 
 
-def _make(path: Path) -> None:
-    """Write a new key; of two processes that come at once, one makes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    new.touch(mode=0o600)
-    new.write_bytes(Ed25519PrivateKey.generate().private_bytes(_PEM, serialization.PrivateFormat.PKCS8, _OPEN))
-    with contextlib.suppress(FileExistsError):
-        path.hardlink_to(new)
-    new.unlink()
+def _unusable(path: Path, error: OSError) -> SettingInvalid:
+    what = f"{error.filename or path} cannot be used: {error.strerror}"
+    return SettingInvalid(NAME, what, "check path and rights; this user must be able to read it")

@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, SubscriptionState, Topic
-from dispatcher.domain import consent, coverage, subscribers, suppression
+from dispatcher.domain import chain_head, consent, coverage, subscribers, suppression
 from dispatcher.domain.consent import Event
 from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
@@ -36,6 +36,7 @@ def enter(
     if EVERY_TOPIC in listed:
         return dict.fromkeys(wanted.topics, Fate.SUPPRESSED)
     person = subscribers.ensure(conn, Newcomer(wanted.address, hashed, wanted.name, wanted.language), now)
+    chain_head.take(conn, now)  # nobody leaves between the look at what stands and what is made of it
     stands = {topic: state for topic, (state, _) in consent.standing(conn, person.id).items()}
     current = coverage.current_topics(conn, person.id)
     fates = {}

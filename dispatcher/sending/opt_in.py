@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from dispatcher.compose.words import moment
 from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, Topic
-from dispatcher.domain import campaigns, consent, coverage, subscribers, suppression, tokens
+from dispatcher.domain import campaigns, chain_head, consent, coverage, subscribers, suppression, tokens
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.recipients import Asking
@@ -25,6 +25,7 @@ from dispatcher.zone import ZONE
 
 VALID = timedelta(days=7)
 MAILS_PER_DAY = 2  # to one address: the first, and one more
+_OVER = ("this link is not valid any more", "sign up again; the new mail brings a new link")
 _PATHS = {Errand.OPT_IN: "c", Errand.LEAVE_ADDRESS: "a", Errand.TAKE_ADDRESS: "a", Errand.MOVED: "a"}
 
 
@@ -100,10 +101,9 @@ def find(conn: Connection, token: str, now: datetime) -> Opened:
     ).one_or_none()  # fmt: skip
     topics = [Topic(t) for t in row.topics] if row is not None else []
     if row is not None and row.renews is not None and row.used_at is None:
-        stands = consent.standing(conn, row.subscriber_id)
-        topics = [t for t in topics if stands[t][0] is SubscriptionState.CONFIRMED]
+        topics = list(_still(conn, row.subscriber_id, topics))
     if row is None or not topics:
-        raise TokenInvalid("this link is not valid any more", "sign up again; the new mail brings a new link")
+        raise TokenInvalid(*_OVER)
     return Opened(
         row.id, row.subscriber_id, row.address, Language(row.language), tuple(topics), row.declaration_id,
         row.requested_at, row.used_at is not None, row.renews is not None,
@@ -132,10 +132,21 @@ def confirm(
     ).one_or_none()
     if (
         used is None
-    ):  # pressed before, or ended while we waited for whoever held it: then there is no such link any more
+    ):  # pressed before; or ended while we waited for whoever held it: then there is no such link any more
         return replace(opened, is_used=find(conn, token, now).is_used)
+    chain_head.take(conn, now)  # the request first, then the chain; and from here on nobody leaves any more
+    if opened.is_renewal:
+        opened = replace(opened, topics=_still(conn, opened.subscriber_id, opened.topics))
+        if not opened.topics:
+            raise TokenInvalid(*_OVER)
     consent.confirm(conn, opened.subscriber_id, opened.topics, evidence, now)
     return opened
+
+
+def _still(conn: Connection, subscriber_id: int, topics: Sequence[Topic]) -> tuple[Topic, ...]:
+    """Give those of the topics to which the person agrees at this moment."""
+    stands = consent.standing(conn, subscriber_id)
+    return tuple(topic for topic in topics if topic in stands and stands[topic][0] is SubscriptionState.CONFIRMED)
 
 
 def asked(conn: Connection, request_id: int, keyring: Keyring, public_url: str) -> Asked:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
+from dispatcher.domain import seal
 from dispatcher.domain.tokens import Keyring
 from tests import builders
 from tests.cli.conftest import Run
@@ -95,6 +96,7 @@ def test_a_key_that_is_known_beforehand_tells_whose_seal_it_is(
     dispatcher: Run, outside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dispatcher("consent", "dossier", MARIA, "-o", "ours.html")
+    seal.make(outside / "another.pem")
     monkeypatch.setenv("DISPATCHER_SEAL_KEY", str(outside / "another.pem"))
     dispatcher("consent", "dossier", MARIA, "-o", "theirs.html")
     known = outside / "known.pem"

@@ -2,40 +2,66 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
-from dispatcher.db.engine import reading
+from dispatcher.db.engine import snapshot
 from dispatcher.db.terms import ConsentKind, Language, Topic
 from dispatcher.domain import consent, verification
 from dispatcher.domain.checkpoints import Checkpoint
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.tokens import Keyring
-from dispatcher.domain.verification import Verdict
+from dispatcher.domain.verification import Known, Verdict
 from tests import builders
 
 NOW = datetime(2026, 11, 23, 9, 0, 1, 234567, tzinfo=UTC)
 PEOPLE = ["maria@example.de", "tom@example.com"]
 
 
-def fill(engine: Engine, keyring: Keyring, count: int = 6) -> list[int]:
+def fill(engine: Engine, keyring: Keyring, count: int = 6, now: datetime = NOW) -> list[int]:
     """Append so many events of two people, every field of them filled; give the people's numbers."""
     with engine.begin() as conn:
-        ids = list(builders.add_people(conn, keyring, PEOPLE, NOW).values())
-        append(conn, ids, count, builders.declare(conn, NOW))
+        ids = list(builders.add_people(conn, keyring, PEOPLE, now).values())
+        append(conn, ids, count, builders.declare(conn, now), now)
     return ids
 
 
-def append(conn: Connection, ids: Sequence[int], count: int, declared: int | None = None) -> list[int]:
+def append(
+    conn: Connection, ids: Sequence[int], count: int, declared: int | None = None, now: datetime = NOW
+) -> list[int]:
     """Append events, to these people in turn."""
     events = [_event(ids[n % len(ids)], n, declared) for n in range(count)]
-    return consent.append(conn, events, NOW)
+    return consent.append(conn, events, now)
 
 
-def verified(engine: Engine, elsewhere: Sequence[Checkpoint] = (), pems: Sequence[str] = ()) -> Verdict:
+def known(elsewhere: Sequence[Checkpoint] = (), pems: Sequence[str] = (), now: datetime = NOW) -> Known:
+    """Give what a verification goes by."""
+    return Known(tuple(elsewhere), tuple(pems), now, now - timedelta(days=3 * 365))
+
+
+def verified(
+    engine: Engine, elsewhere: Sequence[Checkpoint] = (), pems: Sequence[str] = (), now: datetime = NOW
+) -> Verdict:
     """Verify the ledger."""
-    with reading(engine).connect() as conn:
-        return verification.verify(conn, elsewhere, list(pems), lambda _: None)
+    with snapshot(engine).connect() as conn:
+        return verification.verify(conn, known(elsewhere, pems, now), lambda _: None)
+
+
+def by_hand(engine: Engine, *statements: Any) -> None:
+    """Do what somebody does who can write to the database: no foreign key stands in the way."""
+    with engine.connect() as conn:
+        if engine.dialect.name == "sqlite":
+            conn.exec_driver_sql("ROLLBACK")
+            conn.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        else:
+            conn.execute(text("SET session_replication_role = replica"))
+        for statement in statements:
+            conn.execute(statement)
+        if engine.dialect.name == "postgresql":
+            conn.execute(text("SET session_replication_role = origin"))
+            conn.commit()
+    engine.dispose()
 
 
 def _event(subscriber_id: int, n: int, declared: int | None) -> Event:

@@ -1,8 +1,8 @@
 """The seal: made once, for one user alone; what it signed verifies with the public half, and nothing else does."""
 
 import stat
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 from dispatcher.domain import seal
 from dispatcher.domain.seal import Seal
 from dispatcher.errors import InputRefused, SettingInvalid
-from dispatcher.settings import Settings, load
 
 PEM, OPEN = serialization.Encoding.PEM, serialization.NoEncryption()
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return load({}, tmp_path)
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "var" / "seal_key.pem"
 
 
 def _pem(private: PrivateKeyTypes, passphrase: bytes = b"") -> bytes:
@@ -31,26 +30,27 @@ def _pem(private: PrivateKeyTypes, passphrase: bytes = b"") -> bytes:
     return private.private_bytes(PEM, serialization.PrivateFormat.PKCS8, lock)
 
 
-def test_the_key_is_made_at_first_need_for_this_user_alone_and_stays(settings: Settings) -> None:
-    made = seal.load_or_make(settings)
-    assert settings.seal_key == settings.var / "seal_key.pem"
-    assert stat.S_IMODE(settings.seal_key.stat().st_mode) == 0o600
-    assert seal.load_or_make(settings).public_pem == made.public_pem
-    assert [path.name for path in settings.var.glob("seal*")] == ["seal_key.pem"]
+def test_the_key_is_made_once_for_this_user_alone_and_stays(path: Path) -> None:
+    assert seal.load(path) is None
+    made = seal.make(path)
+    assert (stat.S_IMODE(path.stat().st_mode), stat.S_IMODE(path.parent.stat().st_mode)) == (0o600, 0o700)
+    found = seal.load(path)
+    assert found is not None
+    assert found.public_pem == made.public_pem == seal.make(path).public_pem
+    assert [each.name for each in path.parent.iterdir()] == ["seal_key.pem"]
 
 
-def test_of_many_who_need_it_at_once_all_get_the_same_key(settings: Settings) -> None:
+def test_of_many_who_make_it_at_once_all_get_the_same_key(path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
-        made = list(threads.map(lambda _: seal.load_or_make(settings).public_pem, range(16)))
+        made = list(threads.map(lambda _: seal.make(path).public_pem, range(16)))
     assert len(set(made)) == 1
 
 
-def test_a_key_of_ones_own_is_taken_from_where_the_setting_says(tmp_path: Path) -> None:
-    own = tmp_path / "own.pem"
-    private = Ed25519PrivateKey.generate()
-    own.write_bytes(_pem(private))
-    settings = load({"DISPATCHER_SEAL_KEY": str(own)}, tmp_path)
-    assert seal.load_or_make(settings).public_pem == Seal(private).public_pem
+@pytest.mark.parametrize(("mode", "is_exposed"), [(0o600, False), (0o640, True), (0o604, True)])
+def test_a_key_that_others_can_read_is_said_to_be_exposed(path: Path, mode: int, is_exposed: bool) -> None:
+    seal.make(path)
+    path.chmod(mode)
+    assert seal.is_exposed(path) is is_exposed
 
 
 @given(st.binary(max_size=300), st.integers(0, 2400))
@@ -74,16 +74,18 @@ def test_what_was_signed_verifies_and_no_other_octets_do(data: bytes, place: int
     ],
     ids=["empty", "locked", "Ed448"],
 )
-def test_a_file_that_holds_another_key_is_refused_with_a_cure(settings: Settings, pem: bytes, what: str) -> None:
-    settings.seal_key.write_bytes(pem)
+def test_a_file_that_holds_another_key_is_refused_with_a_cure(path: Path, pem: bytes, what: str) -> None:
+    path.parent.mkdir()
+    path.write_bytes(pem)
     with pytest.raises(SettingInvalid, match=f"DISPATCHER_SEAL_KEY: .*{what}") as caught:
-        seal.load_or_make(settings)
+        seal.load(path)
     assert caught.value.cure
 
 
-def test_a_place_where_no_key_can_be_made_is_named(settings: Settings) -> None:
+@pytest.mark.parametrize("do", [seal.load, seal.make])
+def test_a_place_where_no_key_can_be_is_named(do: Callable[[Path], object]) -> None:
     with pytest.raises(SettingInvalid, match="cannot be used"):
-        seal.load_or_make(replace(settings, seal_key=Path("/dev/null/seal.pem")))
+        do(Path("/dev/null/seal.pem"))
 
 
 def test_what_is_no_verifying_key_is_refused() -> None:
@@ -93,7 +95,7 @@ def test_what_is_no_verifying_key_is_refused() -> None:
             seal.verify(pem, b"", bytes(64))
 
 
-def test_no_repr_shows_the_private_half(settings: Settings) -> None:
-    made = seal.load_or_make(settings)
+def test_no_repr_shows_the_private_half(path: Path) -> None:
+    made = seal.make(path)
     assert repr(made) == "Seal()"
     assert len(made.key_id) == 16

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher import settings as settings_module
 from dispatcher.domain import seal
 from dispatcher.domain.seal import Seal
 from dispatcher.errors import InputRefused
@@ -27,7 +26,7 @@ def by(tmp_path_factory: pytest.TempPathFactory) -> Seal:
 
 
 def _key(folder: Path) -> Seal:
-    return seal.load_or_make(settings_module.load({}, folder))
+    return seal.make(folder / "seal_key.pem")
 
 
 def _is_good(octets: bytes) -> bool:

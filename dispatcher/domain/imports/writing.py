@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from dispatcher.db.columns import one_of_many
 from dispatcher.db.tables import subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, declarations, subscribers
+from dispatcher.domain import chain_head, consent, declarations, subscribers
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, judge
 from dispatcher.domain.imports.rows import Claim, Rejected, Row, Tally
@@ -49,12 +49,11 @@ def take(
 ) -> list[Row]:
     """Take in a chunk: judge each row, count it and, unless `dry_run`, write it down. Give those who became pending."""
     fresh = _first_of_each(chunk, intake)
-    known = _standings(conn, [row.address_hash for row in fresh])
-    judged = [(row, judge(row, known.get(row.address_hash, NOBODY))) for row in fresh]
+    judged = _judged(conn, fresh)
+    if not dry_run:
+        judged = _written(conn, judged, intake.origin, now)
     for row, verdict in judged:
         intake.tally.enter(verdict.fate, row.claims)
-    if not dry_run:
-        _write(conn, [(row, verdict) for row, verdict in judged if _is_news(verdict)], known, intake.origin, now)
     return [row for row, verdict in judged if verdict.wishes]
 
 
@@ -101,15 +100,33 @@ def _standings(conn: Connection, hashes: list[bytes]) -> dict[bytes, Standing]:
     return dict(found)
 
 
-def _write(conn: Connection, news: Judged, known: dict[bytes, Standing], origin: str, now: datetime) -> None:
-    ids = {hashed: standing.subscriber_id for hashed, standing in known.items() if standing.subscriber_id is not None}
+def _judged(conn: Connection, rows: list[Row]) -> Judged:
+    known = _standings(conn, [row.address_hash for row in rows])
+    return [(row, judge(row, known.get(row.address_hash, NOBODY))) for row in rows]
+
+
+def _written(conn: Connection, judged: Judged, origin: str, now: datetime) -> Judged:
+    """Write down what is news, and give the verdicts as they were when nobody else could append any more.
+
+    Who withdrew since the rows were judged has withdrawn: those with news are judged once more behind the end of the
+    chain. People's rows are taken before it, as by everybody, or two could wait for each other.
+    """
+    news = [(row, verdict) for row, verdict in judged if _is_news(verdict)]
+    if not news:
+        return judged
     # Who is known, too: their profile may have gone when they had left everything.
     taken_in = [
         Newcomer(row.address, row.address_hash, row.name, row.language) for row, verdict in news if verdict.takes_in
     ]
-    ids |= subscribers.add(conn, taken_in, now)
+    subscribers.add(conn, taken_in, now)
+    chain_head.take(conn, now)
+    again = _judged(conn, [row for row, _ in news])
+    news = [(row, verdict) for row, verdict in again if _is_news(verdict)]
+    ids = subscribers.by_hashes(conn, [row.address_hash for row, _ in news])
     _list(conn, news, origin, now)
     consent.append(conn, _events(news, ids, _declared(conn, news), origin), now)
+    weighed = {row.address_hash: verdict for row, verdict in again}
+    return [(row, weighed.get(row.address_hash, verdict)) for row, verdict in judged]
 
 
 def _events(news: Judged, ids: dict[bytes, int], declared: dict[tuple[Language, str], int], origin: str) -> list[Event]:

@@ -14,6 +14,7 @@ from hashlib import sha256
 import sqlalchemy as sa
 from alembic import op
 
+from dispatcher.db import checks
 from dispatcher.db.columns import Id, Utc
 
 revision = "0008"
@@ -23,13 +24,13 @@ depends_on = None
 
 # Version 1 of domain/chain.py, as it was on the day of this migration.
 _VERSION = b"\x01"
-_PERSONAL = ("ip", "user_agent", "message_id", "relay_reply")
+_PERSONAL = ("source", "ip", "user_agent", "message_id", "relay_reply")
 _SEALED = (
-    "id", "subscriber_id", "topic", "kind", "at", "given_at", "source", "language", "declaration_id",
-    "declaration_named", "privacy_sha256", "request_id", "mail_template", "mail_sha256",
+    "id", "subscriber_id", "topic", "kind", "at", "given_at", "language", "declaration_id", "declaration_named",
+    "privacy_sha256", "request_id", "mail_template", "mail_sha256",
 )  # fmt: skip
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PAGE = 1000
+PAGE = 1000
 
 
 def upgrade() -> None:
@@ -53,6 +54,7 @@ def upgrade() -> None:
         sa.Column("head", sa.LargeBinary(length=32), nullable=False),
         sa.Column("at", Utc(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("restored_to", sa.BigInteger(), nullable=True),
         sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_consent_checkpoint")),
     )
@@ -66,10 +68,15 @@ def upgrade() -> None:
         op.execute("ALTER TABLE consent_event RENAME COLUMN new_salt TO salt")
     else:
         op.alter_column("consent_event", "salt", nullable=True)
-    _chain(op.get_bind())
+    chain(op.get_bind())
+    # A worker of the version before, which knows no chain, is refused from now on, rather than breaking it.
+    for column in ("chain_hash", "personal_sha256"):
+        checks.demand(op.get_bind(), "consent_event", column)
+    if not is_sqlite:
+        op.execute("ALTER TABLE consent_event ALTER COLUMN id DROP DEFAULT")
 
 
-def _chain(conn: sa.Connection) -> None:
+def chain(conn: sa.Connection, page: int = PAGE) -> None:
     """Chain what is there, a page at a time; an empty ledger is begun by its first event."""
     event = sa.table(
         "consent_event",
@@ -88,11 +95,11 @@ def _chain(conn: sa.Connection) -> None:
         .values(personal_sha256=sa.bindparam("personal"), chain_hash=sa.bindparam("hash"))
     )
     last_id = 0
-    while rows := conn.execute(sa.select(event).where(event.c.id > last_id).order_by(event.c.id).limit(_PAGE)).all():
+    while rows := conn.execute(sa.select(event).where(event.c.id > last_id).order_by(event.c.id).limit(page)).all():
         links = []
         for row in rows:
             personal = sha256(_VERSION + _written([getattr(row, c) for c in ("salt", *_PERSONAL)])).digest()
-            head = sha256(head + _VERSION + personal + _written([getattr(row, c) for c in _SEALED])).digest()
+            head = sha256(_VERSION + _written([head, personal, *(getattr(row, c) for c in _SEALED)])).digest()
             links.append({"of": row.id, "personal": personal, "hash": head})
         conn.execute(seal, links)
         last_id = rows[-1].id
@@ -113,23 +120,25 @@ def _field(value: object) -> bytes:
     match value:
         case None:
             return b"-"
-        case datetime():
-            octets = b"%d" % ((value - _EPOCH) // timedelta(microseconds=1))
-        case int():
-            octets = b"%d" % value
         case str():
-            octets = value.encode()
+            letter, octets = b"t", value.encode()
+        case datetime():
+            letter, octets = b"d", b"%d" % ((value - _EPOCH) // timedelta(microseconds=1))
+        case int():
+            letter, octets = b"i", b"%d" % value
         case _:
-            octets = bytes(value)  # type: ignore[call-overload]
-    return b"%d:%b" % (len(octets), octets)
+            letter, octets = b"o", bytes(value)  # type: ignore[call-overload]
+    return b"%b%d:%b" % (letter, len(octets), octets)
 
 
 def downgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":  # numbers came from the chain; from here on from the sequence again
+        op.execute("ALTER TABLE consent_event ALTER COLUMN id SET DEFAULT nextval('consent_event_id_seq')")
         op.execute(
             "SELECT setval(pg_get_serial_sequence('consent_event', 'id'), coalesce(max(id), 0) + 1, false)"
             " FROM consent_event"
         )
+    checks.excuse(op.get_bind(), "consent_event", "chain_hash")
     # salt stays nullable: of people who were erased it is gone.
     op.execute("ALTER TABLE consent_event DROP COLUMN personal_sha256")
     op.drop_table("consent_checkpoint")
