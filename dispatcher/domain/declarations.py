@@ -184,6 +184,25 @@ def named(conn: Connection, version: str) -> Version:
     raise NotFound(f"there is no version {version!r} of the declaration", f"there are: {there_are}")
 
 
+def why_not_under(version: Version, topics: Iterable[Topic], given_at: datetime) -> str | None:
+    """Say why consent for these topics cannot have been given in these words at that moment; None: it can.
+
+    The first words may be older than their row: they are entered at the first start, and stood on paper before.
+    """
+    strange = [topic for topic in topics if topic not in version.topics]
+    if strange:
+        return f"{version.name} does not cover {', '.join(strange)}"
+    first = version.valid_from.replace(microsecond=0)  # files name whole seconds
+    if version.number > 1 and given_at < first:
+        return f"{version.name} was not valid before {first:%Y-%m-%d %H:%M:%S} UTC, after that consent"
+    return None
+
+
+def by_name(conn: Connection) -> dict[str, Version]:
+    """Give every version by the name `key-version` that import files use, e.g. `newsletter-2026-01`."""
+    return {version.name: version for version in versions(conn)}
+
+
 def ids_by_name(conn: Connection, language: Language, names: Iterable[str]) -> dict[str, int]:
     """Give the ids of versions by the name `key-version` that import files use, e.g. `newsletter-2026-01`."""
     c = declaration.c

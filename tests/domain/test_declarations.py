@@ -178,3 +178,28 @@ def test_words_that_speak_of_a_topic_they_do_not_cover_are_refused() -> None:
         wording.check_topics(texts, [GOLD], TITLES)
     assert "--topics 'finance-news special-offers'" in caught.value.cure
     wording.check_topics({DE: "Wir bieten Finanznewsletter.", EN: ""}, [NEWS], TITLES)
+
+
+@pytest.mark.parametrize(
+    ("version", "topics", "given_at", "why"),
+    [
+        (1, (NEWS, GOLD), NOW - timedelta(days=900), None),  # on paper, before the first start
+        (2, (NEWS, GOLD), NOW, None),
+        (2, (NEWS, GOLD), NOW + timedelta(days=1), None),
+        (2, (NEWS,), NOW - timedelta(seconds=1), "newsletter-2027-01 was not valid before 2026-11-23 09:00:00 UTC"),
+        (2, (NEWS, OFFERS), NOW, "newsletter-2027-01 does not cover special-offers"),
+        (3, (NEWS,), NOW + timedelta(days=2), "newsletter-2099-01 was not valid before 2099-01-01 00:00:00 UTC"),
+    ],
+)
+def test_consent_is_in_words_only_if_they_cover_its_topics_and_were_valid_by_then(
+    engine: Engine, version: int, topics: tuple[Topic, ...], given_at: datetime, why: str | None
+) -> None:
+    with engine.begin() as conn:
+        declarations.enter(conn, FIRST, NOW)
+        declarations.enter(conn, replace(SECOND, valid_from=NOW + timedelta(milliseconds=400)), NOW)
+        far = datetime(2099, 1, 1, tzinfo=UTC)
+        declarations.enter(conn, replace(SECOND, version="2099-01", valid_from=far), NOW)
+        found = declarations.versions(conn)[version - 1]
+    reason = declarations.why_not_under(found, topics, given_at)
+    assert (reason or "").startswith(why or "")
+    assert (reason is None) == (why is None)
