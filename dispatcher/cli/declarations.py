@@ -103,6 +103,7 @@ def show(context: Context, version: str, language: str | None, as_json: bool) ->
 def add(context: Context, /, version: str, files: tuple[str, ...], **said: Any) -> None:
     """Enter new words. They are shown from then on, and can never be changed.
 
+    It is said how many people's letters they stop, and from when on; with a --valid-from to come, ask them ahead.
     The words are Markdown; $sender and $contact are filled in with the settings of today.
 
     \b
@@ -120,13 +121,17 @@ def add(context: Context, /, version: str, files: tuple[str, ...], **said: Any) 
         at = campaigns.moment(said["valid_from"], said["zone"], now) if said["valid_from"] else None
         is_new = words.enter(conn, replace(draft, valid_from=at), now)
         entered = words.named(conn, version)
+        stopped = {topic: renewal.count(conn, entered, topic).total() for topic in sorted(entered.renews)}
     if not is_new:
         out.print(f"{escape(entered.name)} stands already, with the same words; nothing was changed")
         return
     out.print(f"{escape(entered.name)} is shown from {entered.valid_from:{_AT}} UTC on, in {' and '.join(texts)}")
-    if entered.renews:
-        out.print(f"from then on nobody gets letters on {', '.join(sorted(entered.renews))} under older words")
-        out.print(f"next: dispatcher declarations ask {escape(version)} --topic {min(entered.renews)} --dry-run")
+    for topic, count in stopped.items():
+        out.print(f"{topic}: {count:,} people get no letters on it from then on, until they renew their consent")
+    if stopped:
+        if at is not None:
+            out.print("they can be asked now already: whoever agrees in time misses no letter")
+        out.print(f"next: dispatcher declarations ask {escape(version)} --topic {min(stopped)} --dry-run")
 
 
 @declarations.command()
@@ -172,19 +177,21 @@ def ask(context: Context, /, version: str, topic: str, **said: Any) -> None:
     as a campaign: it can be paused, slowed down and followed like one. Nobody is asked twice under the same words,
     however often this is repeated.
 
+    Words that are to come can be asked for before they are valid: whoever agrees in time misses no letter.
+
     Whether a mail that asks may be sent at all, while the older consent is in doubt, is a question of law that depends
     on why it is: ask counsel first.
     """
     if topic not in list(Topic):
         raise InputRefused(f"there is no topic {topic!r}", f"use one of: {', '.join(Topic)}")
     campaign_id = None
-    with context.engine.begin() as conn:
-        now = clock.now(conn)
+    with reading(context.engine).connect() as conn:  # to look at everybody takes a while, and holds up no letter
         found = words.named(conn, version)
-        renewal.check(conn, found, Topic(topic), now)
+        renewal.check(conn, found, Topic(topic), clock.now(conn))
         counted = renewal.count(conn, found, Topic(topic))
-        if not said["dry_run"] and counted[None]:
-            campaign_id = renewal.ask(conn, found, Topic(topic), context.house, now, said["rate"])
+    if not said["dry_run"] and counted[None]:
+        with context.engine.begin() as conn:
+            campaign_id = renewal.ask(conn, found, Topic(topic), context.house, clock.now(conn), said["rate"])
     heard = campaign_id is None or broker.nudge_launch(context.settings, campaign_id)
     if said["as_json"]:
         kept_back = {reason: count for reason, count in counted.items() if reason}

@@ -122,6 +122,20 @@ def withdraw(
     return open_topics
 
 
+def topics_of_letter(conn: Connection, subscriber_id: int, topic: Topic | None, campaign_id: int) -> list[Topic]:
+    """Give the topics that the unsubscribe link of a letter ends: its own; with a mail that asked to renew several, all
+    of which it spoke; every one there is, if the link names none.
+    """
+    if topic is None:
+        return list(Topic)
+    c = opt_in_request.c
+    asked = select(c.topics).where(
+        c.subscriber_id == subscriber_id, c.renews.is_not(None), c.campaign_id == campaign_id
+    )
+    spoken_of = conn.execute(asked).scalar_one_or_none() or ()
+    return [each for each in Topic if each is topic or each in spoken_of]
+
+
 def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evidence: Evidence, now: datetime) -> None:
     """Make consent current after the button was pressed. Lifts earlier withdrawals of these topics, no complaint."""
     append(conn, [Event(subscriber_id, topic, ConsentKind.CONFIRMED, evidence) for topic in topics], now)

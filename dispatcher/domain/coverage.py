@@ -10,58 +10,78 @@ bring a stale clock. The table holds a handful of rows, and is read once per sta
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, and_, case, exists, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from dispatcher.db.clock import this_moment
-from dispatcher.db.tables import batch, campaign, declaration, delivery, opt_in_request, renewal, subscription
-from dispatcher.db.terms import BatchState, CampaignState, Outcome, SubscriptionState, Topic
+from dispatcher.db.tables import batch, campaign, declaration, opt_in_request, renewal, subscription
+from dispatcher.db.terms import BatchState, CampaignState, SubscriptionState, Topic
 
 
-def is_covered(topic: Topic) -> ColumnElement[bool]:
-    """Give the condition (subscription) that the words of a consent for `topic` are still good; never NULL."""
-    refused = exists().where(_holds(topic), ~renewal.c.covers_unknown)
+def is_covered(topic: Topic, ahead: int = 0) -> ColumnElement[bool]:
+    """Give the condition (subscription) that the words of a consent for `topic` are still good; never NULL. With
+    `ahead`: that they are, and stay so once the words of that number are valid.
+    """
+    refused = exists().where(_holds(topic, ahead), ~renewal.c.covers_unknown)
     number = subscription.c.declaration_number
-    return case((number.is_(None), ~refused), else_=number >= func.coalesce(oldest_good(topic), 0))
+    return case((number.is_(None), ~refused), else_=number >= func.coalesce(oldest_good(topic, ahead), 0))
 
 
-def oldest_good(topic: Topic) -> ScalarSelect[int]:
-    """Give the number of the oldest words that are good for `topic` now; NULL: all are."""
-    return select(func.max(renewal.c.number)).where(_holds(topic)).scalar_subquery()
+def oldest_good(topic: Topic, ahead: int = 0) -> ScalarSelect[int]:
+    """Give the number of the oldest words that are good for `topic` now, and once those of the number `ahead` are
+    valid; NULL: all are.
+    """
+    return select(func.max(renewal.c.number)).where(_holds(topic, ahead)).scalar_subquery()
 
 
 def is_to_be_renewed(topic: Topic, number: int) -> ColumnElement[bool]:
-    """Give the condition (subscription) that a consent is under older words, and that those of `number` would do."""
+    """Give the condition (subscription) that a consent is under older words, or will be once those of `number` are
+    valid, and that these would do.
+    """
     return and_(
         subscription.c.state == SubscriptionState.CONFIRMED,
-        ~is_covered(topic),
-        literal(number) >= func.coalesce(oldest_good(topic), 0),
+        ~is_covered(topic, number),
+        literal(number) >= func.coalesce(oldest_good(topic, number), 0),
     )
 
 
-def was_asked(number: int, except_by: int | None = None) -> ColumnElement[bool]:
-    """Give the condition (subscription) that a person was asked before to renew under the words of `number`, or is
-    being asked now.
+def was_asked(topic: Topic, number: int, except_by: int | None = None) -> ColumnElement[bool]:
+    """Give the condition (subscription) that a person was asked before, or is being asked now: under the words of
+    `number`, or about this topic under others that would do as well. Once they are told that they have to renew, a
+    version that comes between and changes nothing about that is no reason to ask again.
     """
     r = opt_in_request.c
-    asked = exists().where(r.subscriber_id == subscription.c.subscriber_id, r.renews == number, ~never_went_out())
+    would_do = and_(
+        r.renews >= func.coalesce(oldest_good(topic, number), number), cast(r.topics, Text).contains(f'"{topic}"')
+    )
+    asked = exists().where(
+        r.subscriber_id == subscription.c.subscriber_id, or_(r.renews == number, would_do), ~never_went_out()
+    )
     return asked.where(r.campaign_id != except_by) if except_by is not None else asked
 
 
 def never_went_out() -> ColumnElement[bool]:
     """Give the condition (opt_in_request) that the mail of a renewal did not go out and never will: its campaign is
-    over, and no dot of it may have left for this person.
+    over, and no dot of it may have left for this person. The request says so itself, for deliveries are folded one day.
     """
     r = opt_in_request.c
     is_over = exists().where(
         campaign.c.id == r.campaign_id, campaign.c.state.in_([CampaignState.SENT, CampaignState.CANCELLED])
     )
-    has_left = exists().where(
-        delivery.c.campaign_id == r.campaign_id,
-        delivery.c.subscriber_id == r.subscriber_id,
-        delivery.c.outcome.in_([Outcome.SENT, Outcome.UNKNOWN]),
-    )
     may_be_out = exists().where(batch.c.campaign_id == r.campaign_id, batch.c.state == BatchState.LEASED)
-    return and_(is_over, ~has_left, ~may_be_out)
+    return and_(is_over, r.released_at.is_(None), ~may_be_out)
 
 
 def older_words() -> ColumnElement[str]:
@@ -95,5 +115,6 @@ def current_topics(conn: Connection, subscriber_id: int) -> set[Topic]:
     return {Topic(row.topic) for row in rows}
 
 
-def _holds(topic: Topic) -> ColumnElement[bool]:
-    return and_(renewal.c.topic == topic, renewal.c.valid_from <= this_moment())
+def _holds(topic: Topic, ahead: int = 0) -> ColumnElement[bool]:
+    is_valid = renewal.c.valid_from <= this_moment()
+    return and_(renewal.c.topic == topic, or_(is_valid, renewal.c.number <= ahead) if ahead else is_valid)

@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -74,7 +75,15 @@ class Proof:
     relay_reply: str
 
 
-Record = Final | Deferral | Proof
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The mail that asks somebody to renew a consent may be out: they are not asked again."""
+
+    campaign_id: int
+    subscriber_id: int
+
+
+Record = Final | Deferral | Proof | Released
 
 _FINALS = Rows(
     "finals",
@@ -108,6 +117,9 @@ def record(conn: Connection, records: Sequence[Record], now: datetime) -> None:
     proofs = [r for r in records if isinstance(r, Proof)]
     if proofs:
         _write_proofs(conn, proofs, now)
+    released = [r for r in records if isinstance(r, Released)]
+    if released:
+        _note_released(conn, released, now)
 
 
 def write_finals() -> Insert:
@@ -225,6 +237,16 @@ def _write_deferrals(conn: Connection, deferrals: Sequence[Deferral]) -> None:
         ),
         _DEFERRALS.values(conn.dialect.name, [tuple(getattr(r, name) for name in names) for r in newest.values()]),
     )
+
+
+def _note_released(conn: Connection, released: Sequence[Released], now: datetime) -> None:
+    people: dict[int, list[int]] = {}
+    for r in released:
+        people.setdefault(r.campaign_id, []).append(r.subscriber_id)
+    c = opt_in_request.c
+    for campaign_id, ids in people.items():
+        theirs = and_(among(conn, c.subscriber_id, ids), c.renews.is_not(None), c.campaign_id == campaign_id)
+        conn.execute(update(opt_in_request).where(theirs, c.released_at.is_(None)).values(released_at=now))
 
 
 def _write_proofs(conn: Connection, proofs: Sequence[Proof], now: datetime) -> None:

@@ -155,14 +155,18 @@ def link(asking: Asking, keyring: Keyring, public_url: str, path: str = _PATHS[E
     raise TokenInvalid("the key of this request is gone", "put it back into DISPATCHER_SECRET_KEYS")
 
 
+def new_link(keyring: Keyring) -> dict[str, bytes]:
+    """Make a link that nobody can guess; give what a request keeps of it."""
+    nonce = secrets.token_bytes(16)
+    return {"nonce": nonce, "token_sha256": tokens.token_sha256(tokens.opt_in_token(keyring.signing, nonce))}
+
+
 def _open(
     conn: Connection, keyring: Keyring, subscriber_id: int, topics: list[Topic], wanted: Request, now: datetime
 ) -> int:
-    nonce = secrets.token_bytes(16)
     row = {
+        **new_link(keyring),
         "subscriber_id": subscriber_id,
-        "nonce": nonce,
-        "token_sha256": tokens.token_sha256(tokens.opt_in_token(keyring.signing, nonce)),
         "topics": list(topics),
         "language": wanted.language,
         "declaration_id": wanted.evidence.declaration_id,

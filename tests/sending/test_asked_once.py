@@ -82,7 +82,8 @@ def test_a_worker_that_dies_after_its_claim_leaves_one_request_each_and_the_next
         of = campaigns.get(conn, campaign_id)
         people = recipients.to_serve(conn, claim, of, now)
         assert len(renewal.requests_for(conn, stage.keyring, of, people, now)) == 6
-    requests = select(opt_in_request).order_by(opt_in_request.c.id)
+    kept = [column for column in opt_in_request.c if column.name != "released_at"]
+    requests = select(*kept).order_by(opt_in_request.c.id)
     with stage.engine.begin() as conn:
         before = conn.execute(requests).all()
     let_leases_end(stage.engine)

@@ -8,17 +8,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from dispatcher.bounces import intake
 from dispatcher.db import clock
 from dispatcher.db.tables import consent_event, delivery, opt_in_request, subscriber
-from dispatcher.db.terms import CampaignState, Language, Topic
-from dispatcher.domain import (
-    campaigns,
-    declarations,
-    subscribers,
-)
+from dispatcher.db.terms import CampaignState, Language, SubscriptionState, Topic
+from dispatcher.domain import campaigns, consent, declarations, subscribers, tokens
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Draft
+from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.sending import opt_in
 from tests.relay import ScriptedRelay
@@ -174,6 +172,26 @@ def test_the_link_brings_back_nothing_that_was_ended_since(stage: Stage, old: li
     assert current(stage, old[0]) == set()
 
 
+def test_to_leave_by_the_mail_leaves_all_that_it_asked_about_and_nothing_else(stage: Stage, old: list[str]) -> None:
+    agree(stage, old[:2], "2", NEWS)
+    ask_and_launch(stage)
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    mail = dict(mails(relay))[old[0]]
+    url, mailto = (part.strip(" <>") for part in mail["List-Unsubscribe"].split(","))
+    link = tokens.verify(stage.keyring, Purpose.UNSUBSCRIBE, url.rpartition("/u/")[2])
+    with stage.engine.begin() as conn:
+        who = stage.ids[old[0]]
+        assert consent.topics_of_letter(conn, who, link.topic, link.campaign_id) == [GOLD, OFFERS]
+        assert consent.topics_of_letter(conn, stage.ids[old[5]], link.topic, link.campaign_id) == [GOLD]
+        assert consent.topics_of_letter(conn, who, GOLD, 4711) == [GOLD]
+        note = f"To: {mailto.removeprefix('mailto:').partition('?')[0]}\n\n".encode()
+        assert intake.take(conn, stage.keyring, note, [], clock.now(conn)) == 1
+        states = {topic: state for topic, (state, _) in consent.standing(conn, who).items()}
+    ended = SubscriptionState.WITHDRAWN
+    assert states == {NEWS: SubscriptionState.CONFIRMED, GOLD: ended, OFFERS: ended}
+
+
 def test_the_link_is_good_for_fourteen_days(stage: Stage, old: list[str]) -> None:
     ask_and_launch(stage)
     with ScriptedRelay() as relay:
@@ -191,7 +209,7 @@ def test_it_is_refused_to_ask_for_words_that_are_not_valid_yet_or_do_not_cover_t
     texts = {language: f"Words in {language}" for language in Language}
     with stage.engine.begin() as conn:
         later = clock.now(conn) + timedelta(days=1)
-        declarations.enter(conn, Draft("2", texts, (NEWS,), frozenset({NEWS}), valid_from=later), clock.now(conn))
+        declarations.enter(conn, Draft("2", texts, (NEWS,), valid_from=later), clock.now(conn))
     for topic, what in ((NEWS, "is not valid before"), (GOLD, "does not cover finance-news")):
         with pytest.raises(InputRefused, match=what):
             ask(stage, topic)

@@ -45,6 +45,7 @@ def upgrade() -> None:
     op.add_column("opt_in_request", sa.Column("privacy_sha256", sa.LargeBinary(length=32), nullable=True))
     op.add_column("opt_in_request", sa.Column("renews", sa.Integer(), nullable=True))
     op.add_column("opt_in_request", sa.Column("campaign_id", Id, nullable=True))
+    op.add_column("opt_in_request", sa.Column("released_at", Utc(), nullable=True))
     op.create_index(
         "ix_opt_in_request_renews",
         "opt_in_request",
@@ -78,7 +79,7 @@ def _number() -> None:
 def downgrade() -> None:
     op.drop_column("campaign", "renews")
     op.drop_index("ix_opt_in_request_renews", "opt_in_request")
-    for column in ("campaign_id", "renews", "privacy_sha256"):
+    for column in ("released_at", "campaign_id", "renews", "privacy_sha256"):
         op.drop_column("opt_in_request", column)
     op.drop_table("privacy_notice")
     op.drop_table("renewal")
