@@ -27,6 +27,7 @@ _BY = "operator, command line"
 _LONGEST = 500
 _MEANS = {
     Fate.CONFIRMED: "consent with evidence, current from now on",
+    Fate.OLDER: "consent with evidence, but under older words: to be renewed",
     Fate.UNCHANGED: "consent was current before; nothing was changed",
     Fate.WITHDRAWN: "the person left. Without --consent-at they are asked by mail, and can come back",
     Fate.SUPPRESSED: "on the never-mail list; stays there",

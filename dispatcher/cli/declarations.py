@@ -18,6 +18,7 @@ from dispatcher.domain import campaigns, resting, wording
 from dispatcher.domain import declarations as words
 from dispatcher.domain.declarations import UNKNOWN, Draft, Version
 from dispatcher.domain.resting import Resting
+from dispatcher.domain.spreadsheets import guarded
 from dispatcher.domain.subscribers import topics_of
 from dispatcher.errors import InputRefused
 from dispatcher.sending import renewal
@@ -150,7 +151,7 @@ def people(context: Context, version: str, by_name: bool, as_json: bool) -> None
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(["address", "topic", "state"])
             for one in resting.people(conn, number):
-                writer.writerow([one.address or "(erased)", one.topic, one.state])
+                writer.writerow([guarded(one.address or "(erased)"), one.topic, one.state])
             return
         theirs = [entry for entry in resting.counted(conn) if entry.number == number]
     if as_json:

@@ -37,6 +37,7 @@ from dispatcher.web import declarations
 
 MEANS = {
     Fate.CONFIRMED: "consent with evidence, current from now on",
+    Fate.OLDER: "consent with evidence, but under older words: to be renewed",
     Fate.PENDING: "must confirm first",
     Fate.LEFT: "the file says they left: withdrawn from now on",
     Fate.BARRED: "the file says never to mail them: on the never-mail list from now on",

@@ -8,7 +8,8 @@ The moment is the database's own, within the statement: a renewal holds from its
 bring a stale clock. The table holds a handful of rows, and is read once per statement, not once per person.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import (
     ColumnElement,
@@ -98,11 +99,60 @@ def older_words() -> ColumnElement[str]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """Which words consent needs at a moment: for many people at once, where a question for each would take too long."""
+
+    oldest: Mapping[Topic, int]
+    refusing_unknown: frozenset[Topic]
+
+    def admit(self, topic: Topic, number: int | None) -> bool:
+        """Say whether consent in the words of this number (None: not known which) counts."""
+        if number is None:
+            return topic not in self.refusing_unknown
+        return number >= self.oldest.get(topic, 0)
+
+    def renew(self, topic: Topic, stands: int | None, number: int | None) -> bool:
+        """Say whether consent in the words `number` renews one in the words `stands`: that one is not good any more,
+        and these are newer, and good.
+        """
+        is_newer = number is not None and number > (stands or 0)
+        return is_newer and not self.admit(topic, stands) and self.admit(topic, number)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where somebody stands with a topic, and in words of which number (None: not known which)."""
+
+    state: SubscriptionState | None = None
+    number: int | None = None
+
+
+NOTHING = Standing()
+
+
+def words_of(conn: Connection, subscriber_id: int) -> dict[Topic, Standing]:
+    """Give where a person stands, topic by topic, and in which words."""
+    s = subscription.c
+    rows = conn.execute(select(s.topic, s.state, s.declaration_number).where(s.subscriber_id == subscriber_id))
+    return {Topic(row.topic): Standing(SubscriptionState(row.state), row.declaration_number) for row in rows}
+
+
+NO_DEMANDS = Demands({}, frozenset())
+
+
+def demands(conn: Connection) -> Demands:
+    """Look up which words consent needs now."""
+    r = renewal.c
+    rows = conn.execute(select(r.topic, r.number, r.covers_unknown).where(r.valid_from <= this_moment())).all()
+    oldest = {topic: max(row.number for row in rows if row.topic == topic) for topic in {Topic(r.topic) for r in rows}}
+    return Demands(oldest, frozenset(Topic(row.topic) for row in rows if not row.covers_unknown))
+
+
 def are_good(conn: Connection, number: int, topics: Iterable[Topic]) -> bool:
     """Say whether consent in the words of this number would count now, for all of these topics."""
-    r = renewal.c
-    newer = select(r.number).where(r.topic.in_(list(topics)), r.valid_from <= this_moment(), r.number > number)
-    return conn.execute(newer.limit(1)).one_or_none() is None
+    needed = demands(conn)
+    return all(needed.admit(topic, number) for topic in topics)
 
 
 def current_topics(conn: Connection, subscriber_id: int) -> set[Topic]:

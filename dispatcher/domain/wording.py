@@ -61,12 +61,37 @@ def checked(text: str, file: str) -> str:
 def check_topics(
     texts: Mapping[Language, str], topics: Iterable[Topic], titles: Mapping[Language, Mapping[Topic, str]]
 ) -> None:
-    """Make sure that the words name no topic that they do not cover. Raises InputRefused with topic and language."""
+    """Make sure that the words name every topic that they cover, and no other: nobody agrees to what is not named.
+
+    Raises InputRefused with topic and language.
+    """
     covered = set(topics)
     for language, text in texts.items():
         for topic, title in titles[language].items():
-            if topic not in covered and re.search(rf"{re.escape(title)}\b", text, re.IGNORECASE):
+            names = (title, *_ALSO[language][topic])
+            said = next((name for name in names if re.search(rf"{re.escape(name)}n?\b", text, re.IGNORECASE)), None)
+            if said is not None and topic not in covered:
                 raise InputRefused(
-                    f"the words ({language}) speak of “{title}”, but do not cover {topic}",
+                    f"the words ({language}) speak of “{said}”, but do not cover {topic}",
                     f"name it: --topics '{' '.join([*sorted(covered), topic])}'; or take it out of the words",
                 )
+            if said is None and topic in covered:
+                raise InputRefused(
+                    f"the words ({language}) do not name {topic}, which they are to cover",
+                    f"write in them one of: {', '.join(names)}; or leave {topic} out of --topics",
+                )
+
+
+# What a topic may be called beside its title. A name counts within a longer word, too: “Sonderangebote” are “Angebote”.
+_ALSO: Mapping[Language, Mapping[Topic, tuple[str, ...]]] = {
+    Language.DE: {
+        Topic.PRODUCT_NEWS: ("Produktneuigkeiten", "Produktneuheiten", "Produktinformationen", "neue Produkte"),
+        Topic.FINANCE_NEWS: ("Finanznachrichten", "Finanzinformationen", "Nachrichten vom Finanzmarkt"),
+        Topic.SPECIAL_OFFERS: ("Angebot", "Rabattaktionen"),
+    },
+    Language.EN: {
+        Topic.PRODUCT_NEWS: ("news about products", "product information", "new products"),
+        Topic.FINANCE_NEWS: ("financial news", "news about finance", "financial information"),
+        Topic.SPECIAL_OFFERS: ("offers",),
+    },
+}

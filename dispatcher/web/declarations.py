@@ -76,6 +76,11 @@ def titles() -> dict[Language, dict[Topic, str]]:
     return {language: {topic: topic_title(topic, language) for topic in Topic} for language in Language}
 
 
+def first_words(language: Language) -> str:
+    """Give the first declaration as it lies in the file."""
+    return _file("declaration", language)
+
+
 def _text(name: str, language: Language, settings: Settings) -> str:
     return Template(_file(name, language)).substitute(values(settings))
 

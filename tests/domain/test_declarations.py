@@ -12,6 +12,7 @@ from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import declarations, wording
 from dispatcher.domain.declarations import Draft
 from dispatcher.errors import InputRefused, NotFound
+from dispatcher.web import declarations as shipped
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 DE, EN = Language.DE, Language.EN
@@ -174,10 +175,22 @@ def test_words_come_with_their_line_ends_made_one_and_the_senders_name_filled_in
 def test_words_that_speak_of_a_topic_they_do_not_cover_are_refused() -> None:
     texts = {DE: "Ja zu Finanznews und Sonderangeboten.", EN: "Yes to finance news and SPECIAL OFFERS."}
     wording.check_topics(texts, [GOLD, OFFERS], TITLES)
-    with pytest.raises(InputRefused, match=r"\(en\) speak of “Special offers”") as caught:
+    with pytest.raises(InputRefused, match=r"\(de\) speak of “Angebote”") as caught:
         wording.check_topics(texts, [GOLD], TITLES)
     assert "--topics 'finance-news special-offers'" in caught.value.cure
-    wording.check_topics({DE: "Wir bieten Finanznewsletter.", EN: ""}, [NEWS], TITLES)
+    wording.check_topics({DE: "Kein Finanznewsletter, nur neue Produkte.", EN: "Product news."}, [NEWS], TITLES)
+
+
+def test_words_that_do_not_name_a_topic_they_are_to_cover_are_refused() -> None:
+    texts = {DE: "Ja zu Finanznews.", EN: "Yes to finance news and offers."}
+    with pytest.raises(InputRefused, match=r"\(de\) do not name special-offers") as caught:
+        wording.check_topics(texts, [GOLD, OFFERS], TITLES)
+    assert "Angebote" in caught.value.cure
+
+
+def test_the_words_that_lie_in_the_house_name_what_they_cover() -> None:
+    texts = {language: shipped.first_words(language) for language in Language}
+    wording.check_topics(texts, tuple(Topic), shipped.titles())
 
 
 @pytest.mark.parametrize(

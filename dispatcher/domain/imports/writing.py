@@ -14,9 +14,9 @@ from sqlalchemy import Connection, select
 from dispatcher.db.columns import one_of_many
 from dispatcher.db.tables import subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, declarations, subscribers
+from dispatcher.domain import consent, coverage, declarations, subscribers
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, judge
+from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, Words, judge
 from dispatcher.domain.imports.rows import Claim, Rejected, Row, Tally
 from dispatcher.domain.imports.seen import Seen
 from dispatcher.domain.subscribers import Newcomer
@@ -50,7 +50,9 @@ def take(
     """Take in a chunk: judge each row, count it and, unless `dry_run`, write it down. Give those who became pending."""
     fresh = _first_of_each(chunk, intake)
     known = _standings(conn, [row.address_hash for row in fresh])
-    judged = [(row, judge(row, known.get(row.address_hash, NOBODY))) for row in fresh]
+    numbers = {name: version.number for name, version in declarations.by_name(conn).items()}
+    words = Words(numbers, coverage.demands(conn))
+    judged = [(row, judge(row, known.get(row.address_hash, NOBODY), words)) for row in fresh]
     for row, verdict in judged:
         intake.tally.enter(verdict.fate, row.claims)
     if not dry_run:
@@ -92,9 +94,11 @@ def _standings(conn: Connection, hashes: list[bytes]) -> dict[bytes, Standing]:
     for hashed, subscriber_id in subscribers.by_hashes(conn, hashes).items():
         by_id[subscriber_id] = found[hashed] = Standing(subscriber_id)
     if by_id:  # not joined: of a table that has just grown PostgreSQL knows too little to join well
-        stands = select(t.subscriber_id, t.topic, t.state, t.since).where(one_of_many(conn, t.subscriber_id, by_id))
-        for subscriber_id, topic, state, since in conn.execute(stands):
+        who = one_of_many(conn, t.subscriber_id, by_id)
+        stands = select(t.subscriber_id, t.topic, t.state, t.since, t.declaration_number).where(who)
+        for subscriber_id, topic, state, since, number in conn.execute(stands):
             by_id[subscriber_id].topics[Topic(topic)] = (SubscriptionState(state), since)
+            by_id[subscriber_id].numbers[Topic(topic)] = number
     listed = conn.execute(select(n.address_hash, n.scope, n.reason).where(one_of_many(conn, n.address_hash, hashes)))
     for hashed, scope, reason in listed:
         found[bytes(hashed)].forbidden[scope] = SuppressionReason(reason)
