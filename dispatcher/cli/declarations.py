@@ -25,7 +25,7 @@ from dispatcher.sending import renewal
 from dispatcher.web import declarations as shown
 
 _AT = "%Y-%m-%d %H:%M"
-_LIVES = "topics, separated by blanks"
+_TOPICS = "topics, separated by blanks"
 
 
 @click.group()
@@ -76,7 +76,7 @@ def show(context: Context, version: str, language: str | None, as_json: bool) ->
     with reading(context.engine).connect() as conn:
         found = words.named(conn, version)
         entries = [entry for entry in words.texts(conn, found.number) if language in (None, entry.language)]
-        counted = resting.counted(conn)
+        counted = resting.counted(conn) if as_json else []
     if as_json:
         told = [{"language": e.language, "sha256": e.sha256.hex(), "text": e.text} for e in entries]
         print_json({**_as_json(found, counted), "words": told})
@@ -92,9 +92,9 @@ def show(context: Context, version: str, language: str | None, as_json: bool) ->
 @declarations.command()
 @click.argument("version")
 @click.option("--file", "files", multiple=True, metavar="LANGUAGE=FILE", help="The words in a language; once for each.")
-@click.option("--topics", required=True, metavar="TOPICS", help=f"What the words cover: {_LIVES}.")
+@click.option("--topics", required=True, metavar="TOPICS", help=f"What the words cover: {_TOPICS}.")
 @click.option("--covers-older", is_flag=True, help="Consent to older words stays good, for every topic.")
-@click.option("--renews", metavar="TOPICS", help=f"For these it does not: it has to be renewed ({_LIVES}).")
+@click.option("--renews", metavar="TOPICS", help=f"For these it does not: it has to be renewed ({_TOPICS}).")
 @click.option(
     "--covers-unknown", is_flag=True, help="With --renews: imported consent to words not known here stays good."
 )

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
 
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
@@ -226,6 +226,18 @@ def may_be_asked(topic: Topic, number: int) -> ColumnElement[bool]:
         subscriber.c.paused_until.is_(None),
         ~select(suppression.c.scope).where(covers(topic)).exists(),
     )
+
+
+def renewable(conn: Connection, subscriber_id: int) -> set[Topic]:
+    """Give the topics with a consent that can be renewed: it has not been ended, and nothing forbids to write."""
+    s = subscription.c
+    free = or_(*(and_(s.topic == topic, ~select(suppression.c.scope).where(covers(topic)).exists()) for topic in Topic))
+    rows = conn.execute(
+        select(s.topic)
+        .join(subscriber, subscriber.c.id == s.subscriber_id)
+        .where(s.subscriber_id == subscriber_id, s.state == SubscriptionState.CONFIRMED, free)
+    )
+    return {Topic(row.topic) for row in rows}
 
 
 def with_request(evidence: Evidence, request_id: int) -> Evidence:

@@ -1,6 +1,7 @@
 """What the words of a declaration may be: read from a file, filled, looked over before anybody can agree to them."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from string import Template
 
@@ -10,6 +11,7 @@ from dispatcher.errors import InputRefused
 LONGEST = 20_000  # characters; a page of consent has some hundred
 LARGEST_FILE = 4 * LONGEST  # octets
 _TAG = re.compile(r"<[/!?a-zA-Z][^>\n]*>?")
+_TURNS_ROUND = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _ENTITY = re.compile(r"&#?\w+;")
 
 
@@ -48,7 +50,7 @@ def checked(text: str, file: str) -> str:
     if len(text) > LONGEST:
         raise InputRefused(f"{file} has {len(text):,} characters, more than {LONGEST:,}", "shorten it")
     for number, line in enumerate(text.split("\n"), 1):
-        if any(not ch.isprintable() and ch != "\t" for ch in line):
+        if any(_is_control(ch) for ch in line):
             raise InputRefused(f"{file}, line {number}: a control character", "take it out")
         if (html := _TAG.search(line) or _ENTITY.search(line)) is not None:
             raise InputRefused(
@@ -56,6 +58,11 @@ def checked(text: str, file: str) -> str:
                 "write Markdown: **bold**, - a list, [a link](https://...)",
             )
     return text
+
+
+def _is_control(ch: str) -> bool:
+    """What no reader sees and what could turn a line round; a no-break space or a soft hyphen is none of it."""
+    return (unicodedata.category(ch) in ("Cc", "Cs", "Co", "Cn") and ch != "\t") or ch in _TURNS_ROUND
 
 
 def check_topics(

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, func, insert, select, update
 
 from dispatcher.compose.words import moment
-from dispatcher.db.tables import opt_in_request, subscriber
-from dispatcher.db.terms import ConsentKind, Errand, Language, SubscriptionState, Topic
-from dispatcher.domain import campaigns, consent, coverage, subscribers, suppression, tokens
+from dispatcher.db.tables import consent_event, opt_in_request, subscriber
+from dispatcher.db.terms import ConsentKind, Errand, Language, Topic
+from dispatcher.domain import campaigns, chain_head, consent, coverage, subscribers, suppression, tokens
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.recipients import Asking
@@ -53,6 +53,7 @@ class Opened:
     requested_at: datetime
     is_used: bool
     is_renewal: bool = False  # we asked, for they had agreed to older words
+    is_under_older_words: bool = False  # what it confirmed is not good any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) 
 def find(conn: Connection, token: str, now: datetime) -> Opened:
     """Find the request behind a confirmation link. Raises TokenInvalid when there is none, or its time is over.
 
-    Of consent that we asked to renew, what the person has ended since is left out: the link does not bring it back.
+    Of consent that we asked to renew, what the person has ended since is left out, and what is on the never-mail list:
+    the link does not bring it back.
     """
     c = opt_in_request.c
     row = conn.execute(
@@ -100,8 +102,8 @@ def find(conn: Connection, token: str, now: datetime) -> Opened:
     ).one_or_none()  # fmt: skip
     topics = [Topic(t) for t in row.topics] if row is not None else []
     if row is not None and row.renews is not None and row.used_at is None:
-        stands = consent.standing(conn, row.subscriber_id)
-        topics = [t for t in topics if stands[t][0] is SubscriptionState.CONFIRMED]
+        stands = consent.renewable(conn, row.subscriber_id)
+        topics = [topic for topic in topics if topic in stands]
     if row is None or not topics:
         raise TokenInvalid("this link is not valid any more", "sign up again; the new mail brings a new link")
     return Opened(
@@ -117,6 +119,7 @@ def confirm(
 
     With `covered`, only those of the request's topics: of which the words speak that the person read.
     """
+    chain_head.take(conn, now)  # who withdraws holds it too: what stands when we look stands when we write
     opened = find(conn, token, now)
     if covered is not None:
         opened = replace(opened, topics=tuple(topic for topic in opened.topics if topic in covered))
@@ -129,6 +132,18 @@ def confirm(
     if used is not None:
         consent.confirm(conn, opened.subscriber_id, opened.topics, evidence, now)
     return opened
+
+
+def confirmed_by(conn: Connection, opened: Opened) -> tuple[Topic, ...]:
+    """Give the topics that pressing the button of this request confirmed: fewer than it names, where its words did not
+    cover all.
+    """
+    c = consent_event.c
+    found = select(c.topic).where(
+        c.subscriber_id == opened.subscriber_id, c.request_id == opened.id, c.kind == ConsentKind.CONFIRMED
+    )
+    confirmed = set(conn.execute(found).scalars())
+    return tuple(topic for topic in Topic if topic in confirmed)
 
 
 def asked(conn: Connection, request_id: int, keyring: Keyring, public_url: str) -> Asked:

@@ -37,9 +37,12 @@ def shown(conn: Connection, language: Language, now: datetime) -> Declaration:
     return standing
 
 
-def words(conn: Connection, declaration_id: int | None) -> Declaration | None:
-    """Give the words that a form showed; None: it showed none that we know."""
-    return declarations.by_id(conn, declaration_id) if declaration_id is not None else None
+def words(conn: Connection, declaration_id: int | None, language: Language | None = None) -> Declaration | None:
+    """Give the words that a form showed, or the same version in another language; None: it showed none that we know."""
+    found = declarations.by_id(conn, declaration_id) if declaration_id is not None else None
+    if found is None or language in (None, found.language):
+        return found
+    return next((text for text in declarations.texts(conn, found.number) if text.language is language), found)
 
 
 def privacy(settings: Settings, language: Language) -> str:

@@ -181,6 +181,17 @@ def test_words_that_speak_of_a_topic_they_do_not_cover_are_refused() -> None:
     wording.check_topics({DE: "Kein Finanznewsletter, nur neue Produkte.", EN: "Product news."}, [NEWS], TITLES)
 
 
+@pytest.mark.parametrize("sign", ["\u00a0", "\u00ad", "\u202f", "\u200b", "\t"])
+def test_a_sign_that_sets_type_is_part_of_the_words(sign: str) -> None:
+    assert wording.checked(f"§{sign}7 UWG", "new.de.md") == f"§{sign}7 UWG"
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x1b", "\x85", "\u202e", "\u2066", "\ue000", "\U0010ffff"])
+def test_a_sign_that_hides_or_turns_words_round_is_refused(sign: str) -> None:
+    with pytest.raises(InputRefused, match=r"new\.de\.md, line 2: a control character"):
+        wording.checked(f"Ja\nund{sign}nein", "new.de.md")
+
+
 def test_words_that_do_not_name_a_topic_they_are_to_cover_are_refused() -> None:
     texts = {DE: "Ja zu Finanznews.", EN: "Yes to finance news and offers."}
     with pytest.raises(InputRefused, match=r"\(de\) do not name special-offers") as caught:

@@ -6,19 +6,21 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from dispatcher.bounces import intake
 from dispatcher.db import clock
 from dispatcher.db.tables import consent_event, delivery, opt_in_request, subscriber
-from dispatcher.db.terms import CampaignState, Language, SubscriptionState, Topic
-from dispatcher.domain import campaigns, consent, declarations, subscribers, tokens
+from dispatcher.db.terms import CampaignState, Language, SubscriptionState, SuppressionReason, Topic
+from dispatcher.domain import campaigns, consent, declarations, subscribers, suppression, tokens
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Draft
 from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.sending import opt_in
+from tests import builders
+from tests.journeys.house import wait_for
 from tests.relay import ScriptedRelay
 from tests.sending.renewing import agree, ask, ask_and_launch, current, enter, mails, token_of
 from tests.stage import Stage
@@ -170,6 +172,49 @@ def test_the_link_brings_back_nothing_that_was_ended_since(stage: Stage, old: li
     with stage.engine.begin() as conn, pytest.raises(TokenInvalid):
         opt_in.confirm(conn, token_of(token), BUTTON, now)
     assert current(stage, old[0]) == set()
+
+
+def test_the_link_renews_nothing_that_is_on_the_never_mail_list(stage: Stage, old: list[str]) -> None:
+    ask_and_launch(stage)
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    token = token_of(dict(mails(relay))[old[0]])
+    with stage.engine.begin() as conn:
+        now = clock.now(conn)
+        hashed = suppression.address_hash(stage.keyring, parse_address(old[0]))
+        suppression.suppress(conn, [hashed], OFFERS, SuppressionReason.OPERATOR, "a call", now)
+        assert opt_in.find(conn, token, now).topics == (GOLD,)
+        builders.suppress(conn, stage.keyring, [old[0]], now)
+        with pytest.raises(TokenInvalid):
+            opt_in.find(conn, token, now)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_button_pressed_while_a_withdrawal_is_written_renews_nothing(stage: Stage, old: list[str]) -> None:
+    ask_and_launch(stage)
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    token = token_of(dict(mails(relay))[old[3]])
+    ended: list[str] = []
+
+    def press() -> None:
+        try:
+            with stage.engine.begin() as conn:
+                opt_in.confirm(conn, token, BUTTON, clock.now(conn))
+        except TokenInvalid:
+            ended.append("refused")
+
+    with stage.engine.begin() as conn:
+        consent.withdraw(conn, stage.ids[old[3]], [GOLD], Evidence(source="a test"), clock.now(conn))
+        presser = threading.Thread(target=press)
+        presser.start()
+        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        with stage.engine.connect() as watcher:
+            wait_for(lambda: watcher.execute(waiting).scalar_one() == 1, "the button to wait for the withdrawal")
+    presser.join(30)
+    assert ended == ["refused"]
+    with stage.engine.begin() as conn:
+        assert consent.standing(conn, stage.ids[old[3]])[GOLD][0] is SubscriptionState.WITHDRAWN
 
 
 def test_to_leave_by_the_mail_leaves_all_that_it_asked_about_and_nothing_else(stage: Stage, old: list[str]) -> None:
