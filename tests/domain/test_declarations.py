@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.exc import IntegrityError
 
 from dispatcher.db.tables import declaration, privacy_notice, renewal
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import declarations, wording
 from dispatcher.domain.declarations import Draft
-from dispatcher.errors import InputRefused, NotFound
+from dispatcher.errors import InputRefused, LedgerBroken, NotFound
 from dispatcher.web import declarations as shipped
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -43,6 +44,40 @@ def test_words_that_were_entered_never_change_whatever_is_handed_in_later(engine
         assert "another version" in caught.value.cure
     with engine.begin() as conn:
         assert conn.execute(select(declaration)).all() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE declaration SET text = 'other'",
+        "UPDATE declaration SET valid_from = valid_from",
+        "DELETE FROM declaration",
+        "UPDATE renewal SET covers_unknown = true",
+        "DELETE FROM renewal",
+        "UPDATE privacy_notice SET text = 'other'",
+        "DELETE FROM privacy_notice",
+    ],
+)
+def test_the_database_itself_refuses_to_change_what_people_agreed_to(engine: Engine, change: str) -> None:
+    with engine.begin() as conn:
+        declarations.enter(conn, FIRST, NOW)
+        declarations.enter(conn, SECOND, NOW)
+        declarations.keep_notice(conn, DE, "Notice", NOW)
+    with pytest.raises(IntegrityError, match="is never changed"), engine.begin() as conn:
+        conn.execute(text(change))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_words_that_were_changed_past_the_database_are_found_when_they_are_read(engine: Engine) -> None:
+    with engine.begin() as conn:
+        declarations.enter(conn, FIRST, NOW)
+        conn.execute(text("DROP TRIGGER declaration_no_update"))
+        conn.execute(text("UPDATE declaration SET text = 'Ich will alles.' WHERE language = 'de'"))
+        for look in (lambda: declarations.current(conn, DE, NOW), lambda: declarations.texts(conn, 1)):
+            with pytest.raises(LedgerBroken, match=r"the words of newsletter-2026-01 \(de\) are not those") as caught:
+                look()
+            assert "backup" in caught.value.cure
+        assert declarations.current(conn, EN, NOW) is not None
 
 
 def test_the_newest_words_that_are_valid_are_shown_and_later_ones_wait_for_their_time(engine: Engine) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Engine
 
 from dispatcher.db import clock
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import declarations as words_of_consent
 from dispatcher.domain.declarations import Draft
+from dispatcher.errors import InputRefused
 from dispatcher.web import declarations
 from tests import builders
 from tests.web.visitor import MARIA, House, Visitor, heading, hidden, on_sqlite, text_of
@@ -213,3 +215,15 @@ def test_a_form_that_is_mended_goes_on_with_the_words_that_stood_in_it(house: Ho
     assert "New words in de." not in text_of(page)
     assert hidden(page, "stamp") == filled["stamp"]
     assert "New words in de." in text_of(house.visitor().get("/"))
+
+
+def test_a_first_declaration_that_is_refused_is_told_and_not_hidden(
+    engine: Engine, house_of: Callable[..., House]
+) -> None:
+    texts = {language: f"Words to come in {language}." for language in Language}
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        far = Draft("2099", texts, tuple(Topic), valid_from=now + timedelta(days=900))
+        words_of_consent.enter(conn, far, now)
+    with pytest.raises(InputRefused, match="newsletter-2099 becomes valid later"):
+        house_of()

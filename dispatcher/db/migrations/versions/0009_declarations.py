@@ -1,5 +1,5 @@
 """Declarations by number: which words a consent rests on, from when on newer ones are needed, and who was asked to
-renew. The texts of privacy notices.
+renew. The texts of privacy notices. What people agreed to is never changed: the database refuses it, whoever tries.
 
 Revision ID: 0009
 Revises: 0008
@@ -16,6 +16,7 @@ branch_labels = None
 depends_on = None
 
 _TOPICS = "topic IN ('product-news', 'finance-news', 'special-offers')"
+_NEVER_CHANGED = ("declaration", "renewal", "privacy_notice")
 _LANGUAGES = "language IN ('de', 'en')"
 
 
@@ -55,6 +56,39 @@ def upgrade() -> None:
         sqlite_where=sa.text("renews IS NOT NULL"),
     )
     op.add_column("campaign", sa.Column("renews", sa.Integer(), nullable=True))
+    _refuse_changes()
+
+
+def _refuse_changes() -> None:
+    """Whole databases can be copied all the same: to write rows, and to empty a table, is no change of a row."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            "CREATE FUNCTION never_changed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
+            " 'a row of % is never changed', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$"
+        )
+    for table in _NEVER_CHANGED:
+        if op.get_bind().dialect.name == "postgresql":
+            op.execute(
+                f"CREATE TRIGGER {table}_never_changed BEFORE UPDATE OR DELETE ON {table}"
+                " FOR EACH ROW EXECUTE FUNCTION never_changed()"
+            )
+            continue
+        for change in ("update", "delete"):
+            op.execute(
+                f"CREATE TRIGGER {table}_no_{change} BEFORE {change.upper()} ON {table}"
+                f" BEGIN SELECT RAISE(ABORT, 'a row of {table} is never changed'); END"
+            )
+
+
+def _allow_changes() -> None:
+    for table in _NEVER_CHANGED:
+        if op.get_bind().dialect.name == "postgresql":
+            op.execute(f"DROP TRIGGER {table}_never_changed ON {table}")
+        else:
+            op.execute(f"DROP TRIGGER {table}_no_update")
+            op.execute(f"DROP TRIGGER {table}_no_delete")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION never_changed()")
 
 
 def _number() -> None:
@@ -77,6 +111,7 @@ def _number() -> None:
 
 
 def downgrade() -> None:
+    _allow_changes()
     op.drop_column("campaign", "renews")
     op.drop_index("ix_opt_in_request_renews", "opt_in_request")
     for column in ("released_at", "campaign_id", "renews", "privacy_sha256"):
