@@ -253,7 +253,7 @@ def _write_proofs(conn: Connection, proofs: Sequence[Proof], now: datetime) -> N
     """All of a turn at once: a campaign that asks many to renew brings one with each letter."""
     c = opt_in_request.c
     rows = conn.execute(
-        select(c.id, c.topics, c.language, c.declaration_id, c.privacy_sha256).where(
+        select(c.id, c.topics, c.language, c.declaration_id, c.privacy_sha256, c.source, c.renews).where(
             among(conn, c.id, [r.request_id for r in proofs])
         )
     )
@@ -262,7 +262,7 @@ def _write_proofs(conn: Connection, proofs: Sequence[Proof], now: datetime) -> N
     for r in proofs:
         request = asked[r.request_id]
         evidence = Evidence(
-            source="confirmation mail",
+            source="confirmation mail" if request.renews is None else request.source,
             language=Language(request.language),
             declaration_id=request.declaration_id,
             privacy_sha256=request.privacy_sha256,

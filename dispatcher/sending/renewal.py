@@ -22,9 +22,9 @@ from dispatcher.domain import audiences, campaigns, consent, coverage, declarati
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.declarations import Version
 from dispatcher.domain.recipients import Asking, Recipient
-from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import opt_in
+from dispatcher.sending.press import Stationery
 
 VALID = timedelta(days=14)
 _FRESH = timedelta(days=1)  # a link entered longer ago than that, and not mailed yet, is made anew
@@ -78,7 +78,7 @@ def ask(
 
 
 def requests_for(
-    conn: Connection, keyring: Keyring, of: Campaign, people: Sequence[Recipient], now: datetime
+    conn: Connection, stationery: Stationery, of: Campaign, people: Sequence[Recipient], now: datetime
 ) -> list[Recipient]:
     """Enter a request for each of a claimed batch's people, once; give them with theirs.
 
@@ -86,7 +86,7 @@ def requests_for(
     """
     assert of.renews is not None
     ids = [to.subscriber_id for to in people]
-    _enter(conn, keyring, of, people, now)
+    _enter(conn, stationery, of, people, now)
     c = opt_in_request.c
     rows = conn.execute(
         select(c.subscriber_id, c.id, c.nonce, c.token_sha256, c.topics).where(
@@ -100,7 +100,7 @@ def requests_for(
     return [to._replace(asking=askings[to.subscriber_id]) for to in people if to.subscriber_id in askings]
 
 
-def _enter(conn: Connection, keyring: Keyring, of: Campaign, people: Sequence[Recipient], now: datetime) -> None:
+def _enter(conn: Connection, stationery: Stationery, of: Campaign, people: Sequence[Recipient], now: datetime) -> None:
     """One claim at a time enters requests: the one who waits sees whom the other has asked. What was entered for a mail
     that has not gone out is made anew after a day, for by then its link is old, or gone.
     """
@@ -113,11 +113,12 @@ def _enter(conn: Connection, keyring: Keyring, of: Campaign, people: Sequence[Re
     known = _known(conn, of, list(topics), now)
     rows = [
         {
-            **opt_in.new_link(keyring),
+            **opt_in.new_link(stationery.keyring),
             "subscriber_id": to.subscriber_id,
             "topics": topics[to.subscriber_id],
             "language": to.language,
             "declaration_id": words[to.language],
+            "privacy_sha256": stationery.notices.get(to.language),
             "source": source_of(of.id),
             "requested_at": now,
             "expires_at": now + VALID,

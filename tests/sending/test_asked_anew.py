@@ -33,7 +33,7 @@ def claim_and_die(stage: Stage, campaign_id: int) -> list[Recipient]:
         claim = batches.claim(conn, "dead", [CampaignKind.NEWSLETTER], now)
         assert claim is not None
         of = campaigns.get(conn, campaign_id)
-        return renewal.requests_for(conn, stage.keyring, of, recipients.to_serve(conn, claim, of, now), now)
+        return renewal.requests_for(conn, stage.stationery, of, recipients.to_serve(conn, claim, of, now), now)
 
 
 @pytest.mark.parametrize("is_erased", [False, True], ids=["dead links", "erased by retention"])
@@ -129,7 +129,7 @@ def test_of_two_versions_that_ask_at_the_same_moment_each_person_is_asked_by_one
         claim = batches.claim(conn, "one", [CampaignKind.NEWSLETTER], now)
         assert claim is not None
         of = campaigns.get(conn, first)
-        mine = renewal.requests_for(conn, stage.keyring, of, recipients.to_serve(conn, claim, of, now), now)
+        mine = renewal.requests_for(conn, stage.stationery, of, recipients.to_serve(conn, claim, of, now), now)
         other = threading.Thread(target=lambda: asked.extend(claim_and_die(stage, second)))
         other.start()
         waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.sending import opt_in
 from tests import builders
+from tests.evidence import assert_filled, events, words_of
 from tests.journeys.house import wait_for
 from tests.relay import ScriptedRelay
 from tests.sending.renewing import agree, ask, ask_and_launch, current, enter, mails, token_of
@@ -82,13 +84,13 @@ def test_each_mail_is_proven_with_the_words_it_asks_for(stage: Stage, old: list[
         stage.drain(relay.relay())
     raw = {accepted.recipient: accepted.raw for accepted in relay.accepted}
     with stage.engine.begin() as conn:
-        events = conn.execute(select(consent_event).where(consent_event.c.kind == "confirmation-sent")).all()
+        proofs = conn.execute(select(consent_event).where(consent_event.c.kind == "confirmation-sent")).all()
         requests = {row.id: row for row in conn.execute(select(opt_in_request))}
         versions = {w.id: w.version for number in (1, 2) for w in declarations.texts(conn, number)}
         letters = conn.execute(select(delivery.c.consent_event_id)).scalars().all()
         kinds = {row.kind for row in conn.execute(select(consent_event.c.kind).where(consent_event.c.id.in_(letters)))}
-    assert len(events) == 8  # six mails, two of them about two topics
-    for event in events:
+    assert len(proofs) == 8  # six mails, two of them about two topics
+    for event in proofs:
         address = next(address for address, who in stage.ids.items() if who == event.subscriber_id)
         assert bytes(event.mail_sha256) == hashlib.sha256(raw[address]).digest()
         assert event.relay_reply.startswith("250")
@@ -97,6 +99,23 @@ def test_each_mail_is_proven_with_the_words_it_asks_for(stage: Stage, old: list[
         assert versions[event.declaration_id] == "2"
         assert requests[event.request_id].source == "renewal of consent, campaign 1"
     assert kinds == {"confirmed"}  # what allowed the mail is the older consent
+
+
+def test_a_renewal_is_proven_field_by_field(stage: Stage, old: list[str]) -> None:
+    stage.stationery = replace(stage.stationery, notices=dict.fromkeys(Language, b"n" * 32))
+    ask_and_launch(stage)
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    with stage.engine.begin() as conn:
+        request = conn.execute(select(opt_in_request).where(opt_in_request.c.subscriber_id == stage.ids[old[5]])).one()
+    (sent,) = [e for e in events(stage.engine, "confirmation-sent") if e["subscriber_id"] == stage.ids[old[5]]]
+    assert_filled(
+        sent, kind="confirmation-sent", topic="finance-news", language="de", declaration_id=request.declaration_id,
+        privacy_sha256=b"n" * 32, request_id=request.id, source="renewal of consent, campaign 1",
+        mail_template=lambda held: len(held) == 64, mail_sha256=lambda held: len(held) == 32,
+        message_id=lambda held: held.endswith("@news.example.de"), relay_reply=lambda held: held.startswith("250 "),
+    )  # fmt: skip
+    assert words_of(stage.engine, sent)[0] == "2"
 
 
 def test_whoever_renews_or_leaves_before_their_turn_is_not_asked(stage: Stage, old: list[str]) -> None:
