@@ -272,7 +272,6 @@ def _insert(conn: Connection, new: Draft, number: int, valid_from: datetime) -> 
             "sha256": sha256(text),
             "topics": [topic for topic in Topic if topic in new.topics],
             "valid_from": valid_from,
-            "covers_older": not new.renews,
         }
         for language, text in new.texts.items()
     ]

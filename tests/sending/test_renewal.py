@@ -256,10 +256,11 @@ def test_to_leave_by_the_mail_leaves_all_that_it_asked_about_and_nothing_else(st
     assert states == {NEWS: SubscriptionState.CONFIRMED, GOLD: ended, OFFERS: ended}
 
 
-def test_the_link_is_good_for_fourteen_days(stage: Stage, old: list[str]) -> None:
+def test_the_link_is_good_for_fourteen_days_and_the_mail_says_so(stage: Stage, old: list[str]) -> None:
     ask_and_launch(stage)
     with ScriptedRelay() as relay:
         stage.drain(relay.relay())
+    assert "Der Link gilt vierzehn Tage." in " ".join(dict(mails(relay))[old[0]].as_string().split())
     token = token_of(dict(mails(relay))[old[0]])
     with stage.engine.begin() as conn:
         asked_at = conn.execute(select(func.max(opt_in_request.c.requested_at))).scalar_one()

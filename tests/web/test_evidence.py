@@ -154,7 +154,6 @@ def test_a_form_takes_no_topic_that_its_words_do_not_cover(house: House) -> None
             {
                 "key": "newsletter", "version": "2027-01", "number": 2, "language": language, "text": "Neu.",
                 "sha256": hashlib.sha256(b"Neu.").digest(), "topics": ["product-news"], "valid_from": house.now(),
-                "covers_older": True,
             }
             for language in ("de", "en")
         ],

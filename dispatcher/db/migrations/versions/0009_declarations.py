@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.CheckConstraint(_LANGUAGES, name=op.f("ck_privacy_notice_language_known")),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_privacy_notice")),
     )
+    op.drop_column("declaration", "covers_older")  # which `renewal` says by topic
     op.add_column("opt_in_request", sa.Column("privacy_sha256", sa.LargeBinary(length=32), nullable=True))
     op.add_column("opt_in_request", sa.Column("renews", sa.Integer(), nullable=True))
     op.add_column("opt_in_request", sa.Column("campaign_id", Id, nullable=True))
@@ -116,6 +117,8 @@ def downgrade() -> None:
     op.drop_index("ix_opt_in_request_renews", "opt_in_request")
     for column in ("released_at", "campaign_id", "renews", "privacy_sha256"):
         op.drop_column("opt_in_request", column)
+    covers_older = sa.Column[bool]("covers_older", sa.Boolean(), server_default=sa.text("(true)"), nullable=False)
+    op.add_column("declaration", covers_older)
     op.drop_table("privacy_notice")
     op.drop_table("renewal")
     op.drop_index("ix_declaration_number", "declaration")
