@@ -183,9 +183,13 @@ class Preferences:
 def _saved(change: Change, language: Language, asked: Sequence[Topic]) -> tuple[str, ...]:
     sentences = [say(language, "preferences.saved")]
     not_asked = [topic for topic in change.joining if topic not in asked]
-    for key, topics in (("left", change.leaving), ("asked", asked), ("not_asked", not_asked)):
+    for key, topics in (
+        ("preferences.left", change.leaving),
+        ("preferences.asked", asked),
+        ("preferences.not_asked", not_asked),
+    ):
         if topics:
-            sentences.append(say(language, f"preferences.{key}", topics=listed(topics, language)))
+            sentences.append(say(language, key, topics=listed(topics, language)))
     if change.language:
         sentences.append(say(language, "preferences.spoken"))
     return tuple(sentences)
