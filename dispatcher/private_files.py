@@ -1,5 +1,5 @@
-"""Files that must not be half written: keys, made once, and papers with a person in them, both for this user's eyes only;
-and lists that grow by a line.
+"""Files that must not be half written: keys, made once, and papers with a person in them, both for this user's eyes
+only; and lists that grow by a line.
 """
 
 import contextlib

@@ -13,7 +13,6 @@ from email.utils import getaddresses
 
 from sqlalchemy import Connection
 
-from dispatcher.db.terms import Topic
 from dispatcher.domain import consent, subscribers, tokens
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.tokens import Keyring, Purpose
@@ -35,7 +34,7 @@ def take(conn: Connection, keyring: Keyring, message: bytes, recipients: Iterabl
         person = subscribers.by_public_id(conn, link.public_id)
         if person is None:
             continue
-        topics = [link.topic] if link.topic else list(Topic)
+        topics = consent.topics_of_letter(conn, person.id, link.topic, link.campaign_id)
         evidence = Evidence(source="mail to the List-Unsubscribe address")
         left += bool(consent.withdraw(conn, person.id, topics, evidence, now))
     return left

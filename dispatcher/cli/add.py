@@ -1,6 +1,7 @@
 """`dispatcher subscribers add`: one person, entered by an operator."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +27,7 @@ _BY = "operator, command line"
 _LONGEST = 500
 _MEANS = {
     Fate.CONFIRMED: "consent with evidence, current from now on",
+    Fate.OLDER: "consent with evidence, but under older words: to be renewed",
     Fate.UNCHANGED: "consent was current before; nothing was changed",
     Fate.WITHDRAWN: "the person left. Without --consent-at they are asked by mail, and can come back",
     Fate.SUPPRESSED: "on the never-mail list; stays there",
@@ -61,7 +63,7 @@ def add(context: Context, /, address: str, topics: tuple[str, ...], as_json: boo
         if given_at is not None and given_at > now:
             raise InputRefused(f"--consent-at {said['consent_at']} lies in the future", "when did they agree?")
         declarations.enter(conn, context.settings, now)
-        evidence = _evidence(conn, context, wanted, now, **said)
+        evidence = _evidence(conn, context, wanted, given_at, now, **said)
         language = Language(said["language"])
         request = Request(parse_address(address), clean_name(said["name"]), language, wanted, evidence)
         fates: Mapping[Topic, Fate] = {}
@@ -104,11 +106,13 @@ def _given_at(text: str | None, evidence: str | None) -> datetime | None:
         raise InputRefused(f"{text!r} is not a time", "write it as 2026-03-01T10:30:00+01:00") from None
 
 
-def _evidence(conn: Connection, context: Context, wanted: list[Topic], now: datetime, **said: Any) -> Evidence:
+def _evidence(
+    conn: Connection, context: Context, wanted: list[Topic], given_at: datetime | None, now: datetime, **said: Any
+) -> Evidence:
     language = Language(said["language"])
     source = f"{_BY}: {_checked('--source', said['source'])}"
-    if said["evidence"] is not None:
-        proof = Evidence(source=f"{source}; evidence: {said['evidence']}", language=language)
+    if given_at is not None:
+        proof = Evidence(source=f"{source}; evidence: {said['evidence']}", language=language, given_at=given_at)
         return _under(conn, proof, said["declaration"], language, wanted)
     if said["declaration"] is not None:
         raise InputRefused(
@@ -123,9 +127,12 @@ def _under(conn: Connection, proof: Evidence, version: str | None, language: Lan
     if version is None:
         return proof
     found = words.named(conn, version)
-    _require_covered(wanted, found.topics)
+    assert proof.given_at is not None
+    reason = words.why_not_under(found, wanted, proof.given_at)
+    if reason is not None:
+        raise InputRefused(reason, "name the words that they agreed to; `dispatcher declarations list` shows them")
     ids = {text.language: text.id for text in words.texts(conn, found.number)}
-    return Evidence(source=proof.source, language=language, declaration_id=ids[language], declaration_named=found.name)
+    return replace(proof, declaration_id=ids[language], declaration_named=found.name)
 
 
 def _require_covered(wanted: list[Topic], covered: tuple[Topic, ...]) -> None:

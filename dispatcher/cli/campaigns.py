@@ -23,6 +23,7 @@ from dispatcher.domain import campaigns as life
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.shares import By, shares
+from dispatcher.domain.spreadsheets import guarded
 from dispatcher.errors import ContentInvalid, InputRefused, NotFound
 from dispatcher.sending import house as houses
 from dispatcher.sending import proof, release
@@ -203,7 +204,7 @@ def missing(context: Context, campaign_id: int, as_csv: bool) -> None:
         if as_csv:
             writer = csv.writer(sys.stdout)
             writer.writerow(["email", "outcome", "reason"])
-            writer.writerows([_guard(p.address), p.outcome, _guard(p.reason)] for p in people)
+            writer.writerows([guarded(p.address), p.outcome, guarded(p.reason)] for p in people)
             return
         table = make_table("address", "outcome", "reason")
         for p in people:
@@ -286,8 +287,3 @@ def _move(context: Context, campaign_id: int, to: CampaignState) -> None:
     with context.engine.begin() as conn:
         finished = clock.now(conn) if to is CampaignState.CANCELLED else None
         life.require_move(conn, campaign_id, to, finished_at=finished)
-
-
-def _guard(cell: str) -> str:
-    """A spreadsheet runs what begins like a formula."""
-    return f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell

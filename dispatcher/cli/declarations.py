@@ -18,13 +18,14 @@ from dispatcher.domain import campaigns, resting, wording
 from dispatcher.domain import declarations as words
 from dispatcher.domain.declarations import UNKNOWN, Draft, Version
 from dispatcher.domain.resting import Resting
+from dispatcher.domain.spreadsheets import guarded
 from dispatcher.domain.subscribers import topics_of
 from dispatcher.errors import InputRefused
 from dispatcher.sending import renewal
 from dispatcher.web import declarations as shown
 
 _AT = "%Y-%m-%d %H:%M"
-_LIVES = "topics, separated by blanks"
+_TOPICS = "topics, separated by blanks"
 
 
 @click.group()
@@ -75,7 +76,7 @@ def show(context: Context, version: str, language: str | None, as_json: bool) ->
     with reading(context.engine).connect() as conn:
         found = words.named(conn, version)
         entries = [entry for entry in words.texts(conn, found.number) if language in (None, entry.language)]
-        counted = resting.counted(conn)
+        counted = resting.counted(conn) if as_json else []
     if as_json:
         told = [{"language": e.language, "sha256": e.sha256.hex(), "text": e.text} for e in entries]
         print_json({**_as_json(found, counted), "words": told})
@@ -91,9 +92,9 @@ def show(context: Context, version: str, language: str | None, as_json: bool) ->
 @declarations.command()
 @click.argument("version")
 @click.option("--file", "files", multiple=True, metavar="LANGUAGE=FILE", help="The words in a language; once for each.")
-@click.option("--topics", required=True, metavar="TOPICS", help=f"What the words cover: {_LIVES}.")
+@click.option("--topics", required=True, metavar="TOPICS", help=f"What the words cover: {_TOPICS}.")
 @click.option("--covers-older", is_flag=True, help="Consent to older words stays good, for every topic.")
-@click.option("--renews", metavar="TOPICS", help=f"For these it does not: it has to be renewed ({_LIVES}).")
+@click.option("--renews", metavar="TOPICS", help=f"For these it does not: it has to be renewed ({_TOPICS}).")
 @click.option(
     "--covers-unknown", is_flag=True, help="With --renews: imported consent to words not known here stays good."
 )
@@ -103,6 +104,7 @@ def show(context: Context, version: str, language: str | None, as_json: bool) ->
 def add(context: Context, /, version: str, files: tuple[str, ...], **said: Any) -> None:
     """Enter new words. They are shown from then on, and can never be changed.
 
+    It is said how many people's letters they stop, and from when on; with a --valid-from to come, ask them ahead.
     The words are Markdown; $sender and $contact are filled in with the settings of today.
 
     \b
@@ -120,13 +122,17 @@ def add(context: Context, /, version: str, files: tuple[str, ...], **said: Any) 
         at = campaigns.moment(said["valid_from"], said["zone"], now) if said["valid_from"] else None
         is_new = words.enter(conn, replace(draft, valid_from=at), now)
         entered = words.named(conn, version)
+        stopped = {topic: renewal.count(conn, entered, topic).total() for topic in sorted(entered.renews)}
     if not is_new:
         out.print(f"{escape(entered.name)} stands already, with the same words; nothing was changed")
         return
     out.print(f"{escape(entered.name)} is shown from {entered.valid_from:{_AT}} UTC on, in {' and '.join(texts)}")
-    if entered.renews:
-        out.print(f"from then on nobody gets letters on {', '.join(sorted(entered.renews))} under older words")
-        out.print(f"next: dispatcher declarations ask {escape(version)} --topic {min(entered.renews)} --dry-run")
+    for topic, count in stopped.items():
+        out.print(f"{topic}: {count:,} people get no letters on it from then on, until they renew their consent")
+    if stopped:
+        if at is not None:
+            out.print("they can be asked now already: whoever agrees in time misses no letter")
+        out.print(f"next: dispatcher declarations ask {escape(version)} --topic {min(stopped)} --dry-run")
 
 
 @declarations.command()
@@ -145,7 +151,7 @@ def people(context: Context, version: str, by_name: bool, as_json: bool) -> None
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(["address", "topic", "state"])
             for one in resting.people(conn, number):
-                writer.writerow([one.address or "(erased)", one.topic, one.state])
+                writer.writerow([guarded(one.address or "(erased)"), one.topic, one.state])
             return
         theirs = [entry for entry in resting.counted(conn) if entry.number == number]
     if as_json:
@@ -172,19 +178,21 @@ def ask(context: Context, /, version: str, topic: str, **said: Any) -> None:
     as a campaign: it can be paused, slowed down and followed like one. Nobody is asked twice under the same words,
     however often this is repeated.
 
+    Words that are to come can be asked for before they are valid: whoever agrees in time misses no letter.
+
     Whether a mail that asks may be sent at all, while the older consent is in doubt, is a question of law that depends
     on why it is: ask counsel first.
     """
     if topic not in list(Topic):
         raise InputRefused(f"there is no topic {topic!r}", f"use one of: {', '.join(Topic)}")
     campaign_id = None
-    with context.engine.begin() as conn:
-        now = clock.now(conn)
+    with reading(context.engine).connect() as conn:  # to look at everybody takes a while, and holds up no letter
         found = words.named(conn, version)
-        renewal.check(conn, found, Topic(topic), now)
+        renewal.check(conn, found, Topic(topic), clock.now(conn))
         counted = renewal.count(conn, found, Topic(topic))
-        if not said["dry_run"] and counted[None]:
-            campaign_id = renewal.ask(conn, found, Topic(topic), context.house, now, said["rate"])
+    if not said["dry_run"] and counted[None]:
+        with context.engine.begin() as conn:
+            campaign_id = renewal.ask(conn, found, Topic(topic), context.house, clock.now(conn), said["rate"])
     heard = campaign_id is None or broker.nudge_launch(context.settings, campaign_id)
     if said["as_json"]:
         kept_back = {reason: count for reason, count in counted.items() if reason}

@@ -23,7 +23,7 @@ _WORDS = {
     "imported": "consent was entered with its evidence",
     "withdrawn": "the consent was ended",
     "objected": "the person objected to all letters",
-    "expired": "it was not confirmed in time",
+    "expired": "it was not confirmed, or not renewed, in time",
     "erased": "the person was erased",
 }
 

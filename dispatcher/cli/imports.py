@@ -22,6 +22,7 @@ from dispatcher.cli.context import Context, err, make_table, out, pass_context, 
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.domain import imports as people
+from dispatcher.domain.declarations import by_name
 from dispatcher.domain.imports import Fate, Format, Instructions, Intake, Rejected, Row, Tally, runs
 from dispatcher.domain.imports.ahead import ahead
 from dispatcher.domain.imports.columns import Layout
@@ -36,6 +37,7 @@ from dispatcher.web import declarations
 
 MEANS = {
     Fate.CONFIRMED: "consent with evidence, current from now on",
+    Fate.OLDER: "consent with evidence, but under older words: to be renewed",
     Fate.PENDING: "must confirm first",
     Fate.LEFT: "the file says they left: withdrawn from now on",
     Fate.BARRED: "the file says never to mail them: on the never-mail list from now on",
@@ -190,10 +192,11 @@ def _take_in(work: _Work) -> tuple[Tally, int]:
         else:
             declarations.enter(conn, work.context.settings, now)  # rows may name the words that our own form shows
             run, tally = runs.begin(conn, order, secrets.token_bytes(16), now)
+        words = by_name(conn)
     start, intake = run.rows_done, Intake(order.origin, tally)
     try:
         with _bar(work) as show:
-            rows = work.table.rows(work.context.keyring, run.started_at)
+            rows = work.table.rows(work.context.keyring, run.started_at, words)
             _pass(work, islice(rows, start), intake)
             show(start)
             for chunk in ahead(people.chunks(rows)):

@@ -16,6 +16,7 @@ _WHAT = {
     Step.REQUESTS: "requests that nobody confirmed",
     Step.UNCONFIRMED: "sign-ups that nobody confirmed",
     Step.LISTED: "imported people who never confirmed",
+    Step.OLDER: "consent under older words that was not renewed",
     Step.PROFILES: "names and addresses of who left",
     Step.PROOFS: "proofs of consents that ended",
     Step.ATTEMPTS: "attempts at the sign-up form",

@@ -160,6 +160,7 @@ opt_in_request = Table(
     Column("privacy_sha256", LargeBinary(32)),
     Column("renews", Integer),  # we asked, not they: to agree to the words of this number as well
     Column("campaign_id", Id),  # and the campaign that asked
+    Column("released_at", Utc),  # of ours: since when its mail may be out; NULL: no dot of it has left
     one_of("language", Language),
     one_of("errand", Errand),
     # Nobody is asked twice to renew their consent under the same words.

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 from dispatcher.db.columns import Id, Utc, one_of
@@ -32,7 +31,6 @@ declaration = Table(
     Column("sha256", LargeBinary(32), nullable=False),
     Column("topics", JSON, nullable=False),  # list of topics these words cover
     Column("valid_from", Utc, nullable=False),
-    Column("covers_older", Boolean, nullable=False, server_default=text("true")),  # for every topic; else see `renewal`
     Column("number", Integer, nullable=False, server_default="0"),
     UniqueConstraint("key", "version", "language"),
     Index("ix_declaration_number", "number", "language", unique=True),

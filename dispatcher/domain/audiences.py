@@ -4,12 +4,12 @@ The audience is everyone who has ever asked for the topic. It falls in two when 
 to now, paged into batches by mailbox provider, and those withheld, each with the reason.
 """
 
-from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, func, literal, select
+from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal, null, select
 
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import SubscriptionState, Topic
 from dispatcher.domain import coverage
-from dispatcher.domain.consent import is_permitted, may_be_asked
+from dispatcher.domain.consent import is_permitted
 from dispatcher.domain.suppression import covers
 
 NEVER_CONFIRMED = "never confirmed the subscription"
@@ -42,12 +42,11 @@ def to_renew(topic: Topic, number: int) -> Select[tuple[int, str, str | None]]:
     """Give the SELECT (subscriber_id, provider, reason) of all whose consent for the topic is under words that are not
     good any more, while those of `number` are. The reason is why somebody may not be asked; NULL for those who may.
     """
-    may = and_(may_be_asked(topic, number), ~coverage.was_asked(number))
     return (
         select(
             subscription.c.subscriber_id,
             subscriber.c.provider,
-            case((may, None), else_=why_not_asked(topic, number)).label("reason"),
+            case(*_reasons_not_to_ask(topic, number), else_=null()).label("reason"),
         )
         .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
         .where(subscription.c.topic == topic, coverage.is_to_be_renewed(topic, number))
@@ -66,8 +65,14 @@ def why_not(topic: Topic) -> ColumnElement[str]:
 
 def why_not_asked(topic: Topic, number: int, by: int | None = None) -> ColumnElement[str]:
     """Give the expression that says why a person is not asked to renew, by campaign `by` or at all."""
-    asked = (coverage.was_asked(number, except_by=by), ASKED_BEFORE)
-    return case(*_plain_reasons(topic), asked, _paused(), else_=NOTHING_TO_RENEW)
+    return case(*_reasons_not_to_ask(topic, number, by), else_=NOTHING_TO_RENEW)
+
+
+def _reasons_not_to_ask(
+    topic: Topic, number: int, by: int | None = None
+) -> list[tuple[ColumnElement[bool], str | ColumnElement[str]]]:
+    """All there are, for somebody whose consent is to be renewed."""
+    return [*_plain_reasons(topic), (coverage.was_asked(topic, number, except_by=by), ASKED_BEFORE), _paused()]
 
 
 def _paused() -> tuple[ColumnElement[bool], ColumnElement[str]]:

@@ -41,7 +41,7 @@ from dispatcher.db.columns import Id, IdList, Rows, Utc, among, collect
 from dispatcher.db.tables import batch, campaign, deferral, delivery, subscriber
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
 from dispatcher.domain import audiences, ledger
-from dispatcher.domain.ledger import Deferral, Final, Record
+from dispatcher.domain.ledger import Deferral, Final, Record, Released
 from dispatcher.domain.providers import Provider
 
 PAGE = 500  # recipients to a batch
@@ -383,7 +383,8 @@ def _settle_orphans(
     )
     answered: dict[int, int] = {row.subscriber_id: row.attempt for row in conn.execute(waiting)}
     lost = [flight for flight in flights if answered.get(flight.subscriber_id, 0) < flight.attempt]
-    ledger.record(conn, [_orphan(mine, flight, policy, now) for flight in lost], now)
+    released = [Released(mine.campaign_id, flight.subscriber_id) for flight in lost]
+    ledger.record(conn, [*(_orphan(mine, flight, policy, now) for flight in lost), *released], now)
     ours = and_(batch.c.campaign_id == mine.campaign_id, batch.c.no == mine.no, batch.c.token == mine.token)
     conn.execute(update(batch).where(ours).values(in_flight=None))
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
 
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
@@ -152,6 +152,20 @@ def object_to(
     return list(topics)
 
 
+def topics_of_letter(conn: Connection, subscriber_id: int, topic: Topic | None, campaign_id: int) -> list[Topic]:
+    """Give the topics that the unsubscribe link of a letter ends: its own; with a mail that asked to renew several, all
+    of which it spoke; every one there is, if the link names none.
+    """
+    if topic is None:
+        return list(Topic)
+    c = opt_in_request.c
+    asked = select(c.topics).where(
+        c.subscriber_id == subscriber_id, c.renews.is_not(None), c.campaign_id == campaign_id
+    )
+    spoken_of = conn.execute(asked).scalar_one_or_none() or ()
+    return [each for each in Topic if each is topic or each in spoken_of]
+
+
 def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evidence: Evidence, now: datetime) -> None:
     """Make consent current after the button was pressed. Lifts earlier withdrawals of these topics, no complaint.
 
@@ -247,6 +261,18 @@ def may_be_asked(topic: Topic, number: int) -> ColumnElement[bool]:
         subscriber.c.paused_until.is_(None),
         ~select(suppression.c.scope).where(covers(topic)).exists(),
     )
+
+
+def renewable(conn: Connection, subscriber_id: int) -> set[Topic]:
+    """Give the topics with a consent that can be renewed: it has not been ended, and nothing forbids to write."""
+    s = subscription.c
+    free = or_(*(and_(s.topic == topic, ~select(suppression.c.scope).where(covers(topic)).exists()) for topic in Topic))
+    rows = conn.execute(
+        select(s.topic)
+        .join(subscriber, subscriber.c.id == s.subscriber_id)
+        .where(s.subscriber_id == subscriber_id, s.state == SubscriptionState.CONFIRMED, free)
+    )
+    return {Topic(row.topic) for row in rows}
 
 
 def with_request(evidence: Evidence, request_id: int) -> Evidence:

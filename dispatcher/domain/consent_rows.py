@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Integer, Text, case, literal_column, or_, select, true
+from sqlalchemy import Connection, Insert, Integer, Text, and_, case, func, literal_column, or_, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dispatcher.db.columns import Id, Rows, Utc, stored
@@ -74,17 +74,24 @@ def _one_standing() -> str:
 
 
 def _deciding(statement: Any) -> Insert:
-    """The newer event decides; but whoever has agreed and asks once more goes on having agreed, and the words that
-    somebody left stay beside it.
+    """The newer event decides; but whoever has agreed and asks once more goes on having agreed, lesser words take no
+    newer ones away, and the words that somebody left stay beside it.
     """
     of = {state: literal_column(f"'{state.value}'", Text()) for state in SubscriptionState}
-    new = statement.excluded
+    new, none = statement.excluded, literal_column("0", Integer())  # spelt out: on SQLite each place is a column's
     words = case(
         (new.state == of[SubscriptionState.WITHDRAWN], subscription.c.declaration_number), else_=new.declaration_number
     )
     deciding: Insert = statement.on_conflict_do_update(
         index_elements=["topic", "subscriber_id"],
         set_={c: new[c] for c in ("state", "event_id", "since")} | {"declaration_number": words},
-        where=or_(new.state != of[SubscriptionState.PENDING], subscription.c.state != of[SubscriptionState.CONFIRMED]),
+        where=or_(
+            subscription.c.state != of[SubscriptionState.CONFIRMED],
+            new.state == of[SubscriptionState.WITHDRAWN],
+            and_(
+                new.state == of[SubscriptionState.CONFIRMED],
+                func.coalesce(new.declaration_number, none) >= func.coalesce(subscription.c.declaration_number, none),
+            ),
+        ),
     )
     return deciding

@@ -93,13 +93,19 @@ def _makes(event: Table) -> ColumnElement[bool]:
 
 
 def _overruled() -> ColumnElement[bool]:
-    """A later event makes something of the subscription. Who has agreed and asks once more goes on having agreed."""
+    """A later event makes something of the subscription. Who has agreed and asks once more, or agrees to lesser words,
+    goes on having agreed as before (consent_rows.set_standings).
+    """
     s, later = subscription.c, consent_event.alias("later")
-    asks = consent.making(SubscriptionState.PENDING)
-    decides = [*consent.making(SubscriptionState.CONFIRMED), *consent.making(SubscriptionState.WITHDRAWN)]
+    number = select(declaration.c.number).where(declaration.c.id == later.c.declaration_id).scalar_subquery()
+    is_lesser = func.coalesce(number, 0) < func.coalesce(s.declaration_number, 0)
+    asks = later.c.kind.in_(consent.making(SubscriptionState.PENDING))
+    agrees = later.c.kind.in_(consent.making(SubscriptionState.CONFIRMED))
+    ends = later.c.kind.in_(consent.making(SubscriptionState.WITHDRAWN))
+    has_agreed = s.state == SubscriptionState.CONFIRMED
     return exists().where(
         later.c.subscriber_id == s.subscriber_id,
         later.c.id > s.event_id,
         later.c.topic == s.topic,
-        or_(later.c.kind.in_(decides), and_(later.c.kind.in_(asks), s.state != SubscriptionState.CONFIRMED)),
+        or_(ends, and_(asks, ~has_agreed), and_(agrees, ~and_(has_agreed, is_lesser))),
     )

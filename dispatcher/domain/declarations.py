@@ -1,6 +1,7 @@
 """The words people agree to: versions that never change, in every language, each with the topics it covers.
 
-What must stay true: a version that stands is never changed; of two versions the later one has the larger number and
+What must stay true: a version that stands is never changed (the database refuses it, and altered words are found by
+their hash whenever they are read); of two versions the later one has the larger number and
 becomes valid later. The newest that is valid now is the one that forms show. A version says for each topic whether
 consent to older words is still good under it; what is not good is renewed (coverage.py).
 """
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, Row, insert, select
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import declaration, privacy_notice, renewal
 from dispatcher.db.terms import Language, Topic
-from dispatcher.errors import InputRefused, NotFound
+from dispatcher.errors import InputRefused, LedgerBroken, NotFound
 
 KEY = "newsletter"  # the only declaration there is, so far
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
@@ -121,7 +122,7 @@ def check(new: Draft) -> None:
 
 
 def current(conn: Connection, language: Language, now: datetime) -> Declaration | None:
-    """Give the newest words in a language that are valid; None before the first were entered."""
+    """Give the newest words in a language that are valid; None before the first were entered. Raises LedgerBroken."""
     c = declaration.c
     return _one(
         conn.execute(
@@ -182,6 +183,25 @@ def named(conn: Connection, version: str) -> Version:
             return known
     there_are = ", ".join(known.version for known in standing) or "none yet"
     raise NotFound(f"there is no version {version!r} of the declaration", f"there are: {there_are}")
+
+
+def why_not_under(version: Version, topics: Iterable[Topic], given_at: datetime) -> str | None:
+    """Say why consent for these topics cannot have been given in these words at that moment; None: it can.
+
+    The first words may be older than their row: they are entered at the first start, and stood on paper before.
+    """
+    strange = [topic for topic in topics if topic not in version.topics]
+    if strange:
+        return f"{version.name} does not cover {', '.join(strange)}"
+    first = version.valid_from.replace(microsecond=0)  # files name whole seconds
+    if version.number > 1 and given_at < first:
+        return f"{version.name} was not valid before {first:%Y-%m-%d %H:%M:%S} UTC, after that consent"
+    return None
+
+
+def by_name(conn: Connection) -> dict[str, Version]:
+    """Give every version by the name `key-version` that import files use, e.g. `newsletter-2026-01`."""
+    return {version.name: version for version in versions(conn)}
 
 
 def ids_by_name(conn: Connection, language: Language, names: Iterable[str]) -> dict[str, int]:
@@ -252,7 +272,6 @@ def _insert(conn: Connection, new: Draft, number: int, valid_from: datetime) -> 
             "sha256": sha256(text),
             "topics": [topic for topic in Topic if topic in new.topics],
             "valid_from": valid_from,
-            "covers_older": not new.renews,
         }
         for language, text in new.texts.items()
     ]
@@ -279,4 +298,10 @@ def _one(row: Row[tuple[object, ...]] | None) -> Declaration | None:
     values["language"] = Language(values["language"])
     values["sha256"] = bytes(values["sha256"])
     values["topics"] = tuple(Topic(topic) for topic in values["topics"])
-    return Declaration(**values)
+    found = Declaration(**values)
+    if sha256(found.text) != found.sha256:
+        raise LedgerBroken(
+            f"the words of {found.name} ({found.language}) are not those that were entered: their SHA-256 is another",
+            "take that row of `declaration` from a backup; until then nobody can agree to these words",
+        )
+    return found

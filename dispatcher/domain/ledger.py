@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     select,
     true,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -74,7 +75,15 @@ class Proof:
     relay_reply: str
 
 
-Record = Final | Deferral | Proof
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The mail that asks somebody to renew a consent may be out: they are not asked again."""
+
+    campaign_id: int
+    subscriber_id: int
+
+
+Record = Final | Deferral | Proof | Released
 
 _FINALS = Rows(
     "finals",
@@ -108,6 +117,9 @@ def record(conn: Connection, records: Sequence[Record], now: datetime) -> None:
     proofs = [r for r in records if isinstance(r, Proof)]
     if proofs:
         _write_proofs(conn, proofs, now)
+    released = [r for r in records if isinstance(r, Released)]
+    if released:
+        _note_released(conn, released, now)
 
 
 @lru_cache(maxsize=1)  # to put it together costs as much as to run it
@@ -228,11 +240,21 @@ def _write_deferrals(conn: Connection, deferrals: Sequence[Deferral]) -> None:
     )
 
 
+def _note_released(conn: Connection, released: Sequence[Released], now: datetime) -> None:
+    people: dict[int, list[int]] = {}
+    for r in released:
+        people.setdefault(r.campaign_id, []).append(r.subscriber_id)
+    c = opt_in_request.c
+    for campaign_id, ids in people.items():
+        theirs = and_(among(conn, c.subscriber_id, ids), c.renews.is_not(None), c.campaign_id == campaign_id)
+        conn.execute(update(opt_in_request).where(theirs, c.released_at.is_(None)).values(released_at=now))
+
+
 def _write_proofs(conn: Connection, proofs: Sequence[Proof], now: datetime) -> None:
     """All of a turn at once: a campaign that asks many to renew brings one with each letter."""
     c = opt_in_request.c
     rows = conn.execute(
-        select(c.id, c.topics, c.language, c.declaration_id, c.privacy_sha256).where(
+        select(c.id, c.topics, c.language, c.declaration_id, c.privacy_sha256, c.source, c.renews).where(
             among(conn, c.id, [r.request_id for r in proofs])
         )
     )
@@ -241,7 +263,7 @@ def _write_proofs(conn: Connection, proofs: Sequence[Proof], now: datetime) -> N
     for r in proofs:
         request = asked[r.request_id]
         evidence = Evidence(
-            source="confirmation mail",
+            source="confirmation mail" if request.renews is None else request.source,
             language=Language(request.language),
             declaration_id=request.declaration_id,
             privacy_sha256=request.privacy_sha256,

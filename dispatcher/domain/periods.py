@@ -2,6 +2,7 @@
 
     unconfirmed   14 days     a request that nobody confirmed, and whoever never confirmed anything
     listed        30 days     people of an import without evidence who never confirmed
+    older         12 months   consent under older words that nobody renewed, from when they were asked
     profile        0 days     name and address of whoever has left everything: the next daily run
     proof          3 years    calendar years after the end of a consent, full ones
     attempts       1 day      attempts at the sign-up form
@@ -28,6 +29,7 @@ class Period(StrEnum):
 
     UNCONFIRMED = "unconfirmed"
     LISTED = "listed"
+    OLDER = "older"
     PROFILE = "profile"
     PROOF = "proof"
     ATTEMPTS = "attempts"
@@ -80,6 +82,9 @@ Rules = Mapping[Period, Rule]
 DEFAULT: Rules = {
     Period.UNCONFIRMED: Rule(Unit.DAYS, 14, 7, 14, "nobody agreed: no ground to keep it (Art. 5(1)(c), (e) GDPR)"),
     Period.LISTED: Rule(Unit.DAYS, 30, 7, 90, "asked to confirm and did not: no ground to keep it (Art. 5(1)(e) GDPR)"),
+    Period.OLDER: Rule(
+        Unit.MONTHS, 12, 1, 12, "asked to renew and did not: no letter goes to them (Art. 5(1)(e) GDPR)"
+    ),
     Period.PROFILE: Rule(Unit.DAYS, 0, 0, 30, "the purpose ended with the last consent (Art. 17(1)(b) GDPR)"),
     Period.PROOF: Rule(Unit.YEARS, 3, 3, 10, "claims can be brought until then (Art. 17(3)(e) GDPR; 195, 199 BGB)"),
     Period.ATTEMPTS: Rule(Unit.DAYS, 1, 1, 7, "needed for the limits of the sign-up form, which look back a day"),

@@ -3,6 +3,7 @@
     requests      a letter's button that nobody pressed in time: what was typed goes, and where it came from
     unconfirmed   a sign-up that nobody confirmed: it expires; whoever never confirmed anything is let go of altogether
     listed        the same of an import; the hash stays for the proof's time, so that the same file brings nobody back
+    older         consent under words that are not good any more: it expires if nobody renewed it
     profiles      address and name of whoever has no topic, confirmed or pending, any more
     proofs        of a consent that ended years ago: what in its events is personal, and at last the person's hash
     attempts      at the sign-up form
@@ -21,12 +22,27 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 
 from dispatcher.db.columns import among
 from dispatcher.db.tables import (
     consent_event,
     opt_in_request,
+    renewal,
     retention_run,
     rights_request,
     signup_attempt,
@@ -40,6 +56,7 @@ from dispatcher.domain.periods import Period, Rule, Rules
 
 CHUNK = 200  # people to a transaction: a tenth of a second, for others wait meanwhile
 _MANY = 5_000  # rows to a transaction where a row is only deleted
+_UNCONFIRMED = "retention: never confirmed"  # the source of what it writes
 _LIVE = (SubscriptionState.CONFIRMED, SubscriptionState.PENDING)
 # Events after which somebody is more than a form that was filled in.
 _MORE_THAN_ASKED = (
@@ -56,6 +73,7 @@ class Step(StrEnum):
     REQUESTS = "requests"
     UNCONFIRMED = "unconfirmed"
     LISTED = "listed"
+    OLDER = "older"
     PROFILES = "profiles"
     PROOFS = "proofs"
     ATTEMPTS = "attempts"
@@ -141,7 +159,7 @@ def _is_waiting(kind: ConsentKind, cutoff: datetime) -> ColumnElement[bool]:
 
 
 def _take_unconfirmed(conn: Connection, cutoff: datetime, now: datetime, after: After) -> Taken:
-    expired, through = _expire(conn, ConsentKind.REQUESTED, cutoff, now, after)
+    expired, through = _expire(conn, _is_waiting(ConsentKind.REQUESTED, cutoff), _UNCONFIRMED, now, after)
     e = consent_event.c
     alone = _without_topic(conn, expired)
     knows_more = select(e.subscriber_id).where(among(conn, e.subscriber_id, alone), e.kind.in_(_MORE_THAN_ASKED))
@@ -152,21 +170,42 @@ def _take_unconfirmed(conn: Connection, cutoff: datetime, now: datetime, after: 
 
 
 def _take_listed(conn: Connection, cutoff: datetime, now: datetime, after: After) -> Taken:
-    expired, through = _expire(conn, ConsentKind.LISTED, cutoff, now, after)
+    expired, through = _expire(conn, _is_waiting(ConsentKind.LISTED, cutoff), _UNCONFIRMED, now, after)
     profiles.blank(conn, _without_topic(conn, expired), now)
     return Taken(len(expired), through)
 
 
+def _due_older(cutoff: datetime, _now: datetime) -> Select[int, Any]:
+    return select(func.count(), func.min(subscription.c.since)).where(_is_outdated(cutoff))
+
+
+def _is_outdated(cutoff: datetime) -> ColumnElement[bool]:
+    """A consent under words that were not good any more by then, and about which nobody was asked since."""
+    s, r, o = subscription.c, renewal.c, opt_in_request.c
+    refuses = case((s.declaration_number.is_(None), ~r.covers_unknown), else_=r.number > s.declaration_number)
+    is_refused = exists().where(r.topic == s.topic, r.valid_from <= cutoff, refuses)
+    speaks_of_it = cast(o.topics, Text).contains(literal('"') + s.topic + literal('"'))
+    is_asked_since = exists().where(o.subscriber_id == s.subscriber_id, o.released_at > cutoff, speaks_of_it)
+    return and_(s.state == SubscriptionState.CONFIRMED, is_refused, ~is_asked_since)
+
+
+def _take_older(conn: Connection, cutoff: datetime, now: datetime, after: After) -> Taken:
+    expired, through = _expire(conn, _is_outdated(cutoff), "retention: not renewed", now, after)
+    return Taken(len(expired), through)
+
+
 def _expire(
-    conn: Connection, kind: ConsentKind, cutoff: datetime, now: datetime, after: After
+    conn: Connection, which: ColumnElement[bool], source: str, now: datetime, after: After
 ) -> tuple[list[int], After | None]:
-    """End what was never confirmed, of the next people; give one id per topic that ended, and where to go on."""
+    """End these subscriptions (joined with their event), of the next people; give one id per topic that ended, and
+    where to go on.
+    """
     s = subscription.c
     waiting = (
         select(s.subscriber_id)
         .distinct()
         .join(consent_event, consent_event.c.id == s.event_id)
-        .where(_is_waiting(kind, cutoff), s.subscriber_id > _at(after))
+        .where(which, s.subscriber_id > _at(after))
         .order_by(s.subscriber_id)
         .limit(CHUNK)
     )
@@ -174,11 +213,11 @@ def _expire(
     still = (
         select(s.subscriber_id, s.topic)
         .join(consent_event, consent_event.c.id == s.event_id)
-        .where(_is_waiting(kind, cutoff), among(conn, s.subscriber_id, _held(conn, ids, now)))
+        .where(which, among(conn, s.subscriber_id, _held(conn, ids, now)))
         .order_by(s.subscriber_id, s.topic)
     )
     rows = conn.execute(still).all()
-    evidence = Evidence(source="retention: never confirmed")
+    evidence = Evidence(source=source)
     events = [Event(row.subscriber_id, Topic(row.topic), ConsentKind.EXPIRED, evidence) for row in rows]
     consent.append(conn, events, now)
     return [row.subscriber_id for row in rows], _next(ids)
@@ -300,6 +339,7 @@ _WORK = {
     Step.REQUESTS: _Work(Period.UNCONFIRMED, _due_requests, _take_requests),
     Step.UNCONFIRMED: _Work(Period.UNCONFIRMED, _due_pending(ConsentKind.REQUESTED), _take_unconfirmed),
     Step.LISTED: _Work(Period.LISTED, _due_pending(ConsentKind.LISTED), _take_listed),
+    Step.OLDER: _Work(Period.OLDER, _due_older, _take_older),
     Step.PROFILES: _Work(Period.PROFILE, _due_profiles, _take_profiles),
     Step.PROOFS: _Work(Period.PROOF, _due_proofs, _take_proofs),
     Step.ATTEMPTS: _Work(Period.ATTEMPTS, _due_attempts, _take_attempts),

@@ -1,6 +1,7 @@
 """What the words of a declaration may be: read from a file, filled, looked over before anybody can agree to them."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from string import Template
 
@@ -10,6 +11,7 @@ from dispatcher.errors import InputRefused
 LONGEST = 20_000  # characters; a page of consent has some hundred
 LARGEST_FILE = 4 * LONGEST  # octets
 _TAG = re.compile(r"<[/!?a-zA-Z][^>\n]*>?")
+_TURNS_ROUND = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _ENTITY = re.compile(r"&#?\w+;")
 
 
@@ -48,7 +50,7 @@ def checked(text: str, file: str) -> str:
     if len(text) > LONGEST:
         raise InputRefused(f"{file} has {len(text):,} characters, more than {LONGEST:,}", "shorten it")
     for number, line in enumerate(text.split("\n"), 1):
-        if any(not ch.isprintable() and ch != "\t" for ch in line):
+        if any(_is_control(ch) for ch in line):
             raise InputRefused(f"{file}, line {number}: a control character", "take it out")
         if (html := _TAG.search(line) or _ENTITY.search(line)) is not None:
             raise InputRefused(
@@ -58,15 +60,45 @@ def checked(text: str, file: str) -> str:
     return text
 
 
+def _is_control(ch: str) -> bool:
+    """What no reader sees and what could turn a line round; a no-break space or a soft hyphen is none of it."""
+    return (unicodedata.category(ch) in ("Cc", "Cs", "Co", "Cn") and ch != "\t") or ch in _TURNS_ROUND
+
+
 def check_topics(
     texts: Mapping[Language, str], topics: Iterable[Topic], titles: Mapping[Language, Mapping[Topic, str]]
 ) -> None:
-    """Make sure that the words name no topic that they do not cover. Raises InputRefused with topic and language."""
+    """Make sure that the words name every topic that they cover, and no other: nobody agrees to what is not named.
+
+    Raises InputRefused with topic and language.
+    """
     covered = set(topics)
     for language, text in texts.items():
         for topic, title in titles[language].items():
-            if topic not in covered and re.search(rf"{re.escape(title)}\b", text, re.IGNORECASE):
+            names = (title, *_ALSO[language][topic])
+            said = next((name for name in names if re.search(rf"{re.escape(name)}n?\b", text, re.IGNORECASE)), None)
+            if said is not None and topic not in covered:
                 raise InputRefused(
-                    f"the words ({language}) speak of “{title}”, but do not cover {topic}",
+                    f"the words ({language}) speak of “{said}”, but do not cover {topic}",
                     f"name it: --topics '{' '.join([*sorted(covered), topic])}'; or take it out of the words",
                 )
+            if said is None and topic in covered:
+                raise InputRefused(
+                    f"the words ({language}) do not name {topic}, which they are to cover",
+                    f"write in them one of: {', '.join(names)}; or leave {topic} out of --topics",
+                )
+
+
+# What a topic may be called beside its title. A name counts within a longer word, too: “Sonderangebote” are “Angebote”.
+_ALSO: Mapping[Language, Mapping[Topic, tuple[str, ...]]] = {
+    Language.DE: {
+        Topic.PRODUCT_NEWS: ("Produktneuigkeiten", "Produktneuheiten", "Produktinformationen", "neue Produkte"),
+        Topic.FINANCE_NEWS: ("Finanznachrichten", "Finanzinformationen", "Nachrichten vom Finanzmarkt"),
+        Topic.SPECIAL_OFFERS: ("Angebot", "Rabattaktionen"),
+    },
+    Language.EN: {
+        Topic.PRODUCT_NEWS: ("news about products", "product information", "new products"),
+        Topic.FINANCE_NEWS: ("financial news", "news about finance", "financial information"),
+        Topic.SPECIAL_OFFERS: ("offers",),
+    },
+}

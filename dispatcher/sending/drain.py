@@ -26,13 +26,13 @@ from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind, Outcome, UnknownPolicy
-from dispatcher.domain.ledger import Deferral, Final, Proof
+from dispatcher.domain.ledger import Deferral, Final, Proof, Released
 from dispatcher.domain.passage import RATE_CHANGED, Halted, Intent, Withheld
 from dispatcher.sending import retry
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.discretion import unnamed
 from dispatcher.sending.feed import Errand, Feed
-from dispatcher.sending.gate import DATABASE_AWAY, LEASE_OVER, Gate
+from dispatcher.sending.gate import DATABASE_AWAY, DATABASE_REFUSED, LEASE_OVER, Gate, problem_of
 from dispatcher.sending.lines import Berth, Lines
 from dispatcher.sending.pace import Pace
 from dispatcher.sending.press import Stationery
@@ -95,8 +95,8 @@ async def drain(engine: Engine, orders: Orders) -> Report:
             gate.end()
             pace.end()
     except DBAPIError as error:
-        log.warning("drain.database_away", error=type(error.orig).__name__)
-        report.problem = DATABASE_AWAY
+        report.problem = problem_of(error)
+        log.warning("drain.stopped", error=type(error.orig).__name__, problem=report.problem)
     finally:
         await _wind_up(gate, feed, lines, orders, report)
     report.letters = feed.drawn
@@ -105,27 +105,28 @@ async def drain(engine: Engine, orders: Orders) -> Report:
 
 async def _wind_up(gate: Gate, feed: Feed, lines: Lines, orders: Orders, report: Report) -> None:
     """Record what is known, give back what is not served. With the database away it is tried again for a while: each
-    answer that is not written down leaves its letter in doubt. After that the lease gives back the rest.
+    answer that is not written down leaves its letter in doubt. After that, and at once if the database refuses it, the
+    lease gives back the rest.
     """
     until = steady() + orders.patience
     try:
         while (error := await _put_in_order(gate, feed, lines, report)) is not None:
-            report.problem = DATABASE_AWAY
-            if orders.stop() or steady() > until:
-                log.warning("drain.left_to_the_lease", error=error)
+            report.problem = problem_of(error)
+            if orders.stop() or steady() > until or report.problem == DATABASE_REFUSED:
+                log.warning("drain.left_to_the_lease", error=type(error.orig).__name__, problem=report.problem)
                 return
             await asyncio.sleep(_AGAIN)
     finally:
         gate.close()
 
 
-async def _put_in_order(gate: Gate, feed: Feed, lines: Lines, report: Report) -> str | None:
+async def _put_in_order(gate: Gate, feed: Feed, lines: Lines, report: Report) -> DBAPIError | None:
     """Give None once nothing is left to write, or the database's error."""
     try:
         await gate.flush()
         await feed.close_all(report.problem, timedelta(seconds=lines.seconds_away()))
     except DBAPIError as error:
-        return type(error.orig).__name__
+        return error
     return None
 
 
@@ -161,8 +162,8 @@ class _Lane:
                 else:
                     await self._carry(errand)
         except DBAPIError as error:
-            log.warning("lane.database_away", error=type(error.orig).__name__)
-            self._report.problem = DATABASE_AWAY
+            self._report.problem = problem_of(error)
+            log.warning("lane.stopped", error=type(error.orig).__name__, problem=self._report.problem)
             self._feed.closed = True
         finally:
             await self._leave()
@@ -225,8 +226,8 @@ class _Lane:
         elif answer.reason != LEASE_OVER:
             self._feed.halt(errand.held, answer.reason)
         await self._feed.put_back(errand, lost=0)
-        if answer.reason == DATABASE_AWAY:
-            self._report.problem = DATABASE_AWAY
+        if answer.reason in (DATABASE_AWAY, DATABASE_REFUSED):
+            self._report.problem = answer.reason
             self._feed.closed = True
 
     async def _settle(self, errand: Errand, berth: Berth, verdict: Verdict, consent_event_id: int | None) -> None:
@@ -279,6 +280,8 @@ class _Lane:
         self, errand: Errand, relay: str, outcome: Outcome, event: int | None, code: int | None, reply: str
     ) -> None:
         errand.held.counts[relay, outcome] += 1
+        if errand.of.renews is not None and outcome in (Outcome.SENT, Outcome.UNKNOWN):
+            self._gate.tell(Released(errand.of.id, errand.to.subscriber_id), errand.held.claim)
         self._gate.tell(
             Final(
                 errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], relay,

@@ -1,6 +1,7 @@
 """A person entered by an operator: with evidence of consent it counts at once, without it a double opt-in begins.
 
-What must stay true: suppression and withdrawal win, as over every import; only the person can lift a withdrawal.
+What must stay true: suppression and withdrawal win, as over every import; only the person can lift a withdrawal; and
+no consent takes the place of one in newer words.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, SubscriptionState, Topic
-from dispatcher.domain import chain_head, consent, coverage, subscribers, suppression
+from dispatcher.domain import chain_head, consent, coverage, declarations, subscribers, suppression
 from dispatcher.domain.consent import Event
 from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
@@ -22,6 +23,7 @@ class Fate(StrEnum):
     """What became of a topic."""
 
     CONFIRMED = "confirmed"  # consent with evidence, now current
+    OLDER = "older"  # consent with evidence, but under words that are not good any more: to be renewed
     UNCHANGED = "unchanged"  # consent was current before
     WITHDRAWN = "withdrawn"  # the person left, and stays away until they confirm anew
     SUPPRESSED = "suppressed"  # on the never-mail list
@@ -35,19 +37,29 @@ def enter(
     listed = {entry.scope: entry.reason for entry in suppression.entries(conn, hashed)}
     if EVERY_TOPIC in listed:
         return dict.fromkeys(wanted.topics, Fate.SUPPRESSED)
-    person = subscribers.ensure(conn, Newcomer(wanted.address, hashed, wanted.name, wanted.language), now)
     chain_head.take(conn, now)  # nobody leaves between the look at what stands and what is made of it
-    stands = {topic: state for topic, (state, _) in consent.standing(conn, person.id).items()}
-    current = coverage.current_topics(conn, person.id)
-    fates = {}
+    person = subscribers.by_hash(conn, hashed)
+    stands = coverage.words_of(conn, person.id) if person is not None else {}
+    needed, number = coverage.demands(conn), _number(conn, wanted)
+    fates, new = dict[Topic, Fate](), list[Topic]()
     for topic in wanted.topics:
-        if stands.get(topic) is SubscriptionState.WITHDRAWN or listed.get(topic) == "withdrawn":
+        known = stands.get(topic, coverage.NOTHING)
+        if known.state is SubscriptionState.WITHDRAWN or listed.get(topic) == "withdrawn":
             fates[topic] = Fate.WITHDRAWN
         elif topic in listed:
             fates[topic] = Fate.SUPPRESSED
+        elif known.state is SubscriptionState.CONFIRMED and not needed.renew(topic, known.number, number):
+            fates[topic] = Fate.UNCHANGED if needed.admit(topic, known.number) else Fate.OLDER
         else:
-            fates[topic] = Fate.UNCHANGED if topic in current else Fate.CONFIRMED
-    evidence = replace(wanted.evidence, given_at=given_at)
-    new = [topic for topic, fate in fates.items() if fate is Fate.CONFIRMED]
-    consent.append(conn, [Event(person.id, topic, ConsentKind.IMPORTED, evidence) for topic in new], now)
+            fates[topic] = Fate.CONFIRMED if needed.admit(topic, number) else Fate.OLDER
+            new.append(topic)
+    if new:  # whom nothing is taken in of, nobody needs to know
+        person = subscribers.ensure(conn, Newcomer(wanted.address, hashed, wanted.name, wanted.language), now)
+        evidence = replace(wanted.evidence, given_at=given_at)
+        consent.append(conn, [Event(person.id, topic, ConsentKind.IMPORTED, evidence) for topic in new], now)
     return fates
+
+
+def _number(conn: Connection, wanted: Request) -> int | None:
+    declaration_id = wanted.evidence.declaration_id
+    return declarations.numbers(conn, [declaration_id])[declaration_id] if declaration_id is not None else None

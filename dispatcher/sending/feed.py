@@ -255,7 +255,7 @@ class Feed:
                 continue
             people = recipients.to_serve(conn, claim, of, now)
             if of.renews is not None:
-                people = renewal.requests_for(conn, self._stationery.keyring, of, people, now)
+                people = renewal.requests_for(conn, self._stationery, of, people, now)
             if poison.weigh(conn, claim, [to.subscriber_id for to in people], now):
                 return claim, people
         return None

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+import psycopg
 import structlog
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from dispatcher.db.clock import DatabaseClock, steady
 from dispatcher.db.clock import now as database_now
@@ -44,7 +45,14 @@ MARGIN = 10.0  # seconds before the lease ends after which no dot leaves
 HEARTBEAT = 15.0  # seconds
 GATHER = 0.001  # seconds that askers wait for company while fewer than half of the lanes ask
 DATABASE_AWAY = "the database did not answer at the gate"
+DATABASE_REFUSED = "the database refused what was to be written: a fault of dispatcher, which no waiting mends"
 LEASE_OVER = "the lease may have ended before the dot could leave"
+
+
+def problem_of(error: DBAPIError) -> str:
+    """Say what an error of the database means for the letters: it is away, or it answers and refuses a row."""
+    is_refusal = isinstance(error, IntegrityError) or isinstance(error.orig, psycopg.IntegrityError)
+    return DATABASE_REFUSED if is_refusal else DATABASE_AWAY
 
 
 @dataclass(slots=True)
@@ -214,9 +222,10 @@ class Gate:
             try:
                 decisions = await self._pass([record for record, _ in told], [q.intent for q in questions])
             except DBAPIError as error:
-                log.warning("gate.failed", error=type(error.orig).__name__, waiting=len(questions))
+                problem = problem_of(error)
+                log.warning("gate.failed", error=type(error.orig).__name__, problem=problem, waiting=len(questions))
                 self._told[:0] = told
-                decisions = [Halted(DATABASE_AWAY)] * len(questions)
+                decisions = [Halted(problem)] * len(questions)
         for question, decision in zip(questions, decisions, strict=True):
             if question.answer.done():  # whoever waited was called off, and the line with it
                 continue

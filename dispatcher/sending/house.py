@@ -14,6 +14,7 @@ from dispatcher.domain import periods
 from dispatcher.domain.periods import Rules
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused, SettingInvalid
+from dispatcher.sending import notice
 from dispatcher.sending.press import Stationery
 from dispatcher.settings import DkimKey, Settings
 from dispatcher.smtp.relays import Relay, parse_relay
@@ -84,6 +85,7 @@ def stationery(settings: Settings, *, signs: bool = True) -> Stationery:
         bounce_domain=settings.bounce_domain,
         sender_domain=settings.sender_address.rpartition("@")[2],
         signer=signer(settings) if signs else None,
+        notices=notice.hashes(settings),
     )
 
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, insert, select, update
 
 from dispatcher.compose.words import moment
-from dispatcher.db.tables import opt_in_request, subscriber
-from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, Topic
+from dispatcher.db.tables import consent_event, opt_in_request, subscriber
+from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, Topic
 from dispatcher.domain import campaigns, chain_head, consent, coverage, subscribers, suppression, tokens
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Event, Evidence
@@ -53,6 +53,7 @@ class Opened:
     requested_at: datetime
     is_used: bool
     is_renewal: bool = False  # we asked, for they had agreed to older words
+    is_under_older_words: bool = False  # what it confirmed is not good any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) 
 def find(conn: Connection, token: str, now: datetime) -> Opened:
     """Find the request behind a confirmation link. Raises TokenInvalid when there is none, or its time is over.
 
-    Of consent that we asked to renew, what the person has ended since is left out: the link does not bring it back.
+    Of consent that we asked to renew, what the person has ended since is left out, and what is on the never-mail list:
+    the link does not bring it back.
     """
     c = opt_in_request.c
     row = conn.execute(
@@ -101,7 +103,8 @@ def find(conn: Connection, token: str, now: datetime) -> Opened:
     ).one_or_none()  # fmt: skip
     topics = [Topic(t) for t in row.topics] if row is not None else []
     if row is not None and row.renews is not None and row.used_at is None:
-        topics = list(_still(conn, row.subscriber_id, topics))
+        stands = consent.renewable(conn, row.subscriber_id)
+        topics = [topic for topic in topics if topic in stands]
     if row is None or not topics:
         raise TokenInvalid(*_OVER)
     return Opened(
@@ -130,23 +133,28 @@ def confirm(
         .values(used_at=now)
         .returning(opt_in_request.c.id)
     ).one_or_none()
-    if (
-        used is None
-    ):  # pressed before; or ended while we waited for whoever held it: then there is no such link any more
+    if used is None:  # pressed before; or ended while we waited for whoever held it: then there is no such link
         return replace(opened, is_used=find(conn, token, now).is_used)
     chain_head.take(conn, now)  # the request first, then the chain; and from here on nobody leaves any more
     if opened.is_renewal:
-        opened = replace(opened, topics=_still(conn, opened.subscriber_id, opened.topics))
+        still = consent.renewable(conn, opened.subscriber_id)
+        opened = replace(opened, topics=tuple(topic for topic in opened.topics if topic in still))
         if not opened.topics:
             raise TokenInvalid(*_OVER)
     consent.confirm(conn, opened.subscriber_id, opened.topics, evidence, now)
     return opened
 
 
-def _still(conn: Connection, subscriber_id: int, topics: Sequence[Topic]) -> tuple[Topic, ...]:
-    """Give those of the topics to which the person agrees at this moment."""
-    stands = consent.standing(conn, subscriber_id)
-    return tuple(topic for topic in topics if topic in stands and stands[topic][0] is SubscriptionState.CONFIRMED)
+def confirmed_by(conn: Connection, opened: Opened) -> tuple[Topic, ...]:
+    """Give the topics that pressing the button of this request confirmed: fewer than it names, where its words did not
+    cover all.
+    """
+    c = consent_event.c
+    found = select(c.topic).where(
+        c.subscriber_id == opened.subscriber_id, c.request_id == opened.id, c.kind == ConsentKind.CONFIRMED
+    )
+    confirmed = set(conn.execute(found).scalars())
+    return tuple(topic for topic in Topic if topic in confirmed)
 
 
 def asked(conn: Connection, request_id: int, keyring: Keyring, public_url: str) -> Asked:
@@ -173,14 +181,18 @@ def link(asking: Asking, keyring: Keyring, public_url: str, path: str = _PATHS[E
     raise TokenInvalid("the key of this request is gone", "put it back into DISPATCHER_SECRET_KEYS")
 
 
+def new_link(keyring: Keyring) -> dict[str, bytes]:
+    """Make a link that nobody can guess; give what a request keeps of it."""
+    nonce = secrets.token_bytes(16)
+    return {"nonce": nonce, "token_sha256": tokens.token_sha256(tokens.opt_in_token(keyring.signing, nonce))}
+
+
 def _open(
     conn: Connection, keyring: Keyring, subscriber_id: int, topics: list[Topic], wanted: Request, now: datetime
 ) -> int:
-    nonce = secrets.token_bytes(16)
     row = {
+        **new_link(keyring),
         "subscriber_id": subscriber_id,
-        "nonce": nonce,
-        "token_sha256": tokens.token_sha256(tokens.opt_in_token(keyring.signing, nonce)),
         "topics": list(topics),
         "language": wanted.language,
         "declaration_id": wanted.evidence.declaration_id,

@@ -1,6 +1,7 @@
 """From a campaign's frozen edition and one recipient to a parcel for a lane. Editions are compiled once a process."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -28,6 +29,7 @@ class Stationery:
     bounce_domain: str
     sender_domain: str
     signer: Signer | None = None
+    notices: Mapping[Language, bytes] = field(default_factory=dict)  # hashes of the privacy notice that letters link
 
 
 class CampaignPress:

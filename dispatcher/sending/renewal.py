@@ -3,29 +3,36 @@
     ask (a campaign, like a newsletter) -> launch freezes whose consent is to be renewed -> a claim enters a request for
     each of them, in the claim's transaction -> the gate reads once more whether there is something to renew -> the mail
 
-What must stay true: a key forbids a second request to one person under the same words, so whoever repeats the command,
-or is killed in between, mails nobody twice; only the button makes the newer words theirs; the mail advertises nothing.
+What must stay true: a key forbids a second request to one person under the same words, and claims enter theirs one
+after another, so whoever repeats the command, or is killed in between, mails nobody twice; only the button makes the
+newer words theirs; the mail advertises nothing; the link in it is fresh, however long the campaign stood still.
 """
 
-import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, delete, func, or_, select
+from sqlalchemy import Connection, Update, and_, bindparam, func, or_, select, update
 
 from dispatcher.compose.house import House
 from dispatcher.db.columns import among, insert_or
-from dispatcher.db.tables import opt_in_request, subscriber, subscription
+from dispatcher.db.tables import opt_in_request, renewal, subscriber, subscription
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import audiences, campaigns, consent, coverage, declarations, passage, tokens
+from dispatcher.domain import audiences, campaigns, consent, coverage, declarations, passage
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.declarations import Version
 from dispatcher.domain.recipients import Asking, Recipient
-from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused, MoveRefused
+from dispatcher.sending import opt_in
+from dispatcher.sending.press import Stationery
 
 VALID = timedelta(days=14)
+_FRESH = timedelta(days=1)  # a link entered longer ago than that, and not mailed yet, is made anew
+
+
+def source_of(campaign_id: int) -> str:
+    """Give what the ledger names as the source of what such a campaign does."""
+    return f"renewal of consent, campaign {campaign_id}"
 
 
 def count(conn: Connection, version: Version, topic: Topic) -> Counter[str | None]:
@@ -40,11 +47,13 @@ def check(conn: Connection, version: Version, topic: Topic, now: datetime) -> No
     newest = declarations.current(conn, Language.DE, now)
     if topic not in version.topics:
         raise InputRefused(f"{version.name} does not cover {topic}", f"it covers {', '.join(version.topics)}")
-    if version.valid_from > now:
+    is_to_come = version.valid_from > now  # whoever is asked ahead need not miss a letter
+    if is_to_come and topic not in version.renews:
         raise InputRefused(
-            f"{version.name} is not valid before {version.valid_from:%Y-%m-%d %H:%M} UTC", "ask from then on"
+            f"{version.name} is not valid before {version.valid_from:%Y-%m-%d %H:%M} UTC, and does not renew {topic}",
+            "nobody has to be asked",
         )
-    if newest is None or newest.number != version.number:
+    if not is_to_come and (newest is None or newest.number != version.number):
         raise InputRefused(
             f"{version.name} is not the version that is shown now", f"ask for {newest.version}" if newest else ""
         )
@@ -69,7 +78,7 @@ def ask(
 
 
 def requests_for(
-    conn: Connection, keyring: Keyring, of: Campaign, people: Sequence[Recipient], now: datetime
+    conn: Connection, stationery: Stationery, of: Campaign, people: Sequence[Recipient], now: datetime
 ) -> list[Recipient]:
     """Enter a request for each of a claimed batch's people, once; give them with theirs.
 
@@ -77,7 +86,7 @@ def requests_for(
     """
     assert of.renews is not None
     ids = [to.subscriber_id for to in people]
-    _enter(conn, keyring, of, people, now)
+    _enter(conn, stationery, of, people, now)
     c = opt_in_request.c
     rows = conn.execute(
         select(c.subscriber_id, c.id, c.nonce, c.token_sha256, c.topics).where(
@@ -91,45 +100,85 @@ def requests_for(
     return [to._replace(asking=askings[to.subscriber_id]) for to in people if to.subscriber_id in askings]
 
 
-def _enter(conn: Connection, keyring: Keyring, of: Campaign, people: Sequence[Recipient], now: datetime) -> None:
+def _enter(conn: Connection, stationery: Stationery, of: Campaign, people: Sequence[Recipient], now: datetime) -> None:
+    """One claim at a time enters requests: the one who waits sees whom the other has asked. What was entered for a mail
+    that has not gone out is made anew after a day, for by then its link is old, or gone.
+    """
     assert of.renews is not None
-    c = opt_in_request.c
-    ids = [to.subscriber_id for to in people]
-    forgotten = delete(opt_in_request).where(c.renews == of.renews, among(conn, c.subscriber_id, ids))
-    conn.execute(forgotten.where(c.campaign_id != of.id, coverage.never_went_out()))  # cancelled before their turn
+    assert of.topic is not None
+    conn.execute(select(renewal.c.number).order_by(renewal.c.topic, renewal.c.number).with_for_update(key_share=True))
     texts = declarations.texts(conn, of.renews)
     words = {entry.language: entry.id for entry in texts}
-    topics = _topics(conn, of.renews, texts[0].topics, ids)
-    rows = []
-    for to in people:
-        nonce = secrets.token_bytes(16)
-        rows.append({
+    topics = _topics(conn, of, texts[0].topics, [to.subscriber_id for to in people])
+    known = _known(conn, of, list(topics), now)
+    rows = [
+        {
+            **opt_in.new_link(stationery.keyring),
             "subscriber_id": to.subscriber_id,
-            "nonce": nonce,
-            "token_sha256": tokens.token_sha256(tokens.opt_in_token(keyring.signing, nonce)),
             "topics": topics[to.subscriber_id],
             "language": to.language,
             "declaration_id": words[to.language],
-            "source": f"renewal of consent, campaign {of.id}",
+            "privacy_sha256": stationery.notices.get(to.language),
+            "source": source_of(of.id),
             "requested_at": now,
             "expires_at": now + VALID,
             "renews": of.renews,
             "campaign_id": of.id,
-        })  # fmt: skip
-    if rows:
-        conn.execute(insert_or(conn.dialect.name, opt_in_request).on_conflict_do_nothing(), rows)
+            "erased_at": None,
+        }
+        for to in people
+        if of.topic in topics.get(to.subscriber_id, ()) and known.get(to.subscriber_id, True)
+    ]
+    new = [row for row in rows if row["subscriber_id"] not in known]
+    if new:
+        conn.execute(insert_or(conn.dialect.name, opt_in_request).on_conflict_do_nothing(), new)
+    if len(new) < len(rows):
+        conn.execute(_made_anew(rows[0]), [{**row, "who": row["subscriber_id"]} for row in rows if row not in new])
 
 
-def _topics(conn: Connection, number: int, covered: Sequence[Topic], ids: Sequence[int]) -> dict[int, list[Topic]]:
-    """Give each person's topics that are to be renewed and that the words cover: one mail speaks of all of them."""
+def _known(conn: Connection, of: Campaign, ids: Sequence[int], now: datetime) -> dict[int, bool]:
+    """Say of whoever has a request under these words whether it is to be made anew: no mail with its link is out."""
+    c = opt_in_request.c
+    is_old = or_(c.campaign_id != of.id, c.requested_at < now - _FRESH, c.erased_at.is_not(None))
+    rows = conn.execute(
+        select(c.subscriber_id, and_(is_old, *_UNANSWERED)).where(
+            c.renews == of.renews, among(conn, c.subscriber_id, ids)
+        )
+    )
+    return {row[0]: bool(row[1]) for row in rows}
+
+
+def _made_anew(row: Mapping[str, object]) -> Update:
+    c = opt_in_request.c
+    theirs = and_(c.subscriber_id == bindparam("who"), c.renews == row["renews"], *_UNANSWERED)
+    return update(opt_in_request).where(theirs).values({name: bindparam(name) for name in row if name != "renews"})
+
+
+_UNANSWERED = (opt_in_request.c.used_at.is_(None), opt_in_request.c.released_at.is_(None))
+
+
+def _topics(conn: Connection, of: Campaign, covered: Sequence[Topic], ids: Sequence[int]) -> dict[int, list[Topic]]:
+    """Give each person's topics that are to be renewed, that the words cover, and about which nobody else has asked:
+    one mail speaks of all of them.
+    """
+    assert of.renews is not None
     s = subscription.c
-    of_which = or_(*(and_(s.topic == topic, consent.may_be_asked(topic, number)) for topic in covered))
+    of_which = or_(
+        *(
+            and_(
+                s.topic == topic,
+                consent.may_be_asked(topic, of.renews),
+                ~coverage.was_asked(topic, of.renews, except_by=of.id),
+            )
+            for topic in covered
+        )
+    )
     rows = conn.execute(
         select(s.subscriber_id, s.topic)
         .join(subscriber, subscriber.c.id == s.subscriber_id)
         .where(among(conn, s.subscriber_id, ids), of_which)
     )
-    found: dict[int, list[Topic]] = {who: [] for who in ids}
+    found: dict[int, list[Topic]] = {}
     for row in rows:
-        found[row.subscriber_id].append(Topic(row.topic))
+        found.setdefault(row.subscriber_id, []).append(Topic(row.topic))
     return {who: sorted(topics, key=list(Topic).index) for who, topics in found.items()}

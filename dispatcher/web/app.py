@@ -44,5 +44,8 @@ def _enter_declarations(site: Site) -> None:
     try:
         with site.engine.begin() as conn:
             declarations.enter(conn, site.settings, clock.now(conn))
-    except (IntegrityError, InputRefused):  # another process that starts at the same time has entered them
-        return
+    except (IntegrityError, InputRefused):
+        with (
+            site.engine.begin() as conn
+        ):  # another process that starts at the same time has entered them, or it is refused
+            declarations.enter(conn, site.settings, clock.now(conn))

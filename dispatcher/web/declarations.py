@@ -16,6 +16,7 @@ from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import declarations
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Declaration, Draft
+from dispatcher.sending import notice
 from dispatcher.settings import Settings
 
 FIRST = "2026-01"
@@ -24,7 +25,8 @@ FIRST = "2026-01"
 def enter(conn: Connection, settings: Settings, now: datetime) -> None:
     """Enter the first declaration, unless there is one, and the privacy notice as it reads now, in every language."""
     if declarations.current(conn, Language.DE, now) is None:
-        texts = {language: _text("declaration", language, settings) for language in Language}
+        words = {language: Template(first_words(language)) for language in Language}
+        texts = {language: template.substitute(values(settings)) for language, template in words.items()}
         declarations.enter(conn, Draft(FIRST, texts, tuple(Topic)), now)
     for language in Language:
         declarations.keep_notice(conn, language, privacy(settings, language), now)
@@ -37,19 +39,22 @@ def shown(conn: Connection, language: Language, now: datetime) -> Declaration:
     return standing
 
 
-def words(conn: Connection, declaration_id: int | None) -> Declaration | None:
-    """Give the words that a form showed; None: it showed none that we know."""
-    return declarations.by_id(conn, declaration_id) if declaration_id is not None else None
+def words(conn: Connection, declaration_id: int | None, language: Language | None = None) -> Declaration | None:
+    """Give the words that a form showed, or the same version in another language; None: it showed none that we know."""
+    found = declarations.by_id(conn, declaration_id) if declaration_id is not None else None
+    if found is None or language in (None, found.language):
+        return found
+    return next((text for text in declarations.texts(conn, found.number) if text.language is language), found)
 
 
 def privacy(settings: Settings, language: Language) -> str:
     """Give the privacy notice, Markdown."""
-    return _text("privacy", language, settings)
+    return notice.privacy(settings, language)
 
 
 def privacy_sha256(settings: Settings, language: Language) -> bytes:
     """Give the hash under which it is proven which privacy notice was linked."""
-    return declarations.sha256(privacy(settings, language))
+    return notice.hashes(settings)[language]
 
 
 def on_their_behalf(conn: Connection, settings: Settings, source: str, language: Language, now: datetime) -> Evidence:
@@ -68,7 +73,7 @@ def on_their_behalf(conn: Connection, settings: Settings, source: str, language:
 
 def values(settings: Settings) -> dict[str, str]:
     """Give what `$sender` and so on stand for in words of consent."""
-    return {"sender": settings.sender_name, "contact": settings.sender_address}
+    return notice.values(settings)
 
 
 def titles() -> dict[Language, dict[Topic, str]]:
@@ -76,11 +81,8 @@ def titles() -> dict[Language, dict[Topic, str]]:
     return {language: {topic: topic_title(topic, language) for topic in Topic} for language in Language}
 
 
-def _text(name: str, language: Language, settings: Settings) -> str:
-    return Template(_file(name, language)).substitute(values(settings))
-
-
 @cache
-def _file(name: str, language: Language) -> str:
-    path = templates() / "web" / "public" / f"{name}.{language}.md"
+def first_words(language: Language) -> str:
+    """Give the first declaration as it lies in the file."""
+    path = templates() / "web" / "public" / f"declaration.{language}.md"
     return path.read_text(encoding="utf-8").strip()

@@ -1,8 +1,9 @@
 """Preferences: leave and join each topic, leave all, pause, choose the language, move to another address.
 
-What must stay true: to leave works at once; to join starts a double opt-in, as at the sign-up form, under the words
-that stood on the page; the page shows nobody a whole address, for letters are forwarded; and for the same reason
-whoever has the link can leave, pause and ask, but nothing new goes anywhere that its owner has not agreed to by mail.
+What must stay true: to leave works at once, whatever words the consent is under; to join, and to renew, starts a double
+opt-in, as at the sign-up form, under the words that stood on the page, for topics that these cover; the page shows
+nobody a whole address, for letters are forwarded; and for the same reason whoever has the link can leave, pause and
+ask, but nothing new goes anywhere that its owner has not agreed to by mail.
 """
 
 from collections.abc import Sequence
@@ -16,15 +17,16 @@ from starlette.responses import Response
 from dispatcher.compose.words import long_date
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.db.terms import Language, SubscriptionState, Topic
-from dispatcher.domain import consent, coverage, pauses, subscribers
+from dispatcher.db.terms import Language, Topic
+from dispatcher.domain import consent, pauses, subscribers
 from dispatcher.domain.addresses import masked, parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import AddressInvalid, TokenInvalid
 from dispatcher.sending import opt_in
-from dispatcher.web import addresses, declarations, stamp
+from dispatcher.web import addresses, choices, declarations, stamp
+from dispatcher.web.choices import Change, Older
 from dispatcher.web.forms import Form
 from dispatcher.web.language import choose, listed, say, span
 from dispatcher.web.limits import Refused
@@ -39,15 +41,6 @@ _LONGEST_TYPED = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What saving the page means. `language` is None if it stays."""
-
-    leaving: tuple[Topic, ...]
-    joining: tuple[Topic, ...]
-    language: Language | None
-
-
-@dataclass(frozen=True, slots=True)
 class Told:
     """What the page says after a form: sentences; or what is wrong with the address that was typed, by key.
 
@@ -59,15 +52,6 @@ class Told:
     error: str = ""
     campaign_id: int | None = None
     language: Language | None = None
-
-
-def decide(ticked: Sequence[Topic], confirmed: Sequence[Topic], chosen: str, current: Language) -> Change:
-    """Compare what was ticked and chosen with what stands."""
-    return Change(
-        leaving=tuple(topic for topic in confirmed if topic not in ticked),
-        joining=tuple(topic for topic in ticked if topic not in confirmed),
-        language=Language(chosen) if chosen in list(Language) and chosen != current else None,
-    )
 
 
 class Preferences:
@@ -98,31 +82,34 @@ class Preferences:
         return page
 
     def _save(self, conn: Connection, request: Request, person: Subscriber, form: Form) -> Told:
-        ticked = [topic for topic in Topic if topic in form.all("topic")]
-        confirmed = _topics(conn, person, SubscriptionState.CONFIRMED)
-        change = decide(ticked, confirmed, form.first("language"), person.language)
+        change = choices.decide(choices.read(form), choices.stands(conn, person.id), person.language)
         if change.language:
             subscribers.set_language(conn, person.id, change.language)
         consent.withdraw(conn, person.id, change.leaving, self._evidence(request, person), clock.now(conn))
-        campaign_id = self._join(conn, request, person, change, form)
+        asked, campaign_id = self._join(conn, request, person, change, form)
         language = change.language or choose(request, person.language)
-        return Told(
-            _saved(change, language, is_asked=campaign_id is not None),
-            campaign_id=campaign_id,
-            language=change.language,
-        )
+        return Told(_saved(change, language, asked), campaign_id=campaign_id, language=change.language)
 
-    def _join(self, conn: Connection, request: Request, person: Subscriber, change: Change, form: Form) -> int | None:
-        """Begin a double opt-in; give its mail. None: nothing to join, a page from yesterday, or no mail is due."""
+    def _join(
+        self, conn: Connection, request: Request, person: Subscriber, change: Change, form: Form
+    ) -> tuple[tuple[Topic, ...], int | None]:
+        """Begin a double opt-in; give its topics and its mail. None: the words on the page cover nothing of it, it is a
+        page from yesterday, or no mail is due.
+        """
         now = clock.now(conn)
         given = stamp.read(self._site.keyring, form.first("stamp"))
         if not change.joining or given is None or given.age(now) > stamp.LONGEST or person.address is None:
-            return None
+            return (), None
+        words = declarations.words(conn, given.declaration_id)
+        topics = tuple(topic for topic in change.joining if words is not None and topic in words.topics)
+        if not topics:
+            return (), None
         source = f"{self._site.settings.public_url}/p/ {PAGE} {FORM_VERSION}"
         evidence = self._site.evidence(request, source, given.language, given.declaration_id)
         language = change.language or person.language
-        asked = opt_in.Request(parse_address(person.address), person.name, language, change.joining, evidence)
-        return opt_in.request(conn, self._site.keyring, asked, now)
+        asked = opt_in.Request(parse_address(person.address), person.name, language, topics, evidence)
+        campaign_id = opt_in.request(conn, self._site.keyring, asked, now)
+        return (topics if campaign_id is not None else ()), campaign_id
 
     def _pause(self, conn: Connection, request: Request, person: Subscriber, form: Form) -> Told:
         weeks = {str(n): n for n in pauses.WEEKS}.get(form.first("weeks"))
@@ -166,15 +153,19 @@ class Preferences:
     def _page(self, conn: Connection, request: Request, person: Subscriber, told: Told) -> Response:
         language = told.language or choose(request, person.language)
         declaration = declarations.shown(conn, language, clock.now(conn))
+        where = choices.stands(conn, person.id)
         return self._site.pages.answer(
             "preferences",
             language,
             status=422 if told.error else 200,
             address=masked(person.address or ""),
             spoken=person.language,
-            topics=declaration.topics,
-            confirmed=_topics(conn, person, SubscriptionState.CONFIRMED),
-            pending=_topics(conn, person, SubscriptionState.PENDING),
+            topics=where.boxes(declaration.topics),
+            confirmed=[topic for topic in Topic if topic in where.current],
+            older=[topic for topic in Topic if topic in where.older],
+            covered=declaration.topics,
+            choices=list(Older),
+            pending=where.pending,
             paused_until=long_date(person.paused_until, language) if person.paused_until else "",
             weeks=pauses.WEEKS,
             declaration=markdown(declaration.text),
@@ -189,21 +180,16 @@ class Preferences:
         return self._site.pages.answer("too_many", language, status=429, headers=headers, wait=wait)
 
 
-def _saved(change: Change, language: Language, *, is_asked: bool) -> tuple[str, ...]:
+def _saved(change: Change, language: Language, asked: Sequence[Topic]) -> tuple[str, ...]:
     sentences = [say(language, "preferences.saved")]
-    if change.leaving:
-        sentences.append(say(language, "preferences.left", topics=listed(change.leaving, language)))
-    if change.joining:
-        key = "preferences.asked" if is_asked else "preferences.not_asked"
-        sentences.append(say(language, key, topics=listed(change.joining, language)))
+    not_asked = [topic for topic in change.joining if topic not in asked]
+    for key, topics in (
+        ("preferences.left", change.leaving),
+        ("preferences.asked", asked),
+        ("preferences.not_asked", not_asked),
+    ):
+        if topics:
+            sentences.append(say(language, key, topics=listed(topics, language)))
     if change.language:
         sentences.append(say(language, "preferences.spoken"))
     return tuple(sentences)
-
-
-def _topics(conn: Connection, person: Subscriber, state: SubscriptionState) -> list[Topic]:
-    if state is SubscriptionState.CONFIRMED:  # under older words it counts for nothing: to tick it renews it
-        current = coverage.current_topics(conn, person.id)
-        return [topic for topic in Topic if topic in current]
-    stands = consent.standing(conn, person.id)
-    return [topic for topic in Topic if topic in stands and stands[topic][0] is state]

@@ -80,7 +80,7 @@ class SignUp:
             words = declarations.words(conn, given.declaration_id)
         wish = _read(form, words.topics if words is not None else ())
         if isinstance(wish, Typed):
-            return self._form(language, wish, form.first("stamp"))
+            return self._form(language, wish, words, form.first("stamp"))
         if given.age(now) > stamp.LONGEST:
             return self._form(language, Typed(str(wish.address), wish.name, wish.topics, {"form": "signup.too_old"}))
         return self._enter(request, given, wish)
@@ -107,10 +107,11 @@ class SignUp:
             page.background = BackgroundTask(self._site.nudge, campaign_id)
         return page
 
-    def _form(self, language: Language, typed: Typed, stamped: str = "") -> Response:
+    def _form(self, language: Language, typed: Typed, stood: Declaration | None = None, stamped: str = "") -> Response:
+        """Show the form: with the words that stood in it and their stamp, or with those of today and a new one."""
         with reading(self._site.engine).connect() as conn:
             now = clock.now(conn)
-            declaration = declarations.shown(conn, language, now)
+            declaration = stood or declarations.shown(conn, language, now)
         return self._site.pages.answer(
             "signup",
             language,
@@ -118,7 +119,7 @@ class SignUp:
             typed=typed,
             topics=declaration.topics,
             declaration=markdown(declaration.text),
-            stamp=stamped or stamp.seal(self._site.keyring, Stamp(now, language, declaration.id)),
+            stamp=stamped if stood else stamp.seal(self._site.keyring, Stamp(now, language, declaration.id)),
             trap=TRAP,
         )
 
@@ -141,7 +142,7 @@ class Confirmation:
             opened = opt_in.find(conn, request.path_params["token"], now)
             if opened.is_used:
                 return self._used(conn, request, opened)
-            words, opened = _to_agree_to(conn, opened, now)
+            words, opened = _to_agree_to(conn, opened, choose(request, opened.language), now)
         return self._page(request, "confirm", opened, words=words)
 
     def answer(self, request: Request, form: Form) -> Response:
@@ -153,11 +154,12 @@ class Confirmation:
         with site.engine.begin() as conn:
             now = clock.now(conn)
             asked = opt_in.find(conn, token, now)
-            words, asked = _to_agree_to(conn, asked, now)
+            language = choose(request, asked.language)
+            words, asked = _to_agree_to(conn, asked, language, now)
             if not asked.is_used and words.id != asked.declaration_id and form.first("declaration") != str(words.id):
                 return self._page(request, "confirm", asked, words=words)
             source = f"{site.settings.public_url}/c/ confirmation page {FORM_VERSION}"
-            evidence = site.evidence(request, source, choose(request, asked.language), words.id)
+            evidence = site.evidence(request, source, language, words.id)
             opened = opt_in.confirm(conn, token, consent.with_request(evidence, asked.id), now, words.topics)
             if opened.is_used:
                 return self._used(conn, request, opened)
@@ -167,10 +169,16 @@ class Confirmation:
         return self._page(request, "confirmed", opened, preferences=preferences)
 
     def _used(self, conn: Connection, request: Request, opened: Opened) -> Response:
-        """The button was pressed before. Whoever has left since then must not read that they are signed up."""
-        stands = consent.standing(conn, opened.subscriber_id)
-        is_current = all(stands[topic][0] is SubscriptionState.CONFIRMED for topic in opened.topics)
-        return self._page(request, "confirmed_before" if is_current else "confirm_used", opened)
+        """The button was pressed before. Whoever has left since then must not read that they are signed up, nor whoever
+        has agreed to words that are older by now; and what the button did not confirm is not told as if it had.
+        """
+        confirmed = replace(opened, topics=opt_in.confirmed_by(conn, opened))
+        stands = coverage.words_of(conn, opened.subscriber_id)
+        current = coverage.current_topics(conn, opened.subscriber_id)
+        if confirmed.topics and current.issuperset(confirmed.topics):
+            return self._page(request, "confirmed_before", confirmed)
+        is_older = all(stands[topic].state is SubscriptionState.CONFIRMED for topic in confirmed.topics)
+        return self._page(request, "confirm_used", replace(confirmed, is_under_older_words=is_older))
 
     def _page(
         self, request: Request, name: str, opened: Opened, *, words: Declaration | None = None, preferences: str = ""
@@ -185,19 +193,21 @@ class Confirmation:
             declaration=markdown(words.text) if words is not None else "",
             declaration_id=words.id if words is not None else "",
             is_renewal=opened.is_renewal,
+            is_under_older_words=opened.is_under_older_words,
             preferences=preferences,
         )
 
 
-def _to_agree_to(conn: Connection, opened: Opened, now: datetime) -> tuple[Declaration, Opened]:
-    """Give the words that pressing the button agrees to, and the request without what they do not cover. These are the
-    words of the request; newer ones, if consent in those would count for nothing any more, or if it named none.
+def _to_agree_to(conn: Connection, opened: Opened, language: Language, now: datetime) -> tuple[Declaration, Opened]:
+    """Give the words that pressing the button agrees to, in the page's language, and the request without what they do
+    not cover. These are the words of the request; newer ones, if consent in those would count for nothing any more, or
+    if it named none.
 
     Raises TokenInvalid when nothing is left.
     """
-    words = declarations.words(conn, opened.declaration_id)
+    words = declarations.words(conn, opened.declaration_id, language)
     if words is None or not coverage.are_good(conn, words.number, opened.topics):
-        words = declarations.shown(conn, opened.language, now)
+        words = declarations.shown(conn, language, now)
     topics = tuple(topic for topic in opened.topics if topic in words.topics)
     if not topics:
         raise TokenInvalid("this link is not valid any more", "sign up again")

@@ -5,6 +5,7 @@ a consent, whatever its body, headers or origin; it needs no cookie, no redirect
 harmless.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from dispatcher.domain.addresses import masked
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Link, Purpose
 from dispatcher.web.forms import Form
-from dispatcher.web.language import choose, say, topic_title
+from dispatcher.web.language import choose, listed, say
 from dispatcher.web.people import of_link
 from dispatcher.web.site import Site
 
@@ -45,7 +46,8 @@ class Unsubscribe:
         """Ask once; nothing is changed. Raises TokenInvalid."""
         with reading(self._site.engine).connect() as conn:
             link, person = of_link(conn, self._site.keyring, Purpose.UNSUBSCRIBE, request)
-        return self._page(request, "unsubscribe", person, link.topic)
+            topics = consent.topics_of_letter(conn, person.id, link.topic, link.campaign_id)
+        return self._page(request, "unsubscribe", person, topics)
 
     def answer(self, request: Request, form: Form) -> Response:
         """Unsubscribe. A form that is not ours counts as one-click: in doubt the person leaves. Raises TokenInvalid."""
@@ -55,13 +57,14 @@ class Unsubscribe:
         with site.engine.begin() as conn:
             link, person = of_link(conn, site.keyring, Purpose.UNSUBSCRIBE, request)
             topic = None if scope == Scope.ALL else link.topic
+            topics = consent.topics_of_letter(conn, person.id, topic, link.campaign_id)
             language = choose(request, person.language)
             evidence = site.evidence(request, PAGE if is_page else ONE_CLICK, language)
-            consent.withdraw(conn, person.id, [topic] if topic else list(Topic), evidence, clock.now(conn))
+            consent.withdraw(conn, person.id, topics, evidence, clock.now(conn))
         if not is_page:
             return PlainTextResponse(say(language, "unsubscribe.one_click") + "\n", headers=_CORS)
         preferences = tokens.sign(site.keyring, Purpose.PREFERENCES, Link(person.public_id, None))
-        return self._page(request, "unsubscribed", person, topic, preferences)
+        return self._page(request, "unsubscribed", person, topics, preferences)
 
     def options(self, _request: Request) -> Response:
         """Answer a browser that asks first whether it may POST (CORS preflight)."""
@@ -69,7 +72,7 @@ class Unsubscribe:
         return Response(status_code=204, headers={**_CORS, **allowed})
 
     def _page(
-        self, request: Request, name: str, person: Subscriber, topic: Topic | None, preferences: str = ""
+        self, request: Request, name: str, person: Subscriber, topics: Sequence[Topic], preferences: str = ""
     ) -> Response:
         language = choose(request, person.language)
         return self._site.pages.answer(
@@ -77,6 +80,6 @@ class Unsubscribe:
             language,
             headers=_CORS,
             address=masked(person.address) if person.address else "",
-            topic=topic_title(topic, language) if topic else "",
+            topic=listed(topics, language) if len(topics) < len(Topic) else "",
             preferences=preferences,
         )

@@ -5,8 +5,11 @@ import io
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import Engine, func, select
 
+from dispatcher.cli.context import Context
+from dispatcher.cli.declarations import declarations
 from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, declaration, delivery
 from dispatcher.domain.tokens import Keyring
@@ -52,7 +55,8 @@ def test_new_words_say_what_they_mean_for_older_consent_and_the_list_shows_it(
 ) -> None:
     ran = dispatcher("declarations", "add", "2027-01", *files, *TOPICS, "--renews", "finance-news")
     assert ran.code == 0
-    assert "from then on nobody gets letters on finance-news under older words" in ran.out
+    assert "finance-news: 3 people get no letters on it from then on, until they renew their consent" in ran.out
+    assert "can be asked now already" not in ran.out
     listed = dispatcher("declarations", "list", "--json").json
     first, second = listed["versions"]
     assert (listed["shown"], first["version"], second["version"]) == ("2027-01", "2026-01", "2027-01")
@@ -112,12 +116,41 @@ def test_to_enter_the_same_words_again_is_harmless_and_to_enter_others_is_refuse
         assert conn.execute(select(declaration)).all() == before
 
 
+@pytest.mark.usefixtures("people")
+def test_words_for_later_say_whom_they_stop_and_can_be_asked_for_ahead(
+    dispatcher: Run, files: tuple[str, ...], stage: Stage, engine: Engine
+) -> None:
+    later = ("--valid-from", "2099-01-01T00:00", "--zone", "UTC")
+    ran = dispatcher("declarations", "add", "2099-01", *files, *TOPICS, "--renews", "finance-news", *later)
+    assert "is shown from 2099-01-01 00:00 UTC on" in ran.out
+    assert "finance-news: 3 people get no letters on it from then on" in ran.out
+    assert "they can be asked now already: whoever agrees in time misses no letter" in ran.out
+    order = ("declarations", "ask", "2099-01", "--topic", "finance-news")
+    assert dispatcher(*order, "--dry-run", "--json").json["asked"] == 3
+    assert dispatcher(*order).out.startswith("3 to be asked\ncampaign 1 asks")
+    assert sweep.begin(engine, 1, stage.house)
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    assert len(relay.accepted) == 3
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_dry_run_holds_up_no_writer(dispatcher: Run, files: tuple[str, ...], engine: Engine) -> None:
+    dispatcher("declarations", "add", "2027-01", *files, *TOPICS, "--renews", "finance-news")
+    context = Context()
+    assert context.engine  # to open it takes the lock for a moment, to note the keys
+    with engine.begin():  # somebody writes
+        order = ["ask", "2027-01", "--topic", "finance-news", "--dry-run"]
+        ran = CliRunner().invoke(declarations, order, obj=context)
+    assert (ran.exit_code, ran.output) == (0, "nobody is to be asked\n")
+
+
 def test_words_for_later_are_not_shown_before_their_time(dispatcher: Run, files: tuple[str, ...]) -> None:
     later = ("--valid-from", "2099-01-01T00:00", "--zone", "Europe/Berlin")
     ran = dispatcher("declarations", "add", "2099-01", *files, *TOPICS, "--renews", "finance-news", *later)
     assert "is shown from 2098-12-31 23:00 UTC on" in ran.out
     assert dispatcher("declarations", "list", "--json").json["shown"] == "2026-01"
-    assert "not valid before" in dispatcher("declarations", "ask", "2099-01", "--topic", "finance-news").error[0]
+    assert "not valid before" in dispatcher("declarations", "ask", "2099-01", "--topic", "product-news").error[0]
     past = dispatcher("declarations", "add", "x", *files, *TOPICS, "--covers-older", "--valid-from", "2020-01-01T00:00")
     assert "is in the past" in past.error[0]
 

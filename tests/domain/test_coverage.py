@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, select
 
 from dispatcher.db import clock
-from dispatcher.db.tables import delivery, renewal, subscription
+from dispatcher.db.tables import delivery, subscription
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
 from dispatcher.domain import consent, coverage, declarations, resting
 from dispatcher.domain.consent import Event, Evidence
@@ -15,6 +15,7 @@ from dispatcher.domain.declarations import Draft
 from dispatcher.domain.passage import Pass, Withheld
 from tests import builders
 from tests.domain.dispatch import NOW, TOPIC, Dispatch
+from tests.journeys.house import wait_for
 
 DE, EN = Language.DE, Language.EN
 NEWS, GOLD, OFFERS = Topic
@@ -108,11 +109,24 @@ def test_a_renewal_holds_from_its_moment_on_and_not_before(words: Words) -> None
     old = words.agree("old@example.de", "1")
     with words.dispatch.engine.begin() as conn:
         now = clock.now(conn)
-    words.enter("2", GOLD, at=now + timedelta(hours=1))
+    words.enter("2", GOLD, at=now + timedelta(seconds=1))
     assert words.permitted() == {old}
-    with words.dispatch.engine.begin() as conn:  # the hour passes
-        conn.execute(update(renewal).values(valid_from=now))
-    assert words.permitted() == set()
+    wait_for(lambda: words.permitted() == set(), "the moment from which on the words are valid", 10)
+
+
+def test_whoever_will_have_to_renew_can_be_asked_ahead_and_gets_letters_meanwhile(words: Words) -> None:
+    words.enter("1")
+    old, unnamed = words.agree("old@example.de", "1"), words.agree("unnamed@example.de", None)
+    with words.dispatch.engine.begin() as conn:
+        now = clock.now(conn)
+    words.enter("2", GOLD, at=now + timedelta(seconds=2))
+    assert words.to_ask(2) == {old, unnamed}
+    assert words.to_ask(2, NEWS) == set()
+    assert words.permitted() == {old, unnamed}
+    words.agree("old@example.de", "2")
+    assert words.to_ask(2) == {unnamed}
+    assert words.permitted() == {old, unnamed}
+    wait_for(lambda: words.permitted() == {old}, "the moment from which on the words are valid", 10)
 
 
 def test_words_that_newer_ones_have_overtaken_are_not_asked_for_any_more(words: Words) -> None:

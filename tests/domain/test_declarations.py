@@ -5,13 +5,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.exc import IntegrityError
 
 from dispatcher.db.tables import declaration, privacy_notice, renewal
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import declarations, wording
 from dispatcher.domain.declarations import Draft
-from dispatcher.errors import InputRefused, NotFound
+from dispatcher.errors import InputRefused, LedgerBroken, NotFound
+from dispatcher.web import declarations as shipped
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 DE, EN = Language.DE, Language.EN
@@ -42,6 +44,40 @@ def test_words_that_were_entered_never_change_whatever_is_handed_in_later(engine
         assert "another version" in caught.value.cure
     with engine.begin() as conn:
         assert conn.execute(select(declaration)).all() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE declaration SET text = 'other'",
+        "UPDATE declaration SET valid_from = valid_from",
+        "DELETE FROM declaration",
+        "UPDATE renewal SET covers_unknown = true",
+        "DELETE FROM renewal",
+        "UPDATE privacy_notice SET text = 'other'",
+        "DELETE FROM privacy_notice",
+    ],
+)
+def test_the_database_itself_refuses_to_change_what_people_agreed_to(engine: Engine, change: str) -> None:
+    with engine.begin() as conn:
+        declarations.enter(conn, FIRST, NOW)
+        declarations.enter(conn, SECOND, NOW)
+        declarations.keep_notice(conn, DE, "Notice", NOW)
+    with pytest.raises(IntegrityError, match="is never changed"), engine.begin() as conn:
+        conn.execute(text(change))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_words_that_were_changed_past_the_database_are_found_when_they_are_read(engine: Engine) -> None:
+    with engine.begin() as conn:
+        declarations.enter(conn, FIRST, NOW)
+        conn.execute(text("DROP TRIGGER declaration_no_update"))
+        conn.execute(text("UPDATE declaration SET text = 'Ich will alles.' WHERE language = 'de'"))
+        for look in (lambda: declarations.current(conn, DE, NOW), lambda: declarations.texts(conn, 1)):
+            with pytest.raises(LedgerBroken, match=r"the words of newsletter-2026-01 \(de\) are not those") as caught:
+                look()
+            assert "backup" in caught.value.cure
+        assert declarations.current(conn, EN, NOW) is not None
 
 
 def test_the_newest_words_that_are_valid_are_shown_and_later_ones_wait_for_their_time(engine: Engine) -> None:
@@ -174,7 +210,55 @@ def test_words_come_with_their_line_ends_made_one_and_the_senders_name_filled_in
 def test_words_that_speak_of_a_topic_they_do_not_cover_are_refused() -> None:
     texts = {DE: "Ja zu Finanznews und Sonderangeboten.", EN: "Yes to finance news and SPECIAL OFFERS."}
     wording.check_topics(texts, [GOLD, OFFERS], TITLES)
-    with pytest.raises(InputRefused, match=r"\(en\) speak of “Special offers”") as caught:
+    with pytest.raises(InputRefused, match=r"\(de\) speak of “Angebote”") as caught:
         wording.check_topics(texts, [GOLD], TITLES)
     assert "--topics 'finance-news special-offers'" in caught.value.cure
-    wording.check_topics({DE: "Wir bieten Finanznewsletter.", EN: ""}, [NEWS], TITLES)
+    wording.check_topics({DE: "Kein Finanznewsletter, nur neue Produkte.", EN: "Product news."}, [NEWS], TITLES)
+
+
+@pytest.mark.parametrize("sign", ["\u00a0", "\u00ad", "\u202f", "\u200b", "\t"])
+def test_a_sign_that_sets_type_is_part_of_the_words(sign: str) -> None:
+    assert wording.checked(f"§{sign}7 UWG", "new.de.md") == f"§{sign}7 UWG"
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x1b", "\x85", "\u202e", "\u2066", "\ue000", "\U0010ffff"])
+def test_a_sign_that_hides_or_turns_words_round_is_refused(sign: str) -> None:
+    with pytest.raises(InputRefused, match=r"new\.de\.md, line 2: a control character"):
+        wording.checked(f"Ja\nund{sign}nein", "new.de.md")
+
+
+def test_words_that_do_not_name_a_topic_they_are_to_cover_are_refused() -> None:
+    texts = {DE: "Ja zu Finanznews.", EN: "Yes to finance news and offers."}
+    with pytest.raises(InputRefused, match=r"\(de\) do not name special-offers") as caught:
+        wording.check_topics(texts, [GOLD, OFFERS], TITLES)
+    assert "Angebote" in caught.value.cure
+
+
+def test_the_words_that_lie_in_the_house_name_what_they_cover() -> None:
+    texts = {language: shipped.first_words(language) for language in Language}
+    wording.check_topics(texts, tuple(Topic), shipped.titles())
+
+
+@pytest.mark.parametrize(
+    ("version", "topics", "given_at", "why"),
+    [
+        (1, (NEWS, GOLD), NOW - timedelta(days=900), None),  # on paper, before the first start
+        (2, (NEWS, GOLD), NOW, None),
+        (2, (NEWS, GOLD), NOW + timedelta(days=1), None),
+        (2, (NEWS,), NOW - timedelta(seconds=1), "newsletter-2027-01 was not valid before 2026-11-23 09:00:00 UTC"),
+        (2, (NEWS, OFFERS), NOW, "newsletter-2027-01 does not cover special-offers"),
+        (3, (NEWS,), NOW + timedelta(days=2), "newsletter-2099-01 was not valid before 2099-01-01 00:00:00 UTC"),
+    ],
+)
+def test_consent_is_in_words_only_if_they_cover_its_topics_and_were_valid_by_then(
+    engine: Engine, version: int, topics: tuple[Topic, ...], given_at: datetime, why: str | None
+) -> None:
+    with engine.begin() as conn:
+        declarations.enter(conn, FIRST, NOW)
+        declarations.enter(conn, replace(SECOND, valid_from=NOW + timedelta(milliseconds=400)), NOW)
+        far = datetime(2099, 1, 1, tzinfo=UTC)
+        declarations.enter(conn, replace(SECOND, version="2099-01", valid_from=far), NOW)
+        found = declarations.versions(conn)[version - 1]
+    reason = declarations.why_not_under(found, topics, given_at)
+    assert (reason or "").startswith(why or "")
+    assert (reason is None) == (why is None)

@@ -7,14 +7,16 @@ from sqlalchemy import Engine, func, insert, select, update
 
 from dispatcher.db.tables import (
     metadata,
+    opt_in_request,
     retention_run,
     signup_attempt,
     subscriber,
     subscription,
 )
-from dispatcher.db.terms import ConsentKind, Outcome, RightKind, Topic
-from dispatcher.domain import consent, periods, retention, rights
-from dispatcher.domain.consent import Event
+from dispatcher.db.terms import ConsentKind, Language, Outcome, RightKind, Topic
+from dispatcher.domain import consent, declarations, periods, retention, rights
+from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.declarations import Draft
 from dispatcher.domain.passage import Withheld
 from dispatcher.domain.retention import Step
 from dispatcher.domain.tokens import Keyring
@@ -297,3 +299,56 @@ def test_an_answered_request_by_right_goes_after_its_third_calendar_year_and_an_
     assert keeping.run(datetime(2029, 12, 31, 22, 0, tzinfo=UTC)).get(Step.RIGHTS) is None
     assert keeping.run(datetime(2030, 1, 1, 0, 0, tzinfo=UTC))[Step.RIGHTS] == 1
     assert sorted(str(row.done_at is None) for row in keeping.rows("rights_request")) == ["False", "True"]
+
+
+def test_consent_under_older_words_that_is_not_renewed_ends_a_year_after_the_newer_ones_held(
+    keeping: Keeping, engine: Engine
+) -> None:
+    who = keeping.agree(TOPIC, OFFERS)
+    texts = {language: f"Words in {language}" for language in Language}
+    with engine.begin() as conn:
+        declarations.enter(conn, Draft("1", texts, tuple(Topic)), NOW)
+        declarations.enter(conn, Draft("2", texts, tuple(Topic), frozenset({TOPIC})), NOW)
+    due = NOW.replace(year=NOW.year + 1)
+    assert keeping.run(due - SECOND) == {}
+    assert keeping.planned(due)[Step.OLDER][0] == 1
+    assert keeping.run(due) == {Step.OLDER: 1}
+    assert keeping.states(who) == {TOPIC: "withdrawn", OFFERS: "confirmed"}
+    assert [(e.kind, e.topic, e.source) for e in keeping.events(who)][-1] == (
+        "expired", TOPIC, "retention: not renewed",
+    )  # fmt: skip
+    assert keeping.rows("suppression") == []  # nobody left: a new sign-up needs nothing lifted
+    assert keeping.run(due + DAY) == {}
+
+
+def test_whoever_was_asked_to_renew_has_a_year_from_then_on(keeping: Keeping, engine: Engine) -> None:
+    who = keeping.agree(TOPIC)
+    texts = {language: f"Words in {language}" for language in Language}
+    asked = NOW + 90 * DAY
+    with engine.begin() as conn:
+        declarations.enter(conn, Draft("1", texts, tuple(Topic)), NOW)
+        declarations.enter(conn, Draft("2", texts, tuple(Topic), frozenset({TOPIC})), NOW)
+        row = {
+            "subscriber_id": who, "nonce": bytes(16), "token_sha256": bytes(32), "topics": [TOPIC], "language": "de",
+            "source": "x", "requested_at": asked, "expires_at": asked + DAY, "renews": 2, "campaign_id": 1,
+            "released_at": asked,
+        }  # fmt: skip
+        conn.execute(insert(opt_in_request), row)
+    due = asked.replace(year=asked.year + 1)
+    assert Step.OLDER not in keeping.run(due - SECOND)
+    assert keeping.run(due) == {Step.OLDER: 1, Step.PROFILES: 1}
+    assert keeping.person(who).address is None
+
+
+def test_the_end_of_a_consent_that_was_not_renewed_waits_for_who_presses_the_button(
+    keeping: Keeping, engine: Engine
+) -> None:
+    who = keeping.agree(TOPIC)
+    texts = {language: f"Words in {language}" for language in Language}
+    with engine.begin() as conn:
+        declarations.enter(conn, Draft("1", texts, tuple(Topic)), NOW)
+        declarations.enter(conn, Draft("2", texts, tuple(Topic), frozenset({TOPIC})), NOW)
+        words = declarations.texts(conn, 2)[0]
+        proof = Evidence(source="page", declaration_id=words.id)
+        consent.append(conn, [Event(who, TOPIC, ConsentKind.CONFIRMED, proof)], NOW)
+    assert keeping.run(NOW + 900 * DAY) == {}

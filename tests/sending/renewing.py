@@ -3,6 +3,7 @@
 import email
 import email.policy
 from collections.abc import Iterator
+from datetime import timedelta
 from email.message import EmailMessage
 
 from dispatcher.db import clock
@@ -21,10 +22,18 @@ from tests.stage import Stage
 NEWS, GOLD, OFFERS = Topic
 
 
-def enter(stage: Stage, version: str, *renews: Topic, covers: tuple[Topic, ...] = tuple(Topic)) -> None:
+def enter(
+    stage: Stage,
+    version: str,
+    *renews: Topic,
+    covers: tuple[Topic, ...] = tuple(Topic),
+    ahead: timedelta = timedelta(),
+) -> None:
     texts = {language: f"Words {version} in {language}" for language in Language}
     with stage.engine.begin() as conn:
-        declarations.enter(conn, Draft(version, texts, covers, frozenset(renews)), clock.now(conn))
+        now = clock.now(conn)
+        draft = Draft(version, texts, covers, frozenset(renews), valid_from=now + ahead)
+        declarations.enter(conn, draft, now)
 
 
 def agree(stage: Stage, addresses: list[str], version: str, *topics: Topic) -> None:

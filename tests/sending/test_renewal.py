@@ -3,24 +3,26 @@
 import hashlib
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
+from dispatcher.bounces import intake
 from dispatcher.db import clock
 from dispatcher.db.tables import consent_event, delivery, opt_in_request, subscriber
-from dispatcher.db.terms import CampaignState, Language, Topic
-from dispatcher.domain import (
-    campaigns,
-    declarations,
-    subscribers,
-)
+from dispatcher.db.terms import CampaignState, Language, SubscriptionState, SuppressionReason, Topic
+from dispatcher.domain import campaigns, consent, declarations, subscribers, suppression, tokens
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Draft
+from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.sending import opt_in
+from tests import builders
+from tests.evidence import assert_filled, events, words_of
+from tests.journeys.house import wait_for
 from tests.relay import ScriptedRelay
 from tests.sending.renewing import agree, ask, ask_and_launch, current, enter, mails, token_of
 from tests.stage import Stage
@@ -82,13 +84,13 @@ def test_each_mail_is_proven_with_the_words_it_asks_for(stage: Stage, old: list[
         stage.drain(relay.relay())
     raw = {accepted.recipient: accepted.raw for accepted in relay.accepted}
     with stage.engine.begin() as conn:
-        events = conn.execute(select(consent_event).where(consent_event.c.kind == "confirmation-sent")).all()
+        proofs = conn.execute(select(consent_event).where(consent_event.c.kind == "confirmation-sent")).all()
         requests = {row.id: row for row in conn.execute(select(opt_in_request))}
         versions = {w.id: w.version for number in (1, 2) for w in declarations.texts(conn, number)}
         letters = conn.execute(select(delivery.c.consent_event_id)).scalars().all()
         kinds = {row.kind for row in conn.execute(select(consent_event.c.kind).where(consent_event.c.id.in_(letters)))}
-    assert len(events) == 8  # six mails, two of them about two topics
-    for event in events:
+    assert len(proofs) == 8  # six mails, two of them about two topics
+    for event in proofs:
         address = next(address for address, who in stage.ids.items() if who == event.subscriber_id)
         assert bytes(event.mail_sha256) == hashlib.sha256(raw[address]).digest()
         assert event.relay_reply.startswith("250")
@@ -97,6 +99,23 @@ def test_each_mail_is_proven_with_the_words_it_asks_for(stage: Stage, old: list[
         assert versions[event.declaration_id] == "2"
         assert requests[event.request_id].source == "renewal of consent, campaign 1"
     assert kinds == {"confirmed"}  # what allowed the mail is the older consent
+
+
+def test_a_renewal_is_proven_field_by_field(stage: Stage, old: list[str]) -> None:
+    stage.stationery = replace(stage.stationery, notices=dict.fromkeys(Language, b"n" * 32))
+    ask_and_launch(stage)
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    with stage.engine.begin() as conn:
+        request = conn.execute(select(opt_in_request).where(opt_in_request.c.subscriber_id == stage.ids[old[5]])).one()
+    (sent,) = [e for e in events(stage.engine, "confirmation-sent") if e["subscriber_id"] == stage.ids[old[5]]]
+    assert_filled(
+        sent, kind="confirmation-sent", topic="finance-news", language="de", declaration_id=request.declaration_id,
+        privacy_sha256=b"n" * 32, request_id=request.id, source="renewal of consent, campaign 1",
+        mail_template=lambda held: len(held) == 64, mail_sha256=lambda held: len(held) == 32,
+        message_id=lambda held: held.endswith("@news.example.de"), relay_reply=lambda held: held.startswith("250 "),
+    )  # fmt: skip
+    assert words_of(stage.engine, sent)[0] == "2"
 
 
 def test_whoever_renews_or_leaves_before_their_turn_is_not_asked(stage: Stage, old: list[str]) -> None:
@@ -174,10 +193,74 @@ def test_the_link_brings_back_nothing_that_was_ended_since(stage: Stage, old: li
     assert current(stage, old[0]) == set()
 
 
-def test_the_link_is_good_for_fourteen_days(stage: Stage, old: list[str]) -> None:
+def test_the_link_renews_nothing_that_is_on_the_never_mail_list(stage: Stage, old: list[str]) -> None:
     ask_and_launch(stage)
     with ScriptedRelay() as relay:
         stage.drain(relay.relay())
+    token = token_of(dict(mails(relay))[old[0]])
+    with stage.engine.begin() as conn:
+        now = clock.now(conn)
+        hashed = suppression.address_hash(stage.keyring, parse_address(old[0]))
+        suppression.suppress(conn, [hashed], OFFERS, SuppressionReason.OPERATOR, "a call", now)
+        assert opt_in.find(conn, token, now).topics == (GOLD,)
+        builders.suppress(conn, stage.keyring, [old[0]], now)
+        with pytest.raises(TokenInvalid):
+            opt_in.find(conn, token, now)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_button_pressed_while_a_withdrawal_is_written_renews_nothing(stage: Stage, old: list[str]) -> None:
+    ask_and_launch(stage)
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    token = token_of(dict(mails(relay))[old[3]])
+    ended: list[str] = []
+
+    def press() -> None:
+        try:
+            with stage.engine.begin() as conn:
+                opt_in.confirm(conn, token, BUTTON, clock.now(conn))
+        except TokenInvalid:
+            ended.append("refused")
+
+    with stage.engine.begin() as conn:
+        consent.withdraw(conn, stage.ids[old[3]], [GOLD], Evidence(source="a test"), clock.now(conn))
+        presser = threading.Thread(target=press)
+        presser.start()
+        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        with stage.engine.connect() as watcher:
+            wait_for(lambda: watcher.execute(waiting).scalar_one() == 1, "the button to wait for the withdrawal")
+    presser.join(30)
+    assert ended == ["refused"]
+    with stage.engine.begin() as conn:
+        assert consent.standing(conn, stage.ids[old[3]])[GOLD][0] is SubscriptionState.WITHDRAWN
+
+
+def test_to_leave_by_the_mail_leaves_all_that_it_asked_about_and_nothing_else(stage: Stage, old: list[str]) -> None:
+    agree(stage, old[:2], "2", NEWS)
+    ask_and_launch(stage)
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    mail = dict(mails(relay))[old[0]]
+    url, mailto = (part.strip(" <>") for part in mail["List-Unsubscribe"].split(","))
+    link = tokens.verify(stage.keyring, Purpose.UNSUBSCRIBE, url.rpartition("/u/")[2])
+    with stage.engine.begin() as conn:
+        who = stage.ids[old[0]]
+        assert consent.topics_of_letter(conn, who, link.topic, link.campaign_id) == [GOLD, OFFERS]
+        assert consent.topics_of_letter(conn, stage.ids[old[5]], link.topic, link.campaign_id) == [GOLD]
+        assert consent.topics_of_letter(conn, who, GOLD, 4711) == [GOLD]
+        note = f"To: {mailto.removeprefix('mailto:').partition('?')[0]}\n\n".encode()
+        assert intake.take(conn, stage.keyring, note, [], clock.now(conn)) == 1
+        states = {topic: state for topic, (state, _) in consent.standing(conn, who).items()}
+    ended = SubscriptionState.WITHDRAWN
+    assert states == {NEWS: SubscriptionState.CONFIRMED, GOLD: ended, OFFERS: ended}
+
+
+def test_the_link_is_good_for_fourteen_days_and_the_mail_says_so(stage: Stage, old: list[str]) -> None:
+    ask_and_launch(stage)
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    assert "Der Link gilt vierzehn Tage." in " ".join(dict(mails(relay))[old[0]].as_string().split())
     token = token_of(dict(mails(relay))[old[0]])
     with stage.engine.begin() as conn:
         asked_at = conn.execute(select(func.max(opt_in_request.c.requested_at))).scalar_one()
@@ -191,7 +274,7 @@ def test_it_is_refused_to_ask_for_words_that_are_not_valid_yet_or_do_not_cover_t
     texts = {language: f"Words in {language}" for language in Language}
     with stage.engine.begin() as conn:
         later = clock.now(conn) + timedelta(days=1)
-        declarations.enter(conn, Draft("2", texts, (NEWS,), frozenset({NEWS}), valid_from=later), clock.now(conn))
+        declarations.enter(conn, Draft("2", texts, (NEWS,), valid_from=later), clock.now(conn))
     for topic, what in ((NEWS, "is not valid before"), (GOLD, "does not cover finance-news")):
         with pytest.raises(InputRefused, match=what):
             ask(stage, topic)

@@ -143,6 +143,36 @@ def test_a_used_link_does_not_tell_somebody_who_has_left_that_they_are_subscribe
     assert house.confirmed(person_id(house)) == {Topic.SPECIAL_OFFERS}
 
 
+def test_a_used_link_tells_of_no_topic_that_its_button_did_not_confirm(house: House, path: str) -> None:
+    enter(house, "2027-01", Topic.SPECIAL_OFFERS, covers=(Topic.SPECIAL_OFFERS,))
+    house.visitor().post(path, data={"declaration": hidden(house.visitor().get(path), "declaration")})
+    page = house.visitor().get(path)
+    assert heading(page) == "Schon bestätigt"
+    assert "(Angebote)" in text_of(page)
+
+
+def test_a_used_link_does_not_tell_somebody_under_older_words_that_it_stands_nor_that_they_left(
+    house: House, path: str
+) -> None:
+    house.visitor().post(path)
+    enter(house, "2027-01", Topic.SPECIAL_OFFERS)
+    for language, words in (("de", "Seither hat sich der Wortlaut geändert"), ("en", "The wording has changed since")):
+        page = house.visitor().get(f"{path}?lang={language}")
+        assert words in text_of(page)
+        assert "abgemeldet" not in text_of(page)
+
+
+def test_the_words_the_page_and_the_proof_are_in_one_language(house: House, path: str) -> None:
+    declared = {row.language: row for row in house.rows("declaration")}
+    page = house.visitor().get(f"{path}?lang=en")
+    assert "By subscribing I agree" in text_of(page)
+    assert "willige ich ein" not in text_of(page)
+    assert hidden(page, "declaration") == str(declared["en"].id)
+    house.visitor().post(f"{path}?lang=en", data={"declaration": hidden(page, "declaration")})
+    event = house.rows("consent_event")[-1]
+    assert (event.kind, event.language, event.declaration_id) == ("confirmed", "en", declared["en"].id)
+
+
 def test_a_link_older_than_seven_days_says_what_to_do(house: House, path: str) -> None:
     with house.engine.begin() as conn:
         conn.execute(opt_in_request.update().values(expires_at=clock.now(conn) - timedelta(seconds=1)))
@@ -156,4 +186,6 @@ def test_the_page_speaks_the_language_of_the_request_unless_asked_otherwise(hous
     english = {"accept-language": "en"}
     assert heading(house.visitor().get(path, headers=english)) == "Anmeldung bestätigen?"
     assert heading(house.visitor().get(path + "?lang=en")) == "Confirm your subscription?"
-    assert heading(house.visitor().post(path + "?lang=en")) == "You are subscribed"
+    page = house.visitor().get(path + "?lang=en")
+    agreed = {"declaration": hidden(page, "declaration")}
+    assert heading(house.visitor().post(path + "?lang=en", data=agreed)) == "You are subscribed"

@@ -153,7 +153,7 @@ def test_a_form_takes_no_topic_that_its_words_do_not_cover(house: House) -> None
         [
             {
                 "key": "newsletter", "version": "2027-01", "number": 2, "language": language, "text": "Neu.",
-                "sha256": bytes(32), "topics": ["product-news"], "valid_from": house.now(), "covers_older": True,
+                "sha256": hashlib.sha256(b"Neu.").digest(), "topics": ["product-news"], "valid_from": house.now(),
             }
             for language in ("de", "en")
         ],

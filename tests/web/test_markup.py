@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import pytest
 from lxml import html
 
-from dispatcher.db.terms import Topic
+from dispatcher.db import clock
+from dispatcher.db.terms import Language, Topic
+from dispatcher.domain import declarations
+from dispatcher.domain.declarations import Draft
 from dispatcher.domain.tokens import Purpose
 from dispatcher.web.pages import STATIC
 from tests.web.visitor import House, on_sqlite
@@ -55,6 +58,16 @@ def preferences_and_moving(house: House, language: str) -> Iterator[tuple[str, s
         yield f"{step}", visitor.get(link).text
         yield f"{step}, done", visitor.post(link).text
     yield "preferences, left", visitor.post(choose, data={"do": "leave"}).text
+    of_older_words = f"/p/{house.token(Purpose.PREFERENCES, house.add('klara@example.de'))}?lang={language}"
+    renew(house, Topic.FINANCE_NEWS, Topic.SPECIAL_OFFERS)
+    yield "preferences, older words", visitor.get(of_older_words).text
+
+
+def renew(house: House, *topics: Topic) -> None:
+    """Enter words under which older consent for these topics is not good any more."""
+    texts = {language: f"New words in {language}." for language in Language}
+    with house.engine.begin() as conn:
+        declarations.enter(conn, Draft("2", texts, tuple(Topic), frozenset(topics)), clock.now(conn))
 
 
 @on_sqlite

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from dispatcher.db.terms import SubscriptionState, Topic
+from dispatcher.db.terms import Language, SubscriptionState, Topic
 from dispatcher.domain.tokens import Purpose
-from dispatcher.web.preferences import decide
+from dispatcher.web.choices import Sent, Stands, decide
 from tests.web.visitor import MARIA, House, heading, hidden, text_of
 
 FINANCE, OFFERS, PRODUCT = Topic.FINANCE_NEWS, Topic.SPECIAL_OFFERS, Topic.PRODUCT_NEWS
@@ -141,5 +141,5 @@ def test_whoever_was_erased_has_no_preferences(house: House, maria: int, path: s
 def test_what_is_ticked_is_compared_with_what_stands(
     ticked: list[Topic], confirmed: list[Topic], leaving: tuple[Topic, ...], joining: tuple[Topic, ...]
 ) -> None:
-    change = decide(ticked, confirmed, "de", "de")
+    change = decide(Sent(frozenset(ticked), language="de"), Stands(frozenset(confirmed)), Language.DE)
     assert (change.leaving, change.joining, change.language) == (leaving, joining, None)

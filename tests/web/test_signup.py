@@ -4,9 +4,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Engine
 
 from dispatcher.db import clock
-from dispatcher.db.terms import Topic
+from dispatcher.db.terms import Language, Topic
+from dispatcher.domain import declarations as words_of_consent
+from dispatcher.domain.declarations import Draft
+from dispatcher.errors import InputRefused
 from dispatcher.web import declarations
 from tests import builders
 from tests.web.visitor import MARIA, House, Visitor, heading, hidden, on_sqlite, text_of
@@ -198,3 +202,28 @@ def test_the_words_people_agreed_to_stay_when_the_sender_is_renamed(
     renamed = house_of(sender='"Muster Edelmetalle" <news@news.example.de>')
     assert renamed.rows("declaration") == before
     assert "dass Beispiel Edelmetalle mich" in text_of(renamed.visitor().get("/"))
+
+
+def test_a_form_that_is_mended_goes_on_with_the_words_that_stood_in_it(house: House) -> None:
+    filled = house.form(topic=[])
+    with house.engine.begin() as conn:
+        texts = {language: f"New words in {language}." for language in Language}
+        words_of_consent.enter(conn, Draft("2", texts, tuple(Topic), frozenset({Topic.FINANCE_NEWS})), clock.now(conn))
+    page = house.visitor().post("/", data=filled)
+    assert page.status_code == 422
+    assert "Mit meiner Anmeldung willige ich ein" in text_of(page)
+    assert "New words in de." not in text_of(page)
+    assert hidden(page, "stamp") == filled["stamp"]
+    assert "New words in de." in text_of(house.visitor().get("/"))
+
+
+def test_a_first_declaration_that_is_refused_is_told_and_not_hidden(
+    engine: Engine, house_of: Callable[..., House]
+) -> None:
+    texts = {language: f"Words to come in {language}." for language in Language}
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        far = Draft("2099", texts, tuple(Topic), valid_from=now + timedelta(days=900))
+        words_of_consent.enter(conn, far, now)
+    with pytest.raises(InputRefused, match="newsletter-2099 becomes valid later"):
+        house_of()

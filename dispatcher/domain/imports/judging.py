@@ -4,10 +4,12 @@ What must stay true: whoever left or may never be mailed stays so, whatever the 
 holds at once, unless the person agreed here later than it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from dispatcher.db.terms import EVERY_TOPIC, SubscriptionState, SuppressionReason, Topic
+from dispatcher.domain.coverage import NO_DEMANDS, Demands
 from dispatcher.domain.imports.rows import Claim, Fate, Row, Says
 
 
@@ -18,6 +20,7 @@ class Standing:
     subscriber_id: int | None = None
     topics: dict[Topic, tuple[SubscriptionState, datetime]] = field(default_factory=dict)
     forbidden: dict[str, SuppressionReason] = field(default_factory=dict)  # by scope
+    numbers: dict[Topic, int | None] = field(default_factory=dict)  # of the words in which they stand so
 
 
 @dataclass(slots=True)
@@ -36,11 +39,31 @@ class Verdict:
         return bool(self.agreed or self.wishes)
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the words that rows name are worth: their numbers by name, and which are needed."""
+
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    needed: Demands = NO_DEMANDS
+
+    def are_good(self, topic: Topic, claim: Claim) -> bool:
+        """Say whether a consent counts in the words that it names."""
+        return self.needed.admit(topic, self._number(claim))
+
+    def renew(self, topic: Topic, claim: Claim, known: Standing) -> bool:
+        """Say whether a consent renews the one that is known."""
+        return self.needed.renew(topic, known.numbers.get(topic), self._number(claim))
+
+    def _number(self, claim: Claim) -> int | None:
+        return self.numbers.get(claim.declaration) if claim.declaration else None
+
+
+ANY_WORDS = Words()  # as long as nothing has to be renewed
 NOBODY = Standing()  # of an address that was never here; nobody writes to it
 
 
-def judge(row: Row, known: Standing) -> Verdict:
-    """Decide about a row."""
+def judge(row: Row, known: Standing, words: Words = ANY_WORDS) -> Verdict:
+    """Decide about a row; by what the words are worth that it names."""
     if EVERY_TOPIC in known.forbidden and not _adds_to_list(row, known):
         return Verdict(Fate.SUPPRESSED)
     verdict = Verdict(Fate.UNCHANGED)
@@ -48,22 +71,23 @@ def judge(row: Row, known: Standing) -> Verdict:
     for claim in row.claims:
         match claim.says:
             case Says.AGREED | Says.WISHES:
-                has_left |= _weigh_consent(claim, known, verdict)
+                has_left |= _weigh_consent(claim, known, words, verdict)
             case Says.LEFT:
                 has_left |= _weigh_end(claim, known, verdict)
             case Says.BARRED:
                 has_left |= _weigh_bar(claim, known, verdict)
     if any(topic is None for topic, _ in verdict.barred):
         verdict.agreed, verdict.wishes = [], []  # they may never be written to: what for?
-    verdict.fate = _fate(verdict, has_left=has_left)
+    verdict.fate = _fate(verdict, words, has_left=has_left)
     return verdict
 
 
-def _fate(verdict: Verdict, *, has_left: bool) -> Fate:
+def _fate(verdict: Verdict, words: Words, *, has_left: bool) -> Fate:
     if verdict.barred:
         return Fate.BARRED
     if verdict.agreed:
-        return Fate.CONFIRMED
+        is_current = any(words.are_good(topic, claim) for topic, claim in verdict.agreed)
+        return Fate.CONFIRMED if is_current else Fate.OLDER
     if verdict.wishes:
         return Fate.PENDING
     if verdict.left:
@@ -71,7 +95,7 @@ def _fate(verdict: Verdict, *, has_left: bool) -> Fate:
     return Fate.WITHDRAWN if has_left else Fate.UNCHANGED
 
 
-def _weigh_consent(claim: Claim, known: Standing, verdict: Verdict) -> bool:
+def _weigh_consent(claim: Claim, known: Standing, words: Words, verdict: Verdict) -> bool:
     """Enter what a consent or a wish makes new; tell whether it is void because the person left."""
     is_void = False
     new = verdict.agreed if claim.says is Says.AGREED else verdict.wishes
@@ -79,9 +103,14 @@ def _weigh_consent(claim: Claim, known: Standing, verdict: Verdict) -> bool:
         state = known.topics[topic][0] if topic in known.topics else None
         if topic in known.forbidden or EVERY_TOPIC in known.forbidden or state is SubscriptionState.WITHDRAWN:
             is_void = True
-        elif state is None or (claim.says is Says.AGREED and state is SubscriptionState.PENDING):
+        elif state is None or (claim.says is Says.AGREED and _adds(claim, topic, known, words)):
             new.append((topic, claim))
     return is_void
+
+
+def _adds(claim: Claim, topic: Topic, known: Standing, words: Words) -> bool:
+    """Tell whether a consent says more than what is known: it takes the place of none in words as good."""
+    return known.topics[topic][0] is SubscriptionState.PENDING or words.renew(topic, claim, known)
 
 
 def _weigh_end(claim: Claim, known: Standing, verdict: Verdict) -> bool:

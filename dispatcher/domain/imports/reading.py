@@ -1,22 +1,28 @@
-"""A file of people, row by row: what it says, or why it cannot be read. Nothing here knows the database."""
+"""A file of people, row by row: what it says, or why it cannot be read. Nothing here knows the database.
 
-from collections.abc import Iterator, Sequence
+What must stay true: consent counts as given in words of ours only if they cover its topics and were valid by then.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
 from dispatcher.db.terms import Language
 from dispatcher.domain.addresses import Address, parse_address, without, without_name
+from dispatcher.domain.declarations import Version, why_not_under
 from dispatcher.domain.imports.claims import Cell, claims
 from dispatcher.domain.imports.columns import Instructions, Layout, layout
 from dispatcher.domain.imports.lines import lines_of
 from dispatcher.domain.imports.records import Record, Records
-from dispatcher.domain.imports.rows import Claim, Rejected, Row
+from dispatcher.domain.imports.rows import Claim, Rejected, Row, Says
 from dispatcher.domain.spreadsheets import bare
 from dispatcher.domain.subscribers import clean_name
 from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused
+
+NO_WORDS: Mapping[str, Version] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +34,16 @@ class Table:
     how: Instructions
     records: Records
 
-    def rows(self, keyring: Keyring, now: datetime) -> Iterator[Row | Rejected]:
-        """Read it row by row. Raises InputRefused where it turns out to be no text."""
+    def rows(
+        self, keyring: Keyring, now: datetime, words: Mapping[str, Version] = NO_WORDS
+    ) -> Iterator[Row | Rejected]:
+        """Read it row by row; `words` are the declarations known here, by name. Raises InputRefused where it turns out
+        to be no text.
+        """
         for record in self.records:
-            yield self._row(record, keyring, now)
+            yield self._row(record, keyring, now, words)
 
-    def _row(self, record: Record, keyring: Keyring, now: datetime) -> Row | Rejected:
+    def _row(self, record: Record, keyring: Keyring, now: datetime, words: Mapping[str, Version]) -> Row | Rejected:
         line, cells, problem = record
         try:
             if problem:
@@ -42,16 +52,28 @@ class Table:
             cell = _bare_cells(cells, self.layout) if self.layout.is_guarded else _cells(cells, self.layout)
             address = parse_address(cell("email"))
             name = clean_name(cell("name") or f"{cell('first_name')} {cell('last_name')}")
+            told = claims(cell, self.layout, self.how, now)
+            _check_words(told, words)
             return Row(
                 line,
                 address,
                 address_hash(keyring, address),
                 name,
                 _language(cell("language")),
-                tuple(_unnamed(each, address, name) for each in claims(cell, self.layout, self.how, now)),
+                tuple(_unnamed(each, address, name) for each in told),
             )
         except InputRefused as error:
             return Rejected(line, error.what, tuple(cells))
+
+
+def _check_words(told: Sequence[Claim], words: Mapping[str, Version]) -> None:
+    """Raise InputRefused for consent in words of ours that cannot have been given in them."""
+    for claim in told:
+        version = words.get(claim.declaration or "")
+        if claim.says is Says.AGREED and version is not None and claim.at is not None:
+            reason = why_not_under(version, claim.topics, claim.at)
+            if reason is not None:
+                raise InputRefused(reason)
 
 
 def _unnamed(claim: Claim, address: Address, name: str) -> Claim:
@@ -75,10 +97,14 @@ def open_table(file: BinaryIO, how: Instructions) -> Table:
 
 
 def read_rows(
-    file: BinaryIO, keyring: Keyring, now: datetime, how: Instructions | None = None
+    file: BinaryIO,
+    keyring: Keyring,
+    now: datetime,
+    how: Instructions | None = None,
+    words: Mapping[str, Version] = NO_WORDS,
 ) -> Iterator[Row | Rejected]:
     """Read a file from its first line to its last. Raises InputRefused for a file that is none: encoding, header."""
-    yield from open_table(file, how or Instructions()).rows(keyring, now)
+    yield from open_table(file, how or Instructions()).rows(keyring, now, words)
 
 
 def _cells(cells: Sequence[str], where: Layout) -> Cell:

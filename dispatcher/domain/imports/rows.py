@@ -19,6 +19,7 @@ class Fate(StrEnum):
     """What became of a row."""
 
     CONFIRMED = "confirmed"  # consent with evidence, now current
+    OLDER = "older"  # consent with evidence, but under words that are not good any more: to be renewed
     PENDING = "pending"  # no evidence: must confirm first
     LEFT = "left"  # the file says that they left: withdrawn from now on
     BARRED = "barred"  # the file says never to mail them: on the never-mail list from now on

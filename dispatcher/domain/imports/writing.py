@@ -14,9 +14,10 @@ from sqlalchemy import Connection, select
 from dispatcher.db.columns import one_of_many
 from dispatcher.db.tables import subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import chain_head, consent, declarations, subscribers
+from dispatcher.domain import chain_head, consent, coverage, declarations, subscribers
+from dispatcher.domain.chain_head import Head
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, judge
+from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, Words, judge
 from dispatcher.domain.imports.rows import Claim, Rejected, Row, Tally
 from dispatcher.domain.imports.seen import Seen
 from dispatcher.domain.subscribers import Newcomer
@@ -49,9 +50,10 @@ def take(
 ) -> list[Row]:
     """Take in a chunk: judge each row, count it and, unless `dry_run`, write it down. Give those who became pending."""
     fresh = _first_of_each(chunk, intake)
+    end = chain_head.read(conn)
     judged = _judged(conn, fresh)
     if not dry_run:
-        judged = _written(conn, judged, intake.origin, now)
+        judged = _written(conn, judged, end, intake.origin, now)
     for row, verdict in judged:
         intake.tally.enter(verdict.fate, row.claims)
     return [row for row, verdict in judged if verdict.wishes]
@@ -91,9 +93,11 @@ def _standings(conn: Connection, hashes: list[bytes]) -> dict[bytes, Standing]:
     for hashed, subscriber_id in subscribers.by_hashes(conn, hashes).items():
         by_id[subscriber_id] = found[hashed] = Standing(subscriber_id)
     if by_id:  # not joined: of a table that has just grown PostgreSQL knows too little to join well
-        stands = select(t.subscriber_id, t.topic, t.state, t.since).where(one_of_many(conn, t.subscriber_id, by_id))
-        for subscriber_id, topic, state, since in conn.execute(stands):
+        who = one_of_many(conn, t.subscriber_id, by_id)
+        stands = select(t.subscriber_id, t.topic, t.state, t.since, t.declaration_number).where(who)
+        for subscriber_id, topic, state, since, number in conn.execute(stands):
             by_id[subscriber_id].topics[Topic(topic)] = (SubscriptionState(state), since)
+            by_id[subscriber_id].numbers[Topic(topic)] = number
     listed = conn.execute(select(n.address_hash, n.scope, n.reason).where(one_of_many(conn, n.address_hash, hashes)))
     for hashed, scope, reason in listed:
         found[bytes(hashed)].forbidden[scope] = SuppressionReason(reason)
@@ -102,14 +106,17 @@ def _standings(conn: Connection, hashes: list[bytes]) -> dict[bytes, Standing]:
 
 def _judged(conn: Connection, rows: list[Row]) -> Judged:
     known = _standings(conn, [row.address_hash for row in rows])
-    return [(row, judge(row, known.get(row.address_hash, NOBODY))) for row in rows]
+    numbers = {name: version.number for name, version in declarations.by_name(conn).items()}
+    words = Words(numbers, coverage.demands(conn))
+    return [(row, judge(row, known.get(row.address_hash, NOBODY), words)) for row in rows]
 
 
-def _written(conn: Connection, judged: Judged, origin: str, now: datetime) -> Judged:
+def _written(conn: Connection, judged: Judged, end: Head | None, origin: str, now: datetime) -> Judged:
     """Write down what is news, and give the verdicts as they were when nobody else could append any more.
 
-    Who withdrew since the rows were judged has withdrawn: those with news are judged once more behind the end of the
-    chain. People's rows are taken before it, as by everybody, or two could wait for each other.
+    Who withdrew since the rows were judged has withdrawn: if the chain has another end than it had before, those with
+    news are judged once more behind it. People's rows are taken before the chain, as by everybody, or two could wait
+    for each other.
     """
     news = [(row, verdict) for row, verdict in judged if _is_news(verdict)]
     if not news:
@@ -119,8 +126,9 @@ def _written(conn: Connection, judged: Judged, origin: str, now: datetime) -> Ju
         Newcomer(row.address, row.address_hash, row.name, row.language) for row, verdict in news if verdict.takes_in
     ]
     subscribers.add(conn, taken_in, now)
-    chain_head.take(conn, now)
-    again = _judged(conn, [row for row, _ in news])
+    again, taken = news, chain_head.take(conn, now)
+    if end is None or taken.head != end.head:
+        again = _judged(conn, [row for row, _ in news])
     news = [(row, verdict) for row, verdict in again if _is_news(verdict)]
     ids = subscribers.by_hashes(conn, [row.address_hash for row, _ in news])
     _list(conn, news, origin, now)

@@ -1,5 +1,5 @@
 """Declarations by number: which words a consent rests on, from when on newer ones are needed, and who was asked to
-renew. The texts of privacy notices.
+renew. The texts of privacy notices. What people agreed to is never changed: the database refuses it, whoever tries.
 
 Revision ID: 0009
 Revises: 0008
@@ -16,6 +16,7 @@ branch_labels = None
 depends_on = None
 
 _TOPICS = "topic IN ('product-news', 'finance-news', 'special-offers')"
+_NEVER_CHANGED = ("declaration", "renewal", "privacy_notice")
 _LANGUAGES = "language IN ('de', 'en')"
 
 
@@ -42,9 +43,11 @@ def upgrade() -> None:
         sa.CheckConstraint(_LANGUAGES, name=op.f("ck_privacy_notice_language_known")),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_privacy_notice")),
     )
+    op.drop_column("declaration", "covers_older")  # which `renewal` says by topic
     op.add_column("opt_in_request", sa.Column("privacy_sha256", sa.LargeBinary(length=32), nullable=True))
     op.add_column("opt_in_request", sa.Column("renews", sa.Integer(), nullable=True))
     op.add_column("opt_in_request", sa.Column("campaign_id", Id, nullable=True))
+    op.add_column("opt_in_request", sa.Column("released_at", Utc(), nullable=True))
     op.create_index(
         "ix_opt_in_request_renews",
         "opt_in_request",
@@ -54,6 +57,39 @@ def upgrade() -> None:
         sqlite_where=sa.text("renews IS NOT NULL"),
     )
     op.add_column("campaign", sa.Column("renews", sa.Integer(), nullable=True))
+    _refuse_changes()
+
+
+def _refuse_changes() -> None:
+    """Whole databases can be copied all the same: to write rows, and to empty a table, is no change of a row."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            "CREATE FUNCTION never_changed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
+            " 'a row of % is never changed', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$"
+        )
+    for table in _NEVER_CHANGED:
+        if op.get_bind().dialect.name == "postgresql":
+            op.execute(
+                f"CREATE TRIGGER {table}_never_changed BEFORE UPDATE OR DELETE ON {table}"
+                " FOR EACH ROW EXECUTE FUNCTION never_changed()"
+            )
+            continue
+        for change in ("update", "delete"):
+            op.execute(
+                f"CREATE TRIGGER {table}_no_{change} BEFORE {change.upper()} ON {table}"
+                f" BEGIN SELECT RAISE(ABORT, 'a row of {table} is never changed'); END"
+            )
+
+
+def _allow_changes() -> None:
+    for table in _NEVER_CHANGED:
+        if op.get_bind().dialect.name == "postgresql":
+            op.execute(f"DROP TRIGGER {table}_never_changed ON {table}")
+        else:
+            op.execute(f"DROP TRIGGER {table}_no_update")
+            op.execute(f"DROP TRIGGER {table}_no_delete")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION never_changed()")
 
 
 def _number() -> None:
@@ -76,10 +112,13 @@ def _number() -> None:
 
 
 def downgrade() -> None:
+    _allow_changes()
     op.drop_column("campaign", "renews")
     op.drop_index("ix_opt_in_request_renews", "opt_in_request")
-    for column in ("campaign_id", "renews", "privacy_sha256"):
+    for column in ("released_at", "campaign_id", "renews", "privacy_sha256"):
         op.drop_column("opt_in_request", column)
+    covers_older = sa.Column[bool]("covers_older", sa.Boolean(), server_default=sa.text("(true)"), nullable=False)
+    op.add_column("declaration", covers_older)
     op.drop_table("privacy_notice")
     op.drop_table("renewal")
     op.drop_index("ix_declaration_number", "declaration")

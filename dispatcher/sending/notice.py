@@ -1,0 +1,29 @@
+"""The privacy notice as it reads now: what the pages show, and what a mail that asks for consent links."""
+
+from functools import cache
+from string import Template
+
+from dispatcher.assets import templates
+from dispatcher.db.terms import Language
+from dispatcher.domain import declarations
+from dispatcher.settings import Settings
+
+
+def values(settings: Settings) -> dict[str, str]:
+    """Give what `$sender` and so on stand for in words of consent."""
+    return {"sender": settings.sender_name, "contact": settings.sender_address}
+
+
+def privacy(settings: Settings, language: Language) -> str:
+    """Give the privacy notice, Markdown."""
+    return Template(_file(language)).substitute(values(settings))
+
+
+def hashes(settings: Settings) -> dict[Language, bytes]:
+    """Give the hashes under which it is proven which privacy notice was linked."""
+    return {language: declarations.sha256(privacy(settings, language)) for language in Language}
+
+
+@cache
+def _file(language: Language) -> str:
+    return (templates() / "web" / "public" / f"privacy.{language}.md").read_text(encoding="utf-8").strip()
