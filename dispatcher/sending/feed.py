@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
-from dispatcher.domain import batches, campaigns, poison, recipients, relay_days
+from dispatcher.domain import batches, campaigns, endings, poison, recipients, relay_days
 from dispatcher.domain.batches import NOTHING_CLOSED, Claim, Closed
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final
@@ -253,6 +253,8 @@ class Feed:
             of = self._load(conn, claim)
             if of is None:
                 continue
+            if of.kind is CampaignKind.NEWSLETTER:  # a restore has to know whose letters may have gone
+                endings.note(conn, [endings.Claimed(of.id, claim.no, now)])
             people = recipients.to_serve(conn, claim, of, now)
             if of.renews is not None:
                 people = renewal.requests_for(conn, self._stationery.keyring, of, people, now)

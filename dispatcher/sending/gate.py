@@ -22,15 +22,16 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from dispatcher.db.clock import DatabaseClock, steady
 from dispatcher.db.clock import now as database_now
-from dispatcher.domain import batches, ledger, passage
+from dispatcher.domain import batches, ending_marks, ledger, passage
 from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.ending_marks import Tide, WentBack
 from dispatcher.domain.ledger import Record
-from dispatcher.domain.passage import Decision, Halted, Intent, Pass, Withheld
+from dispatcher.domain.passage import Decision, Halted, Intent, Known, Pass, Withheld
 from dispatcher.smtp.lane import Lane, Parcel
 from dispatcher.smtp.verdict import Verdict
 
@@ -58,8 +59,12 @@ class Question:
 class Gate:
     """The engine's one way into the database while lanes are open."""
 
-    def __init__(self, engine: Engine, lanes: int = 1, each_turn: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, engine: Engine, lanes: int = 1, each_turn: Callable[[], None] = lambda: None, tide: Tide | None = None
+    ) -> None:
+        """`tide`: how far the process has seen the database come."""
         self._engine = engine
+        self._tide = tide or Tide()
         self._lanes = lanes
         self._each_turn = each_turn
         self._line: Connection | None = None  # kept for transactions of several statements,
@@ -84,9 +89,17 @@ class Gate:
             with self._transaction() as conn:
                 moment = database_now(conn)
                 self.clock = DatabaseClock(moment)
+                self._require_no_older(conn)
                 return work(conn, moment)
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
+
+    def _require_no_older(self, conn: Connection) -> None:
+        """A database that was put back under us counts as away: nothing is claimed, and answers are kept for it."""
+        try:
+            ending_marks.look(conn, self._tide)
+        except WentBack as error:
+            raise OperationalError("look at the marks of endings", None, error) from error
 
     def now(self) -> datetime:
         """Give the database's time without asking it again."""
@@ -214,12 +227,13 @@ class Gate:
     async def _pass(self, records: list[Record], intents: list[Intent]) -> list[Decision]:
         self._moment = self.now()
         out = {key: list(self._out[key].values()) for key in {i.claim.key for i in intents} if key in self._out}
+        known = Known(out, self._tide)
 
         def in_thread() -> list[Decision]:
             if passage.is_one_statement(self._engine.dialect.name, records, intents):
-                return self._in_one_statement(records, intents, out)
+                return self._in_one_statement(records, intents, known)
             with self._transaction() as conn:
-                return passage.pass_gate(conn, self.campaigns, records, intents, out, self.now())
+                return passage.pass_gate(conn, self.campaigns, records, intents, known, self.now())
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, in_thread)
 
@@ -235,12 +249,12 @@ class Gate:
             self._hang_up()
             raise
 
-    def _in_one_statement(self, records: list[Record], intents: list[Intent], out: passage.Out) -> list[Decision]:
+    def _in_one_statement(self, records: list[Record], intents: list[Intent], known: Known) -> list[Decision]:
         """Spare BEGIN and COMMIT their round trips. Runs in the gate's thread."""
         if self._short_line is None:
             self._short_line = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
-            return passage.pass_gate(self._short_line, self.campaigns, records, intents, out, self.now())
+            return passage.pass_gate(self._short_line, self.campaigns, records, intents, known, self.now())
         except DBAPIError:
             self._hang_up()
             raise

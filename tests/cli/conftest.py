@@ -82,13 +82,13 @@ def run(outside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
             main()
         except SystemExit as end:
             code = int(end.code or 0)
+        for engine in made:
+            engine.dispose()  # as the end of a process closes what it had open
         said = capsys.readouterr()
         return Ran(code, said.out, said.err)
 
     yield call
     structlog.reset_defaults()
-    for engine in made:
-        engine.dispose()
 
 
 @pytest.fixture
