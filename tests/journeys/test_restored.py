@@ -24,7 +24,7 @@ from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.tokens import Link, Purpose
 from dispatcher.sending import endings, notary
 from dispatcher.sending import house as houses
-from tests.journeys.house import RunningHouse, kill_tree, open_house, wait_for
+from tests.journeys.house import RunningHouse, kill_tree, let_leases_end, open_house, wait_for
 from tests.stage import Stage
 
 PEOPLE = 1_500
@@ -174,6 +174,7 @@ def test_after_a_restore_nobody_who_left_is_mailed_and_nobody_gets_a_letter_twic
     second = [a.recipient for a in house.relay.accepted()][sum(sent.values()) :]
     assert set(second) == set(people) - set(LEFT)  # all but those who left: the held one sent nothing
 
+    let_leases_end(stage.engine)
     house.run("campaigns", "resume", str(of))
     wait_for(lambda: stage.status(of).state is CampaignState.SENT, "the end of the one that was held")
     resumed = [a.recipient for a in house.relay.accepted()][sum(sent.values()) + len(second) :]
@@ -204,8 +205,9 @@ def test_a_database_that_is_put_back_under_a_running_worker_mails_nobody_who_lef
     stage.engine.dispose()
     restoring.put_back(house)
     wait_for(lambda: stage.status(of).state is CampaignState.PAUSED, "the worker to hold the campaign")
+    let_leases_end(stage.engine)
     house.run("campaigns", "resume", str(of))
-    wait_for(lambda: stage.status(of).state is CampaignState.SENT, "its end", 90)
+    wait_for(lambda: stage.status(of).state is CampaignState.SENT, "its end")
     taken = Counter(a.recipient for a in house.relay.accepted())
     assert set(taken.values()) == {1}
     assert OPERATOR not in taken

@@ -20,7 +20,7 @@ from dispatcher.domain.consent import Evidence
 from dispatcher.domain.endings import Ending, Witness
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused, PartUnavailable
-from dispatcher.sending import endings, opt_in
+from dispatcher.sending import address_change, endings, opt_in
 from dispatcher.sending.endings import EndingsFile
 from tests import builders
 from tests.sending.leaving import Kept, open_kept
@@ -192,6 +192,25 @@ def test_a_request_from_before_a_withdrawal_that_was_lost_asks_nobody_any_more(k
         [request] = conn.execute(select(opt_in_request.c.id, opt_in_request.c.erased_at)).all()
         assert request.erased_at is not None
         assert conn.execute(consent.permits_confirmation(request.id)).all() == []
+
+
+def test_whoever_moved_since_the_backup_is_left_alone_at_the_address_that_was_theirs(kept: Kept) -> None:
+    [anna] = add(kept, "anna@example.de")
+    kept.back_up()
+    with kept.engine.begin() as conn:
+        address_change.ask(
+            conn, kept.keyring, person(conn, anna), parse_address("new@example.com"), SAID, clock.now(conn)
+        )
+    for _ in range(2):  # the button in the one mailbox, then in the other
+        with kept.engine.begin() as conn:
+            newest = conn.execute(select(func.max(opt_in_request.c.id))).scalar_one()
+            url = opt_in.asked(conn, newest, kept.keyring, "https://news.example.de").confirm_url
+            address_change.press(conn, kept.keyring, url.rpartition("/")[2], SAID, clock.now(conn))
+    kept.put_back()
+    endings.settle(kept.engine, kept.file)
+    with kept.engine.begin() as conn:
+        assert person(conn, anna).address == "anna@example.de"  # where they went, a hash does not tell
+        assert conn.execute(consent.permits_newsletter(TOPIC)).all() == []
 
 
 def leave_a_line_without_a_commit(kept: Kept, who: int) -> None:
