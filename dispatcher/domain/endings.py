@@ -44,6 +44,7 @@ class Launched:
     """A newsletter's audience was frozen."""
 
     campaign_id: int
+    topic: Topic
     at: datetime
 
 
@@ -166,8 +167,8 @@ def _fields(noted: Noted) -> dict[str, object]:
     match noted:
         case Ending(hashed, scope, reason, _):
             return {"kind": reason.value, "address": hashed.hex(), "scope": scope.value if scope else EVERY_TOPIC}
-        case Launched(campaign_id, _):
-            return {"kind": _LAUNCHED, "campaign": campaign_id}
+        case Launched(campaign_id, topic, _):
+            return {"kind": _LAUNCHED, "campaign": campaign_id, "topic": topic.value}
         case Claimed(campaign_id, no, _):
             return {"kind": _CLAIMED, "campaign": campaign_id, "batch": no}
         case Witness(_):
@@ -189,7 +190,7 @@ def _noted(value: dict[str, Any]) -> Noted:
     at = datetime.fromisoformat(value["at"]).astimezone(UTC)
     match value["kind"]:
         case "launched":
-            return Launched(int(value["campaign"]), at)
+            return Launched(int(value["campaign"]), Topic(value["topic"]), at)
         case "claimed":
             return Claimed(int(value["campaign"]), int(value["batch"]), at)
         case "witness":

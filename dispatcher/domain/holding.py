@@ -3,6 +3,7 @@
     sending, paused   -> paused   whose batch was claimed since, or held then, and has no row in the ledger: `unknown`
     preparing         -> draft    its audience was not frozen yet; whom it reached cannot be said
     scheduled         -> draft    if its time has come meanwhile, or it was launched; else it stays
+    not there at all  -> cancelled  it was launched after the backup; its number is not given out again
     asks to renew     -> cancelled instead of draft: there is nothing to edit, and the command asks anew
 
 What must stay true: nothing of what is held goes on without an operator's word; and when it goes on, nobody gets a
@@ -13,17 +14,28 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, insert, select
 
 from dispatcher.db.columns import among
 from dispatcher.db.tables import batch, delivery, subscription
 from dispatcher.db.tables import campaign as campaign_table
-from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, SubscriptionState
+from dispatcher.db.terms import (
+    BatchState,
+    CampaignKind,
+    CampaignState,
+    Language,
+    Outcome,
+    SubscriptionState,
+    Topic,
+    UnknownPolicy,
+)
 from dispatcher.domain import campaigns, ledger
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final
 
 IN_DOUBT = "its batch was in a worker's hands when the database was put back: the letter may have gone out"
+_LOST = "lost by a restore"
+_WHY_LOST = "it was written and launched after the backup that was put back: whom it reached is not known any more"
 _ALIVE = (CampaignState.SCHEDULED, CampaignState.PREPARING, CampaignState.SENDING, CampaignState.PAUSED)
 
 
@@ -43,7 +55,7 @@ class Held:
 class Since:
     """What the files tell of the time since the backup: campaigns that were launched, batches that were claimed."""
 
-    launched: frozenset[int]
+    launched: Mapping[int, Topic]
     claimed: Mapping[int, frozenset[int]]
 
 
@@ -58,7 +70,32 @@ def hold(conn: Connection, since: Since, now: datetime) -> list[Held]:
             held.append(_pause(conn, of, since.claimed.get(of.id, frozenset()), now))
         elif of.state is CampaignState.PREPARING or of.id in since.launched or _is_due(of, now):
             held.append(_take_back(conn, of, since, now))
-    return held
+    return held + _enter_lost(conn, since.launched, now)
+
+
+def _enter_lost(conn: Connection, launched: Mapping[int, Topic], now: datetime) -> list[Held]:
+    """Enter the newsletters that this database does not know any more, as cancelled. A number that were given out again
+    would give other letters the Message-IDs of theirs, and mail programs would take them for copies.
+    """
+    c = campaign_table.c
+    known = set(conn.execute(select(c.id).where(among(conn, c.id, launched))).scalars())
+    lost = {campaign_id: topic for campaign_id, topic in sorted(launched.items()) if campaign_id not in known}
+    if not lost:
+        return []
+    rows = [
+        {
+            "id": campaign_id, "kind": CampaignKind.NEWSLETTER, "topic": topic, "name": _LOST, "subject": "",
+            "default_language": Language.DE, "state": CampaignState.CANCELLED, "problem": _WHY_LOST,
+            "unknown_policy": UnknownPolicy.HOLD, "expires_after_s": 0, "created_at": now, "finished_at": now,
+        }
+        for campaign_id, topic in lost.items()
+    ]  # fmt: skip
+    conn.execute(insert(campaign_table), rows)
+    if conn.dialect.name == "postgresql":
+        highest = select(func.max(c.id)).scalar_subquery()
+        conn.execute(select(func.setval(func.pg_get_serial_sequence("campaign", "id"), highest)))
+    was, now_is = CampaignState.SENDING, CampaignState.CANCELLED
+    return [Held(campaign_id, _LOST, was, now_is, _WHY_LOST, 0) for campaign_id in lost]
 
 
 def _is_due(of: Campaign, now: datetime) -> bool:

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, event, select
 from dispatcher.db import clock, side_file
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import batch, campaign
-from dispatcher.db.terms import BatchState, CampaignKind
+from dispatcher.db.terms import BatchState, CampaignKind, Topic
 from dispatcher.domain import chain_head, ending_marks, endings, holding, reapplying
 from dispatcher.domain.ending_marks import Known
 from dispatcher.domain.endings import Claimed, Ending, First, Launched, Line, Noted, Stretch, Witness
@@ -273,16 +273,16 @@ def _unapplied(
 
 
 def _since(lines: Iterable[Line]) -> Since:
-    launched, claimed = set(), dict[int, set[int]]()
+    launched, claimed = dict[int, Topic](), dict[int, set[int]]()
     for line in lines:
         match line.noted:
-            case Launched(campaign_id, _):
-                launched.add(campaign_id)
+            case Launched(campaign_id, topic, _):
+                launched[campaign_id] = topic
             case Claimed(campaign_id, no, _):
                 claimed.setdefault(campaign_id, set()).add(no)
             case _:
                 pass
-    return Since(frozenset(launched), {of: frozenset(numbers) for of, numbers in claimed.items()})
+    return Since(launched, {of: frozenset(numbers) for of, numbers in claimed.items()})
 
 
 def _tell(settled: Settled) -> None:

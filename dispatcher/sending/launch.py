@@ -55,7 +55,7 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
     match of.kind:
         case CampaignKind.NEWSLETTER:
             assert of.topic is not None
-            endings.note(conn, [endings.Launched(campaign_id, now)])
+            endings.note(conn, [endings.Launched(campaign_id, of.topic, now)])
             size = batches.freeze(conn, campaign_id, of.topic, now, of.renews)
         case CampaignKind.CONFIRMATION:
             from dispatcher.sending import release  # what freezes letters weighs 5 MB, and most workers only send

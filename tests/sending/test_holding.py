@@ -131,7 +131,7 @@ def test_a_campaign_whose_time_came_meanwhile_or_that_was_launched_since_is_take
         conn.execute(update(campaign).where(campaign.c.id == preparing).values(state="preparing"))
     kept.back_up()
     with stage.engine.begin() as conn:
-        noted.note(conn, [noted.Launched(launched, clock.now(conn))])
+        noted.note(conn, [noted.Launched(launched, TOPIC, clock.now(conn))])
     endings.witness(kept.engine)
     kept.put_back()
     assert [held.id for held in settle(kept).held] == [due, launched, preparing]
@@ -139,6 +139,21 @@ def test_a_campaign_whose_time_came_meanwhile_or_that_was_launched_since_is_take
     assert states(stage, due, later, launched, preparing) == [draft, CampaignState.SCHEDULED, draft, draft]
     with stage.engine.begin() as conn:
         assert "would get it again" in (campaigns.get(conn, launched).problem or "")
+
+
+def test_the_number_of_a_newsletter_that_was_lost_is_not_given_out_again(kept: Kept, stage: Stage) -> None:
+    people = stage.add(3)
+    kept.back_up()
+    lost = stage.campaign()
+    endings.witness(kept.engine)
+    kept.put_back()
+    assert [held.id for held in settle(kept).held] == [lost]
+    assert states(stage, lost) == [CampaignState.CANCELLED]
+    later = stage.campaign()
+    assert later > lost
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+    assert sorted(a.recipient for a in relay.accepted) == sorted(people)
 
 
 def test_a_launch_and_each_claim_are_in_the_file_before_a_letter_goes(kept: Kept, stage: Stage) -> None:
@@ -156,7 +171,7 @@ def test_a_launch_and_each_claim_are_in_the_file_before_a_letter_goes(kept: Kept
         assert len(relay.accepted) == 1
     assert lines_at_the_dot == [2]
     assert [line.noted for line in kept.lines() if not isinstance(line.noted, noted.Ending)] == [
-        noted.Launched(of, kept.lines()[0].noted.at),
+        noted.Launched(of, TOPIC, kept.lines()[0].noted.at),
         noted.Claimed(of, 0, kept.lines()[1].noted.at),
     ]
 
