@@ -83,12 +83,15 @@ def run(outside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         except SystemExit as end:
             code = int(end.code or 0)
         for engine in made:
-            engine.dispose()  # as the end of a process closes what it had open
+            if engine.dialect.name == "sqlite":
+                engine.dispose()  # as the end of a process does: a restore looks who has the file open
         said = capsys.readouterr()
         return Ran(code, said.out, said.err)
 
     yield call
     structlog.reset_defaults()
+    for engine in made:
+        engine.dispose()
 
 
 @pytest.fixture
