@@ -32,6 +32,7 @@ NAMES: dict[str, str] = {
     "BOUNCE_DOMAIN": "the domain of return-paths, bounce.example.de",
     "DKIM": "selector:domain:file.pem, several by blanks: letters are signed with each; without it the relay signs",
     "SEAL_KEY": "a PEM file with the Ed25519 key that signs proofs of consent; default: seal_key.pem under var, made",
+    "ENDINGS": "the file of what must outlive a restore, best on another disk; default: endings.jsonl under var",
     "IMPRESSUM": "a Markdown file with the legal notice that stands in every letter",
     "TRUSTED_PROXIES": "addresses or networks of proxies whose X-Forwarded-For is believed, by blanks",
     "MX_LOOKUP": "on, or the address of a resolver: whose mail servers take a domain's mail is looked up; default: off",
@@ -78,6 +79,7 @@ class Settings:
     bounce_domain: str
     dkim: tuple[DkimKey, ...]
     seal_key: Path
+    endings: Path
     impressum: str = field(repr=False)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     mx_lookup: str
@@ -116,6 +118,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         bounce_domain=_domain(given.get("BOUNCE_DOMAIN", "bounce.example.de")),
         dkim=_dkim(given.get("DKIM", ""), sender_address),
         seal_key=Path(given["SEAL_KEY"]) if "SEAL_KEY" in given else var / "seal_key.pem",
+        endings=Path(given["ENDINGS"]).resolve() if "ENDINGS" in given else var / "endings.jsonl",
         impressum=_impressum(given.get("IMPRESSUM")),
         trusted_proxies=_networks(given.get("TRUSTED_PROXIES", "")),
         mx_lookup=_mx_lookup(given.get("MX_LOOKUP", "off")),

@@ -77,7 +77,15 @@ class Stage:
     def drain_kinds(
         self, kinds: list[CampaignKind], relays: Sequence[Relay], seconds: float, stop: Callable[[], bool]
     ) -> Report:
-        orders = Orders(kinds, Breakers(relays), self.buckets, self.stationery, steady() + seconds, stop)
+        return self.obey(Orders(kinds, Breakers(relays), self.buckets, self.stationery, steady() + seconds, stop))
+
+    def orders(self, *relays: Relay) -> Orders:
+        """Give the orders of a process that drains more than once."""
+        kinds = list(CampaignKind)
+        return Orders(kinds, Breakers(relays), self.buckets, self.stationery, steady() + 60.0, patience=0.1)
+
+    def obey(self, orders: Orders) -> Report:
+        """Drain, then see which campaigns are finished."""
         report = asyncio.run(drain(self.engine, orders))
         sweep.finish(self.engine)
         return report

@@ -129,6 +129,19 @@ def test_no_document_or_deployment_file_names_a_setting_that_does_not_exist() ->
     assert unknown == set()
 
 
+def test_every_program_that_opens_the_database_keeps_the_file_of_endings() -> None:
+    # Who looks only, migrates, measures, or puts a database back, says so here; every other keeps the file at once.
+    apart = {"dispatcher/cli/db.py", "dispatcher/cli/health.py", "dispatcher/cli/up.py", "dispatcher/bench/stage.py"}
+    bare = {
+        _name(path)
+        for path in _modules()
+        if path.is_relative_to(ROOT / "dispatcher")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "make_engine(" in line and "def make_engine" not in line and "endings.keep(" not in line
+    }
+    assert bare == apart
+
+
 def test_a_comment_above_every_table_says_what_it_promises() -> None:
     files = sorted((ROOT / "dispatcher/db").glob("*table*.py"))
     lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]

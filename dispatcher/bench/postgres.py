@@ -58,6 +58,11 @@ class PostgresServer:
         """Give the process id of the server, whose children serve the connections."""
         return int((self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
 
+    @property
+    def binaries(self) -> Path:
+        """Give the folder of PostgreSQL's programs."""
+        return self._bin
+
     def database(self, name: str) -> str:
         """Give the URL of a database on this server."""
         return f"postgresql://dispatcher@/{name}?host={self.folder}"

@@ -18,7 +18,9 @@ from dispatcher.compose.house import House
 from dispatcher.db import clock, engine, migrate
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import DispatcherError
+from dispatcher.sending import endings
 from dispatcher.sending import house as houses
+from dispatcher.sending.endings import EndingsFile
 from dispatcher.sending.press import Stationery
 from dispatcher.settings import Ports, Settings
 
@@ -39,19 +41,37 @@ class Context:
     @cached_property
     def engine(self) -> Engine:
         """Give the engine of a database that answers, is up to date, and knows our keys."""
-        made = engine.make_engine(self.settings.database_url)
+        made = endings.keep(engine.make_engine(self.settings.database_url), self.endings)
         engine.check(made)
         migrate.require_current(made)
         with made.begin() as conn:
             houses.remember_keys(conn, self.keyring, clock.now(conn))
+        self._settle(made)
         return made
 
+    @property
+    def endings(self) -> EndingsFile:
+        """Give the file of what must outlive a restore."""
+        return endings.file_of(self.settings)
+
+    def _settle(self, made: Engine) -> None:
+        """Apply what the database lacks. A command that ends a consent works without the file, too; a worker does not
+        (see `check`).
+        """
+        try:
+            endings.settle(made, self.endings)
+        except DispatcherError as error:
+            err.print(f"[bold]warning:[/] {escape(error.what)}")
+
     def check(self) -> None:
-        """Make sure that settings, relays, DKIM keys, periods and database are good, before anything starts."""
+        """Make sure that settings, relays, DKIM keys, periods, database and the file of endings are good, before
+        anything starts.
+        """
         houses.relays(self.settings)
         houses.signer(self.settings)
         houses.retention(self.settings)
-        self.engine.pool.status()
+        endings.settle(self.engine, self.endings)
+        endings.require_complete(self.engine, self.endings)
 
     @property
     def keyring(self) -> Keyring:

@@ -10,9 +10,9 @@ from dispatcher import broker
 from dispatcher.cli.context import Context
 from dispatcher.db import clock, engine, migrate
 from dispatcher.db.engine import reading
-from dispatcher.domain import rights, seal
+from dispatcher.domain import ending_marks, rights, seal
 from dispatcher.errors import DispatcherError, PartUnavailable
-from dispatcher.sending import house, notary, sweep
+from dispatcher.sending import endings, house, notary, sweep
 from dispatcher.settings import Settings
 from dispatcher.smtp.lane import Lane
 from dispatcher.smtp.relays import Relay
@@ -36,8 +36,8 @@ def examine(*, quick: bool) -> list[Finding]:
         return [settings]
     parts = [settings, _look("database", lambda: _database(context)), _look("broker", lambda: _broker(context))]
     if not quick:
-        parts += [_look("keys", lambda: _keys(context)), _look("dkim", lambda: _dkim(context.settings))]
-        parts += [_look("seal", lambda: _seal(context))]
+        parts += [_look("endings", lambda: _endings(context)), _look("keys", lambda: _keys(context))]
+        parts += [_look("dkim", lambda: _dkim(context.settings)), _look("seal", lambda: _seal(context))]
         parts += [*_relays(context), _look("work", lambda: _work(context)), _look("rights", lambda: _rights(context))]
     return parts
 
@@ -78,6 +78,15 @@ def _keys(context: Context) -> str:
     context.engine.pool.status()  # a database that knows other keys is refused
     ring = context.keyring
     return f"{len(ring.keys)} known to the database; {ring.signing.id} signs"
+
+
+def _endings(context: Context) -> str:
+    file = context.endings
+    endings.require_complete(context.engine, file)
+    with reading(context.engine).connect() as conn:
+        if ending_marks.is_in_debt(conn):
+            raise PartUnavailable(f"lines are owed to {file.path}", "make room on its disk; a worker writes them then")
+    return f"{file.path} is kept, and the database has all of it"
 
 
 def _dkim(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from dispatcher.errors import DispatcherError, PartUnavailable
 _COMMANDS = {
     "up": "up", "web": "web", "worker": "worker", "demo": "demo", "doctor": "doctor", "db": "db",
     "subscribers": "subscribers", "suppressions": "suppressions", "consent": "consent", "declarations": "declarations",
-    "retention": "retention", "campaigns": "campaigns",
+    "backup": "backup", "restore": "backup", "retention": "retention", "campaigns": "campaigns",
     "providers": "providers", "intake": "intake", "dkim": "dkim", "catcher": "demo", "bench": "bench",
 }  # fmt: skip
 

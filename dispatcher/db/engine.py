@@ -4,16 +4,17 @@ A deferred SQLite transaction that reads first and writes later can fail with "d
 BEGIN IMMEDIATE waits its turn instead. Readers use `reading(engine)`, which begins deferred and never blocks a writer.
 """
 
+import sqlite3
 from pathlib import Path
-from sqlite3 import OperationalError
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from dispatcher.errors import PartUnavailable, SettingInvalid
 
+_FILE = "dispatcher.file"  # in a connection's info: which file it opened
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # a gate that has committed survives a power cut
@@ -75,7 +76,7 @@ def scrub(engine: Engine) -> bool:
         cursor.execute("VACUUM")
         busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not busy
-    except OperationalError:  # somebody writes for longer than we wait; what was erased is erased all the same
+    except sqlite3.OperationalError:  # somebody writes for longer than we wait; what was erased is erased all the same
         return False
     finally:
         raw.close()
@@ -109,6 +110,21 @@ def _parse(url: str) -> URL:
             raise SettingInvalid("DISPATCHER_DATABASE_URL", f"{other} is not supported here", cure)
 
 
+class DatabaseReplaced(Exception):
+    """Somebody put another file in the place of the database. Whoever has the old one open would go on writing to a
+    file that nobody can find any more.
+    """
+
+
+def _which(path: str | None) -> tuple[int, int] | None:
+    """Give which file lies there."""
+    try:
+        found = Path(path or "").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _sqlite(url: URL) -> Engine:
     assert url.database is not None
     try:
@@ -128,9 +144,13 @@ def _sqlite(url: URL) -> Engine:
         for pragma in _SQLITE_PRAGMAS:
             cursor.execute(pragma)
         cursor.close()
+        _record.info[_FILE] = _which(url.database)
 
     @event.listens_for(engine, "begin")
     def _on_begin(conn: Connection) -> None:
+        if conn.info.get(_FILE) != _which(url.database):
+            conn.invalidate()  # the next one opens the file that is there now
+            raise OperationalError("BEGIN", None, DatabaseReplaced(f"{url.database} is another file now"))
         reader = conn.get_execution_options().get("reader", False)
         conn.exec_driver_sql("BEGIN DEFERRED" if reader else "BEGIN IMMEDIATE")
 

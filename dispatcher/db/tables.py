@@ -26,6 +26,8 @@ from sqlalchemy import (
 from dispatcher.db.chain_tables import consent_chain as consent_chain
 from dispatcher.db.chain_tables import consent_checkpoint as consent_checkpoint
 from dispatcher.db.columns import Id, IdList, Json, Utc, one_of
+from dispatcher.db.ending_tables import ending_file as ending_file
+from dispatcher.db.ending_tables import ending_owed as ending_owed
 from dispatcher.db.metadata import metadata as metadata
 from dispatcher.db.rate_tables import mailbox_domain as mailbox_domain
 from dispatcher.db.rate_tables import mailbox_provider as mailbox_provider

@@ -29,7 +29,7 @@ from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Intake
 from dispatcher.errors import PartUnavailable
-from dispatcher.sending import house, release
+from dispatcher.sending import endings, house, release
 from dispatcher.settings import Ports, Settings
 from dispatcher.worker.stop import Stop
 from dispatcher.worker.supervisor import House, require_free_ports
@@ -87,7 +87,7 @@ def _set_up(ports: Ports, var: Path, out: Console) -> _Stage:
         encoding="utf-8",
     )
     settings = settings_module.load({"DISPATCHER_CONFIG": str(config)}, home)
-    made = engine.make_engine(settings.database_url)
+    made = endings.keep(engine.make_engine(settings.database_url), endings.file_of(settings))
     migrate.upgrade(made)
     with made.begin() as conn:
         house.remember_keys(conn, house.keyring(settings), clock.now(conn))

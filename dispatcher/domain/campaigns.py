@@ -3,6 +3,7 @@
     draft -> scheduled -> preparing -> sending <-> paused
       ^________|             |            |
     sending -> sent          every one of them, before sent -> cancelled
+    preparing -> draft       after a restore from a backup only (on_hold.py)
 
 What must stay true: a move is one UPDATE whose WHERE names the states it may start from. No row back, no move: of two
 who try at once, one wins and the other is told.
@@ -22,7 +23,7 @@ from dispatcher.errors import InputRefused, MoveRefused, NotFound
 _S = CampaignState
 # From which states each state may be entered.
 MOVES: dict[CampaignState, frozenset[CampaignState]] = {
-    _S.DRAFT: frozenset({_S.SCHEDULED}),
+    _S.DRAFT: frozenset({_S.SCHEDULED, _S.PREPARING}),  # after a restore: domain/on_hold.py
     _S.SCHEDULED: frozenset({_S.DRAFT, _S.SCHEDULED}),  # from scheduled: another time
     _S.PREPARING: frozenset({_S.SCHEDULED}),
     _S.SENDING: frozenset({_S.PREPARING, _S.PAUSED}),

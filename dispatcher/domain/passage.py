@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy import (
+    BigInteger,
     Connection,
     Integer,
     Select,
@@ -36,12 +37,14 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.db.columns import Id, Rows, Utc, among, array_of, array_of_texts
 from dispatcher.db.tables import batch, campaign, subscriber, subscription
 from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
-from dispatcher.domain import audiences, consent, ledger
+from dispatcher.domain import audiences, consent, ending_marks, ledger
 from dispatcher.domain.batches import LEASE, Claim, Flight
 from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Final, Record
 
 TAKEN_OVER = "the batch was claimed by another worker"
+WENT_BACK = "the database was put back to an earlier state"
 RATE_CHANGED = "the campaign's rate was changed"
 
 
@@ -78,6 +81,13 @@ Decision = Pass | Withheld | Halted
 Out = Mapping[tuple[int, int], Sequence[Flight]]  # by batch: the letters whose dots may still be out
 
 
+class Known(NamedTuple):
+    """What a process knows beside the database: letters whose dots may be out, and how far the database had come."""
+
+    out: Out
+    tide: Tide
+
+
 @dataclass(slots=True)
 class _Answer:
     """What the database says about one campaign's intents."""
@@ -85,6 +95,7 @@ class _Answer:
     states: dict[int, CampaignState]  # of the batches that are ours
     is_at_our_rate: bool  # the campaign still has the rate we go by; otherwise nobody passes
     events: dict[int, int]  # by subscriber: the consent under which the dot may go
+    went_back: bool = False  # it is older than what this process has seen: nobody passes
 
 
 def is_one_statement(dialect: str, records: Sequence[Record], intents: Sequence[Intent]) -> bool:
@@ -101,13 +112,13 @@ def pass_gate(
     campaigns: Mapping[int, Campaign],
     records: Sequence[Record],
     intents: Sequence[Intent],
-    out: Out,
+    known: Known,
     now: datetime,
 ) -> list[Decision]:
     """Record what was answered, then decide for each intent, in order, whether its dot may go.
 
     The caller commits, and releases a dot only after that. A letter that passed stands in its batch's `in_flight` from
-    then on, beside those of `out`: should we die, whoever claims the batch finds it there.
+    then on, beside those that are `known` to be out: should we die, whoever claims the batch finds it there.
     """
     newest = _newest(intents)
     asking: dict[int, list[Intent]] = {}
@@ -124,7 +135,7 @@ def pass_gate(
     for campaign_id, theirs in asking.items():
         of = campaigns[campaign_id]
         let_go = _in_one_statement if conn.dialect.name == "postgresql" else _step_by_step
-        answer = let_go(conn, of, finals, theirs, out, now)
+        answer = let_go(conn, of, finals, theirs, known, now)
         finals = []
         decided.update(_decide(conn, of, theirs, answer, now))
     return [
@@ -158,6 +169,8 @@ def _decide(
             decided[of.id, who] = Pass(event)
         elif state is None:
             decided[of.id, who] = Halted(TAKEN_OVER)
+        elif answer.went_back:
+            decided[of.id, who] = Halted(WENT_BACK)
         elif state is not CampaignState.SENDING:
             decided[of.id, who] = Halted(f"the campaign is {state}")
         elif not answer.is_at_our_rate:
@@ -220,11 +233,12 @@ def _permits(asked: _Question) -> Select[tuple[int, int]]:
 
 
 def _step_by_step(
-    conn: Connection, of: Campaign, finals: list[Final], intents: Sequence[Intent], out: Out, now: datetime
+    conn: Connection, of: Campaign, finals: list[Final], intents: Sequence[Intent], known: Known, now: datetime
 ) -> _Answer:
     """SQLite: it has begun to write already, so nothing can change between these statements."""
     assert not finals
     claims = {intent.claim.no: intent.claim for intent in intents}
+    went_back = not known.tide.heed(int(conn.execute(_STANDS).scalar_one()))
     states = {}
     rate = of.rate_per_min
     for claim in claims.values():
@@ -233,7 +247,7 @@ def _step_by_step(
             states[claim.no] = CampaignState(found.state)
             rate = found.rate_per_min
     at_our_rate = rate == of.rate_per_min
-    running = {no for no, state in states.items() if state is CampaignState.SENDING and at_our_rate}
+    running = {no for no, state in states.items() if state is CampaignState.SENDING and at_our_rate and not went_back}
     events = permitted_among(conn, of, [i.subscriber_id for i in intents if i.claim.no in running])
     for no in states:
         going = [
@@ -241,11 +255,12 @@ def _step_by_step(
             for i in intents
             if i.claim.no == no and i.subscriber_id in events
         ]
-        flights = [*out.get((of.id, no), ()), *going]
+        flights = [*known.out.get((of.id, no), ()), *going]
         conn.execute(_RENEW, {"of": of.id, "at": no, "until": now + LEASE, "flights": flights})
-    return _Answer(states, at_our_rate, events)
+    return _Answer(states, at_our_rate, events, went_back)
 
 
+_STANDS = select(ending_marks.stands())
 _STATE_OF_OURS = (
     select(campaign.c.state, campaign.c.rate_per_min)
     .join(batch, batch.c.campaign_id == campaign.c.id)
@@ -260,17 +275,18 @@ _RENEW = (
 
 
 def _in_one_statement(
-    conn: Connection, of: Campaign, finals: list[Final], intents: Sequence[Intent], out: Out, now: datetime
+    conn: Connection, of: Campaign, finals: list[Final], intents: Sequence[Intent], known: Known, now: datetime
 ) -> _Answer:
     """PostgreSQL: one round trip; its row locks are the fence."""
     claims = {intent.claim.no: intent.claim for intent in intents}
     values: dict[str, object] = {
         "of": of.id,
         "rate": of.rate_per_min,
+        "tide": known.tide.seen,
         "until": now + LEASE,
         "ours_no": array_of(claims),
         "ours_token": array_of([claim.token for claim in claims.values()]),
-        "ours_still_out": array_of_texts([json.dumps(out.get(claim.key, ())) for claim in claims.values()]),
+        "ours_still_out": array_of_texts([json.dumps(known.out.get(claim.key, ())) for claim in claims.values()]),
         "asked_no": array_of([intent.claim.no for intent in intents]),
         "asked_subscriber_id": array_of([intent.subscriber_id for intent in intents]),
         "asked_attempt": array_of([intent.attempt for intent in intents]),
@@ -279,9 +295,10 @@ def _in_one_statement(
     if finals:
         values |= ledger.finals_values(finals, now)
     answer = _Answer({}, True, {})
-    for no, state, rate, ids, events in _execute(conn, _prepared(_Question.of(of), bool(finals)), values):
+    for no, state, rate, stands, ids, events in _execute(conn, _prepared(_Question.of(of), bool(finals)), values):
         answer.states[no] = CampaignState(state)
         answer.is_at_our_rate = rate == of.rate_per_min
+        answer.went_back = not known.tide.heed(stands)
         if ids:
             answer.events.update(zip(ids, events, strict=True))
     return answer
@@ -328,8 +345,9 @@ _ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer
 
 def _statement(question: _Question, with_finals: bool) -> Update:
     ours, asked = _OURS.table(_POSTGRESQL), _ASKED.table(_POSTGRESQL)
+    stands = ending_marks.stands().label("stands")
     held = (
-        select(batch.c.no, campaign.c.state, campaign.c.rate_per_min, ours.c.still_out)
+        select(batch.c.no, campaign.c.state, campaign.c.rate_per_min, ours.c.still_out, stands)
         .join(ours, and_(ours.c.no == batch.c.no, ours.c.token == batch.c.token))
         .join(campaign, campaign.c.id == batch.c.campaign_id)
         .where(batch.c.campaign_id == bindparam("of"), batch.c.state == BatchState.LEASED)
@@ -337,6 +355,7 @@ def _statement(question: _Question, with_finals: bool) -> Update:
         .cte("held")
     )
     is_at_our_rate = held.c.rate_per_min.is_not_distinct_from(bindparam("rate", type_=Integer()))
+    is_no_older = held.c.stands >= bindparam("tide", type_=BigInteger())
     allowed = _permits(question).subquery("allowed")
     flight = func.jsonb_build_array(asked.c.subscriber_id, asked.c.attempt, allowed.c.event_id, asked.c.relay)
     going = (
@@ -346,7 +365,7 @@ def _statement(question: _Question, with_finals: bool) -> Update:
             func.array_agg(allowed.c.event_id).label("events"),
             func.jsonb_agg(flight).label("flights"),
         )
-        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING, is_at_our_rate))
+        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING, is_at_our_rate, is_no_older))
         .join(allowed, allowed.c.subscriber_id == asked.c.subscriber_id)
         .group_by(asked.c.no)
         .cte("going")
@@ -361,6 +380,6 @@ def _statement(question: _Question, with_finals: bool) -> Update:
             lease_until=bindparam("until", type_=Utc()),
             in_flight=cast(ready.c.still_out, JSONB).concat(func.coalesce(ready.c.flights, none)),
         )
-        .returning(batch.c.no, ready.c.state, ready.c.rate_per_min, ready.c.ids, ready.c.events)
+        .returning(batch.c.no, ready.c.state, ready.c.rate_per_min, ready.c.stands, ready.c.ids, ready.c.events)
     )
     return renewed.add_cte(ledger.write_finals().cte("written")) if with_finals else renewed

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from dispatcher.db.columns import Rows, Utc, insert_or
 from dispatcher.db.tables import subscriber, suppression
 from dispatcher.db.terms import EVERY_TOPIC, SuppressionReason, Topic
+from dispatcher.domain import endings
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.tokens import Keyring
 
@@ -73,6 +74,7 @@ def enter(conn: Connection, entries: Sequence[Entry], now: datetime) -> None:
     """Put many on the list at once, as `suppress` does; no address stands twice among them for one scope."""
     if not entries:
         return
+    endings.note(conn, [endings.Ending(bytes(e.address_hash), e.scope, e.reason, now) for e in entries])
     names = ("address_hash", "scope", "reason", "source")
     rows = [(e.address_hash, e.scope or EVERY_TOPIC, e.reason.value, e.source) for e in entries]
     statement = insert_or(conn.dialect.name, suppression)

@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind, Outcome, UnknownPolicy
+from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Deferral, Final, Proof, Released
 from dispatcher.domain.passage import RATE_CHANGED, Halted, Intent, Withheld
 from dispatcher.sending import retry
@@ -49,8 +50,8 @@ _AGAIN = 0.5  # seconds between two tries to write down what is known
 @dataclass(frozen=True, slots=True)
 class Orders:
     """What a drain works with. `until`: a moment on `steady()` after which no new letter is begun. `breakers` know the
-    relays; they and the `buckets` live longer than a drain. `patience`: seconds for which it tries to write down what
-    it knows while the database is away.
+    relays; they, the `buckets` and the `tide` live longer than a drain. `patience`: seconds for which it tries to write
+    down what it knows while the database is away.
     """
 
     kinds: Sequence[CampaignKind]
@@ -60,6 +61,7 @@ class Orders:
     until: float
     stop: Callable[[], bool] = field(default=lambda: False)
     patience: float = 20.0
+    tide: Tide = field(default_factory=Tide)
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ async def drain(engine: Engine, orders: Orders) -> Report:
     """Serve claimable batches over the relays until there is no more work, or time is up, or no relay can be used."""
     lanes = orders.breakers.lanes(steady())
     shift = _Shift(orders)
-    gate = Gate(engine, lanes, shift.look)
+    gate = Gate(engine, lanes, shift.look, orders.tide)
     pace = Pace(gate, orders.buckets, orders.breakers.relays)
     lines = Lines(orders.breakers)
     report = Report()

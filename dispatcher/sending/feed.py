@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
-from dispatcher.domain import batches, campaigns, poison, recipients, relay_days
+from dispatcher.domain import batches, campaigns, endings, poison, recipients, relay_days
 from dispatcher.domain.batches import NOTHING_CLOSED, Claim, Closed
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final
@@ -239,6 +239,8 @@ class Feed:
             self._is_dry = True
             return False
         claim, people = got
+        if self._gate.campaigns[claim.campaign_id].kind is CampaignKind.NEWSLETTER:
+            await self._gate.transact(_prove)
         self._taken[claim.campaign_id] += len(people)
         held = Held(claim, left=len(people))
         self._gate.hold(claim)
@@ -253,6 +255,8 @@ class Feed:
             of = self._load(conn, claim)
             if of is None:
                 continue
+            if of.kind is CampaignKind.NEWSLETTER:  # a restore has to know whose letters may have gone
+                endings.note(conn, [endings.Claimed(of.id, claim.no, now)])
             people = recipients.to_serve(conn, claim, of, now)
             if of.renews is not None:
                 people = renewal.requests_for(conn, self._stationery, of, people, now)
@@ -348,3 +352,11 @@ class Feed:
             batches.settle(conn, held.claim)
         else:
             batches.give_back(conn, held.claim, now + wait if problem else None, problem)
+
+
+def _prove(conn: Connection, now: datetime) -> None:
+    """Write behind the line of a claim another one, which proves that the claim was committed. Without it nobody could
+    tell it from one that a kill cut off, and a database that is put back to the moment before would mail the batch
+    again.
+    """
+    endings.note(conn, [endings.Witness(now)])

@@ -25,15 +25,16 @@ from typing import TypeVar
 import psycopg
 import structlog
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from dispatcher.db.clock import DatabaseClock, steady
 from dispatcher.db.clock import now as database_now
-from dispatcher.domain import batches, ledger, passage
+from dispatcher.domain import batches, ending_marks, ledger, passage
 from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.ending_marks import Tide, WentBack
 from dispatcher.domain.ledger import Record
-from dispatcher.domain.passage import Decision, Halted, Intent, Pass, Withheld
+from dispatcher.domain.passage import Decision, Halted, Intent, Known, Pass, Withheld
 from dispatcher.sending.clerk import Clerk
 from dispatcher.smtp.lane import Lane, Parcel
 from dispatcher.smtp.verdict import Verdict
@@ -69,13 +70,19 @@ class Question:
 class Gate:
     """The engine's way into the database while lanes are open."""
 
-    def __init__(self, engine: Engine, lanes: int = 1, each_turn: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, engine: Engine, lanes: int = 1, each_turn: Callable[[], None] = lambda: None, tide: Tide | None = None
+    ) -> None:
+        """`tide`: how far the process has seen the database come."""
         self._engine = engine
         self._lanes = lanes
         self._each_turn = each_turn
         self._clerk = Clerk(engine, "gate")
         # SQLite has one writer at a time: a second one would only wait for the first, and less patiently.
         self._beside = Clerk(engine, "beside") if engine.dialect.name == "postgresql" else self._clerk
+        # Each goes by what it saw itself: of two that look at once, the one that is told later may have looked earlier.
+        tide = tide or Tide()
+        self._tides = {self._beside: Tide(tide.seen), self._clerk: tide}
         self._told: list[tuple[Record, Claim]] = []  # and not yet written down
         self._turning = asyncio.Lock()
         self._questions: list[Question] = []
@@ -92,6 +99,13 @@ class Gate:
     async def transact(self, work: Callable[[Connection, datetime], T]) -> T:
         """Run `work(conn, now)` in a transaction of its own, beside the gate's turns, by the database's clock."""
         return await self._beside.do(lambda: self._in_transaction(self._beside, work))
+
+    def _require_no_older(self, conn: Connection, clerk: Clerk) -> None:
+        """A database that was put back under us counts as away: nothing is claimed, and answers are kept for it."""
+        try:
+            ending_marks.look(conn, self._tides[clerk])
+        except WentBack as error:
+            raise OperationalError("look at the marks of endings", None, error) from error
 
     def now(self) -> datetime:
         """Give the database's time without asking it again."""
@@ -204,6 +218,7 @@ class Gate:
         with clerk.transaction() as conn:
             moment = database_now(conn)
             self.clock = DatabaseClock(moment)
+            self._require_no_older(conn, clerk)
             return work(conn, moment)
 
     def _is_company_near(self) -> bool:
@@ -240,11 +255,12 @@ class Gate:
         """Have the transaction done by the gate's clerk; when this returns, it has committed."""
         self._moment = self.now()
         out = {key: list(self._out[key].values()) for key in {i.claim.key for i in intents} if key in self._out}
+        known = Known(out, self._tides[self._clerk])
         is_short = passage.is_one_statement(self._engine.dialect.name, records, intents)
 
         def in_thread() -> list[Decision]:
             with self._clerk.statement() if is_short else self._clerk.transaction() as conn:
-                return passage.pass_gate(conn, self.campaigns, records, intents, out, self.now())
+                return passage.pass_gate(conn, self.campaigns, records, intents, known, self.now())
 
         return await self._clerk.do(in_thread)
 

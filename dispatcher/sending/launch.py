@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignKind, CampaignState, Errand
-from dispatcher.domain import batches, campaigns, providers
+from dispatcher.domain import batches, campaigns, endings, providers
 
 
 def due(conn: Connection, now: datetime, limit: int = 100) -> list[int]:
@@ -55,6 +55,7 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
     match of.kind:
         case CampaignKind.NEWSLETTER:
             assert of.topic is not None
+            endings.note(conn, [endings.Launched(campaign_id, of.topic, now)])
             size = batches.freeze(conn, campaign_id, of.topic, now, of.renews)
         case CampaignKind.CONFIRMATION:
             from dispatcher.sending import release  # what freezes letters weighs 5 MB, and most workers only send

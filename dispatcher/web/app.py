@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from dispatcher.db import clock
 from dispatcher.errors import InputRefused, TokenInvalid
+from dispatcher.sending import endings
 from dispatcher.sending.house import keyring
 from dispatcher.settings import Settings
 from dispatcher.web import declarations
@@ -32,7 +33,7 @@ def create_app(settings: Settings, engine: Engine, nudge: Callable[[int], None])
         routes=routes(site),
         middleware=[
             Middleware(SecurityHeaders, https=settings.public_url.startswith("https:")),
-            Middleware(Border, problems=problems),
+            Middleware(Border, problems=problems, come_back=lambda: endings.settle(engine, endings.file_of(settings))),
         ],
         exception_handlers={HTTPException: problems.http, TokenInvalid: problems.bad_link},
     )

@@ -5,15 +5,18 @@ outside; the log gets places in the code and never values, for these may be addr
 """
 
 import traceback
+from collections.abc import Callable
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dispatcher.errors import DispatcherError
 from dispatcher.web.language import choose
 from dispatcher.web.legal import PERSONAL
 from dispatcher.web.site import Site
@@ -56,14 +59,18 @@ class Problems:
 class Border:
     """The border of the process: an exception that got this far becomes a page and a line in the log."""
 
-    def __init__(self, app: ASGIApp, *, problems: Problems) -> None:
+    def __init__(self, app: ASGIApp, *, problems: Problems, come_back: Callable[[], object]) -> None:
+        """`come_back` is called before the next request once the database was away: it may be an older one now."""
         self._app = app
         self._problems = problems
+        self._come_back = come_back
+        self._was_away = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        await self._look_after_absence()
         is_started = False
 
         async def send_noting(message: Message) -> None:
@@ -78,9 +85,20 @@ class Border:
             if not is_started:
                 await self._page(scope, error)(scope, receive, send)
 
+    async def _look_after_absence(self) -> None:
+        if not self._was_away:
+            return
+        self._was_away = False
+        try:
+            await run_in_threadpool(self._come_back)
+        except (SQLAlchemyError, DispatcherError) as error:
+            self._was_away = True
+            _tell(error)
+
     def _page(self, scope: Scope, error: Exception) -> Response:
         request = Request(scope)
         if isinstance(error, OperationalError | PoolTimeout):
+            self._was_away = True
             return self._problems.away(request)
         return self._problems.failed(request)
 

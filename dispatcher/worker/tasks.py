@@ -15,8 +15,9 @@ from dispatcher.compose.house import House
 from dispatcher.db.clock import steady
 from dispatcher.db.engine import make_engine
 from dispatcher.db.terms import CampaignKind
+from dispatcher.domain.ending_marks import Tide
 from dispatcher.observe import logs
-from dispatcher.sending import house, sweep
+from dispatcher.sending import endings, house, sweep
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.drain import Orders, Report, drain
 from dispatcher.settings import Settings
@@ -38,22 +39,30 @@ class Bench:
     breakers: Breakers
     buckets: Buckets
     stopping: Callable[[], bool]
+    file: endings.EndingsFile
+    tide: Tide
 
 
 def make_bench(settings: Settings, stopping: Callable[[], bool]) -> Bench:
     """Set a process up. `stopping` is asked at each gate whether to begin no more letters."""
     gc.freeze()  # what was imported stays; nothing of a letter is cyclic, so the collector need not look often
     gc.set_threshold(_GARBAGE, 20, 100)
-    engine = make_engine(settings.database_url)
+    file = endings.file_of(settings)
+    engine = endings.keep(make_engine(settings.database_url), file)
     breakers = Breakers(house.relays(settings))
     buckets = Buckets(engine, settings.broker_url)
-    return Bench(settings, engine, house.house(settings), breakers, buckets, stopping)
+    return Bench(settings, engine, house.house(settings), breakers, buckets, stopping, file, Tide())
 
 
 def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
-    """Drain for at most `budget` seconds of new letters."""
+    """Drain for at most `budget` seconds of new letters. What the database has lost is applied to it first; raises
+    PartUnavailable when the file of endings cannot be read.
+    """
+    endings.settle(bench.engine, bench.file, bench.tide)
     stationery = house.stationery(bench.settings)
-    orders = Orders(kinds, bench.breakers, bench.buckets, stationery, steady() + budget, bench.stopping)
+    orders = Orders(
+        kinds, bench.breakers, bench.buckets, stationery, steady() + budget, bench.stopping, tide=bench.tide
+    )
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         report = runner.run(drain(bench.engine, orders))
     if report.letters:

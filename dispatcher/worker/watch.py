@@ -15,7 +15,7 @@ from dispatcher import broker
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind
 from dispatcher.errors import DispatcherError
-from dispatcher.sending import house, mx, sweep
+from dispatcher.sending import endings, house, mx, sweep
 from dispatcher.sending.keeping import Keeper
 from dispatcher.sending.notary import Notary
 from dispatcher.settings import Settings, environment
@@ -65,6 +65,9 @@ def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
             continue
         next_tick = steady() + sweep.EVERY
         try:
+            endings.settle(bench.engine, bench.file, bench.tide)  # before anything is launched or called for
+            endings.pay(bench.engine)
+            endings.pulse(bench.engine)
             work = sweep.tick(bench.engine, bench.house)
             is_heard = call_workers(bench, work)
             if work.next_due_s is not None:

@@ -82,6 +82,9 @@ def run(outside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
             main()
         except SystemExit as end:
             code = int(end.code or 0)
+        for engine in made:
+            if engine.dialect.name == "sqlite":
+                engine.dispose()  # as the end of a process does: a restore looks who has the file open
         said = capsys.readouterr()
         return Ran(code, said.out, said.err)
 

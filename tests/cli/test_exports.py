@@ -70,6 +70,7 @@ def test_what_is_exported_comes_in_again_elsewhere_as_it_was(
     other = outside / "other.db"
     shutil.copy(sqlite_template, other)
     monkeypatch.setenv("DISPATCHER_DATABASE_URL", f"sqlite:///{other}")
+    monkeypatch.setenv("DISPATCHER_ENDINGS", str(outside / "other.jsonl"))  # another house has a file of its own
     ran = dispatcher("subscribers", "import", "out.csv", "--origin", "the old house", "--json").json
     assert (ran["format"], ran["rows"], ran["rejected"]) == ("own", 5, 0)
     again = dispatcher("subscribers", "import", "out.csv", "--origin", "the old house", "--json").json
@@ -112,6 +113,7 @@ def test_the_never_mail_list_goes_out_as_hashes_and_comes_in_again(
         before = sorted(tuple(row) for row in conn.execute(select(*list(suppression.c)[:4])))
     shutil.copy(sqlite_template, outside / "other.db")
     monkeypatch.setenv("DISPATCHER_DATABASE_URL", f"sqlite:///{outside}/other.db")
+    monkeypatch.setenv("DISPATCHER_ENDINGS", str(outside / "other.jsonl"))
     ran = dispatcher("suppressions", "import", "never.csv", *ORIGIN, "--json").json
     assert (ran["rows"], ran["new"], ran["rejected"]) == (len(before), len(before), 0)
     assert dispatcher("suppressions", "import", "never.csv", *ORIGIN, "--json").json["new"] == 0
@@ -121,6 +123,7 @@ def test_the_never_mail_list_goes_out_as_hashes_and_comes_in_again(
     engine.dispose()
     monkeypatch.setenv("DISPATCHER_SECRET_KEYS", f"k9:{'39' * 32}")
     monkeypatch.setenv("DISPATCHER_DATABASE_URL", f"sqlite:///{outside}/third.db")
+    monkeypatch.setenv("DISPATCHER_ENDINGS", str(outside / "third.jsonl"))
     shutil.copy(sqlite_template, outside / "third.db")
     assert "another secret key" in dispatcher("suppressions", "import", "never.csv", *ORIGIN).error[0]
 

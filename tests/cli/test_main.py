@@ -104,6 +104,7 @@ def test_the_doctor_names_each_part_that_is_away_with_its_cure_and_hides_no_othe
         "settings": True,
         "database": True,
         "broker": False,
+        "endings": True,
         "keys": True,
         "dkim": True,
         "seal": True,

@@ -15,6 +15,7 @@ from dispatcher.domain.accounts import Status
 from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Deferral, Final, Record
 from dispatcher.domain.passage import Decision, Intent, Pass
 from dispatcher.domain.recipients import Recipient, to_serve
@@ -34,6 +35,7 @@ class Dispatch:
     keyring: Keyring
     now: datetime = NOW
     ids: dict[str, int] = field(default_factory=dict)
+    tide: Tide = field(default_factory=Tide)
 
     def people(self, count: int, *, prefix: str = "p") -> list[int]:
         """Add people who agreed to the topic; give their ids."""
@@ -92,7 +94,9 @@ class Dispatch:
         out: passage.Out = MappingProxyType({}),
     ) -> list[Decision]:
         with self.engine.begin() as conn:
-            return passage.pass_gate(conn, {c.id: c for c in of}, records, intents, out, self.now)
+            return passage.pass_gate(
+                conn, {c.id: c for c in of}, records, intents, passage.Known(out, self.tide), self.now
+            )
 
     def record(self, *records: Record) -> None:
         with self.engine.begin() as conn:

@@ -19,6 +19,7 @@ from dispatcher.domain import (
     passage,
     recipients,
 )
+from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.passage import Intent
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import release, renewal, sweep
@@ -132,7 +133,9 @@ def test_what_a_dead_worker_of_a_cancelled_campaign_may_have_sent_is_not_sent_ag
         assert claim is not None
         of = campaigns.get(conn, first)
         people = renewal.requests_for(conn, stage.stationery, of, recipients.to_serve(conn, claim, of, now), now)
-        passage.pass_gate(conn, {first: of}, [], [Intent(claim, people[0].subscriber_id, 1, "r")], {}, now)
+        passage.pass_gate(
+            conn, {first: of}, [], [Intent(claim, people[0].subscriber_id, 1, "r")], passage.Known({}, Tide()), now
+        )
     stage.move(first, CampaignState.CANCELLED)
     assert {m.reason for m in stage.missing(ask_and_launch(stage)).values()} == {audiences.ASKED_BEFORE}
     sweep.finish(stage.engine)

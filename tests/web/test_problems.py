@@ -1,14 +1,20 @@
 """When something goes wrong: a page in words with a cure, and a log without addresses or tokens."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, text
 from structlog.testing import capture_logs
 
+from dispatcher.db import side_file
 from dispatcher.db.tables import consent_event, declaration, opt_in_request
+from dispatcher.db.terms import SuppressionReason
+from dispatcher.domain import suppression
+from dispatcher.domain.endings import Ending, written
 from dispatcher.domain.tokens import Purpose
+from dispatcher.sending import endings
 from dispatcher.web.app import create_app
 from tests.web.visitor import MARIA, House, Visitor, heading, on_sqlite, text_of
 
@@ -64,6 +70,23 @@ def test_a_fault_of_ours_becomes_a_page_and_a_line_without_values(house: House) 
     (line,) = lines
     assert line["error"] == "AssertionError"
     assert "declarations.py" in line["places"][-1]
+
+
+def test_a_database_that_comes_back_older_gets_what_it_lacks_before_the_next_page(house: House) -> None:
+    file = endings.file_of(house.settings)
+    first = file.first()
+    ending = Ending(b"h" * 32, None, SuppressionReason.COMPLAINT, datetime(2026, 11, 24, tzinfo=UTC))
+    side_file.add(file.path, written([ending], len(first.octets) + 1, 7))
+    house.engine.dispose()
+    live = Path(house.engine.url.database or "")
+    backup = live.read_bytes()
+    take_the_database_away(house)
+    assert house.visitor().get("/").status_code == 503
+    live.rmdir()
+    live.write_bytes(backup)
+    assert house.visitor().get("/").status_code == 200
+    with house.engine.begin() as conn:
+        assert len(suppression.entries(conn, b"h" * 32)) == 1
 
 
 def test_while_the_database_is_away_the_page_says_when_to_come_back(house: House) -> None:

@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("signature", sa.LargeBinary(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_consent_checkpoint")),
     )
+    _make_endings()
     op.add_column("consent_event", sa.Column("personal_sha256", sa.LargeBinary(length=32), nullable=True))
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     if is_sqlite:
@@ -74,6 +75,25 @@ def upgrade() -> None:
         checks.demand(op.get_bind(), "consent_event", column)
     if not is_sqlite:
         op.execute("ALTER TABLE consent_event ALTER COLUMN id DROP DEFAULT")
+
+
+def _make_endings() -> None:
+    """How far the files of endings are in this database: what a restore goes by."""
+    op.create_table(
+        "ending_file",
+        sa.Column("id", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.Column("octets", sa.BigInteger(), nullable=False),
+        sa.Column("home", sa.Text(), nullable=True),
+        sa.Column("lost_at", Utc(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ending_file")),
+    )
+    op.create_table(
+        "ending_owed",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("line", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_ending_owed")),
+    )
 
 
 def chain(conn: sa.Connection, page: int = PAGE) -> None:
@@ -141,5 +161,7 @@ def downgrade() -> None:
     checks.excuse(op.get_bind(), "consent_event", "chain_hash")
     # salt stays nullable: of people who were erased it is gone.
     op.execute("ALTER TABLE consent_event DROP COLUMN personal_sha256")
+    op.drop_table("ending_owed")
+    op.drop_table("ending_file")
     op.drop_table("consent_checkpoint")
     op.drop_table("consent_chain")
