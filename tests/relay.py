@@ -154,6 +154,11 @@ class ScriptedRelay:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(self._abort_all)
 
+    def break_off(self) -> None:
+        """Break every open connection; when this returns, they are closed."""
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(self._break_off(), self._loop).result(10)
+
     # What sessions call
 
     def act(self, ask: Ask) -> Act | None:
@@ -219,6 +224,12 @@ class ScriptedRelay:
         self._abort_all()
         await asyncio.gather(*ends)
         await server.wait_closed()
+
+    async def _break_off(self) -> None:
+        ends = [session.ended for session in self._sessions]
+        self._abort_all()
+        await asyncio.gather(*ends)
+        await asyncio.sleep(0)  # the loop closes a socket after it told the session of its end
 
     def _abort_all(self) -> None:
         for session in list(self._sessions):

@@ -10,8 +10,10 @@ from sqlalchemy import select
 from dispatcher.db import clock
 from dispatcher.db.tables import batch, deferral, delivery, edition, subscriber
 from dispatcher.db.terms import CampaignState, Topic
+from dispatcher.sending.drain import MAX_LOSSES
 from tests import builders
 from tests.relay import PLAIN_EXTENSIONS, Act, Ask, ScriptedRelay, accept_then_drop, drop, say
+from tests.sending.breaking import BreakingOff
 from tests.stage import Stage
 
 
@@ -93,8 +95,10 @@ def test_a_letter_whose_line_breaks_while_body_and_dot_leave_together_is_left_in
 def test_after_such_a_loss_bodies_go_ahead_so_that_a_broken_line_leaves_no_doubt(stage: Stage) -> None:
     people = stage.add(8)
     campaign = stage.campaign()
-    with ScriptedRelay(script={("BODY", people[1]): drop(), ("BODY", people[5]): [drop()]}) as relay:
+    breaking = BreakingOff(people[5], 1, {("BODY", people[1]): drop()})
+    with ScriptedRelay(script=breaking) as relay, breaking.over(relay, stage.engine):
         stage.drain(relay.relay(lanes=1))
+    assert breaking.broken == 1
     assert list(stage.missing(campaign)) == [people[1]]
     assert sorted(a.recipient for a in relay.accepted) == sorted(set(people) - {people[1]})
 
@@ -102,8 +106,10 @@ def test_after_such_a_loss_bodies_go_ahead_so_that_a_broken_line_leaves_no_doubt
 def test_a_letter_that_always_loses_its_connection_waits_and_holds_nobody_up(stage: Stage) -> None:
     people = stage.add(8)
     campaign = stage.campaign()
-    with ScriptedRelay(script={("BODY", people[1]): drop(), ("BODY", people[5]): drop()}) as relay:
+    breaking = BreakingOff(people[5], MAX_LOSSES, {("BODY", people[1]): drop()})
+    with ScriptedRelay(script=breaking) as relay, breaking.over(relay, stage.engine):
         stage.drain(relay.relay(lanes=1))
+    assert breaking.broken == MAX_LOSSES
     assert stage.status(campaign).sent == 6
     assert stage.missing(campaign)[people[5]].outcome == "deferred"
 
