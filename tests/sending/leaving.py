@@ -1,12 +1,10 @@
 """A small house with a file of endings, and ways to put its database back, for tests of what outlives a restore."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy import Engine, insert, select
 
 from dispatcher.db.engine import make_engine
 from dispatcher.db.tables import ending_file, metadata, subscription, suppression
@@ -18,6 +16,7 @@ from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import endings
 from dispatcher.sending.endings import EndingsFile
+from tests.guards import unguarded
 
 
 @dataclass
@@ -38,7 +37,7 @@ class Kept:
     def put_back(self) -> None:
         """Make every table what it was, past everything that guards it: as a restore does."""
         bare = make_engine(self.engine.url.render_as_string(hide_password=False))
-        with bare.begin() as conn, _unguarded(conn):
+        with bare.begin() as conn, unguarded(conn):
             for table in reversed(metadata.sorted_tables):
                 conn.execute(table.delete())
             for table in metadata.sorted_tables:
@@ -69,21 +68,6 @@ class Kept:
             return conn.execute(
                 select(s.state).where(s.subscriber_id == subscriber_id, s.topic == topic)
             ).scalar_one_or_none()
-
-
-@contextmanager
-def _unguarded(conn: Connection) -> Iterator[None]:
-    """Switch off the triggers that keep rows from being changed."""
-    if conn.dialect.name == "postgresql":
-        conn.execute(text("SET LOCAL session_replication_role = replica"))
-        yield
-        return
-    guards = conn.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
-    for name, _ in guards:
-        conn.execute(text(f"DROP TRIGGER {name}"))
-    yield
-    for _, definition in guards:
-        conn.exec_driver_sql(definition)
 
 
 def open_kept(engine: Engine, keyring: Keyring, folder: Path) -> Kept:
