@@ -16,6 +16,7 @@ from dispatcher.db.engine import make_engine
 from dispatcher.db.tables import metadata
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.sending.press import Stationery
+from tests.stage import Stage
 
 _SERVER = pytest.StashKey[PostgresServer]()
 _TEMPLATE = "dispatcher_template"
@@ -164,3 +165,9 @@ def _postgres_database(folder: str, request: pytest.FixtureRequest) -> str:
         if used := [row[0] for row in conn.execute(_USED)]:
             conn.execute(f"TRUNCATE {', '.join(used)} RESTART IDENTITY CASCADE")
     return url
+
+
+@pytest.fixture
+def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
+    """Give an empty house."""
+    return Stage(engine, keyring, stationery, house)

@@ -133,14 +133,18 @@ def _acknowledge(context: Context, engine: Engine, restored_to: int) -> None:
     try:
         notary.make(engine, context.settings, restored_to=restored_to)
     except DispatcherError as error:
-        err.print(f"the loss is not signed: {error.what}. Once that is mended, say: dispatcher consent acknowledge")
+        err.print(
+            f"the loss is not signed: {error.what}; until it is, checkpoints of then do not match. Once that is mended,"
+            " say: dispatcher consent acknowledge",
+            markup=False,
+        )
 
 
 def _print(settled: Settled, aside: Path | None) -> None:
     done = settled.applied
     out.print(
-        f"applied again: {done.withdrawn:,} people withdrawn, {done.erased:,} erased, {done.listed:,} entries of the"
-        " never-mail list"
+        f"applied again. People withdrawn: {done.withdrawn:,}; erased: {done.erased:,}; put on the never-mail list:"
+        f" {done.listed:,}"
     )
     if settled.unreadable:
         out.print(f"[bold]{settled.unreadable:,} lines of the files could not be read[/]: torn by a crash, or damaged")
@@ -148,8 +152,8 @@ def _print(settled: Settled, aside: Path | None) -> None:
         out.print(f"[bold]campaign {held.id}[/] {escape(held.name)}: was {held.was}, is {held.now_is}. {held.why}")
     if settled.ledger_reached > settled.ledger_ends:
         out.print(
-            f"the consent ledger ends at event {settled.ledger_ends:,}; it had come to {settled.ledger_reached:,}: what"
-            " came between is gone, and checkpoints of then do not match any more"
+            f"the consent ledger goes on behind event {settled.ledger_ends:,}; it had come to"
+            f" {settled.ledger_reached:,}: what came between is gone, and `consent verify` says so from now on"
         )
     for place in settled.elsewhere:
         out.print(f"[bold]gone on without[/] {escape(place)}: who left since the backup is not known from there")

@@ -131,7 +131,9 @@ async def _greet(relay: Relay) -> str:
 def _work(context: Context) -> str:
     with reading(context.engine).connect():
         work = sweep.waiting(context.engine)
-    due = f", next campaign due in {work.next_due_s:,.0f} s" if work.next_due_s is not None else ""
+    due = ""
+    if work.next_due_s is not None:
+        due = f", next campaign due in {work.next_due_s:,.0f} s" if work.next_due_s > 0 else ", a campaign is due now"
     return f"{work.newsletters} newsletter batches and {work.confirmations} confirmations wait{due}"
 
 

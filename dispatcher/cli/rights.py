@@ -130,7 +130,7 @@ def erase(context: Context, address: str, yes: bool, received: datetime | None, 
     if not yes:
         click.confirm(f"Erase 1 person, {address}, for good?", abort=True)
     erased = serving.erase(context.engine, context.keyring, asked)
-    out.print(f"{erased.outcome}: address and name are gone, {len(erased.topics)} topics have ended")
+    out.print(f"{erased.outcome}: address and name are gone; ended: {', '.join(erased.topics) or 'no topic stood'}")
     if not erased.is_clean:
         out.print("the database file is in use, and a copy is left in it: say the same again when nobody is at work")
     out.print("not reached: backups of the database, files of people that you keep, the relay's own log", markup=False)
@@ -240,7 +240,9 @@ def _hand_out(facts: Facts, language: Language, *, file: Path | None, html: Path
         write(html, paper.access(facts, language))
     if file is not None:
         write(file, canonical(facts) + b"\n")
-        out.print(f"{file}: everything that is held about this person")
+        out.print(f"{file}: everything that is held about this person", markup=False)
+        if html is not None:
+            out.print(f"{html}: the same as a page", markup=False)
     else:
         print_json(facts)
 

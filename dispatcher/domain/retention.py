@@ -23,6 +23,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Select,
@@ -285,39 +286,6 @@ def _take_proofs(conn: Connection, cutoff: datetime, now: datetime, after: After
     return Taken(len(ended), _next(ids))
 
 
-def _due_attempts(cutoff: datetime, _now: datetime) -> Select[int, Any]:
-    c = signup_attempt.c
-    return select(func.count(), func.min(c.at)).where(c.at <= cutoff)
-
-
-def _take_attempts(conn: Connection, cutoff: datetime, _now: datetime, _after: After) -> Taken:
-    c = signup_attempt.c
-    old = select(c.id).where(c.at <= cutoff).order_by(c.at).limit(_MANY)
-    gone = conn.execute(delete(signup_attempt).where(c.id.in_(old))).rowcount
-    return Taken(gone, [0] if gone == _MANY else None)
-
-
-def _due_rights(cutoff: datetime, _now: datetime) -> Select[int, Any]:
-    c = rights_request.c
-    return select(func.count(), func.min(c.done_at)).where(c.done_at <= cutoff)
-
-
-def _take_rights(conn: Connection, cutoff: datetime, _now: datetime, _after: After) -> Taken:
-    c = rights_request.c
-    old = select(c.id).where(c.done_at <= cutoff).order_by(c.id).limit(_MANY)
-    gone = conn.execute(delete(rights_request).where(c.id.in_(old))).rowcount
-    return Taken(gone, [0] if gone == _MANY else None)
-
-
-def _due_runs(cutoff: datetime, _now: datetime) -> Select[int, Any]:
-    c = retention_run.c
-    return select(func.count(), func.min(c.finished_at)).where(c.finished_at <= cutoff)
-
-
-def _take_runs(conn: Connection, cutoff: datetime, _now: datetime, _after: After) -> Taken:
-    return Taken(conn.execute(delete(retention_run).where(retention_run.c.finished_at <= cutoff)).rowcount, None)
-
-
 def _due_deliveries(cutoff: datetime, _now: datetime) -> Select[int, Any]:
     return folding.due(cutoff)
 
@@ -335,6 +303,21 @@ class _Work:
     take: Callable[[Connection, datetime, datetime, After], Taken]
 
 
+def _rows(period: Period, when: Column[datetime]) -> _Work:
+    """Rows of a table that go once this column's time is over."""
+
+    def due(cutoff: datetime, _now: datetime) -> Select[int, Any]:
+        return select(func.count(), func.min(when)).where(when <= cutoff)
+
+    def take_rows(conn: Connection, cutoff: datetime, _now: datetime, _after: After) -> Taken:
+        key = when.table.c.id
+        old = select(key).where(when <= cutoff).order_by(key).limit(_MANY)
+        gone = conn.execute(delete(when.table).where(key.in_(old))).rowcount
+        return Taken(gone, [0] if gone == _MANY else None)
+
+    return _Work(period, due, take_rows)
+
+
 _WORK = {
     Step.REQUESTS: _Work(Period.UNCONFIRMED, _due_requests, _take_requests),
     Step.UNCONFIRMED: _Work(Period.UNCONFIRMED, _due_pending(ConsentKind.REQUESTED), _take_unconfirmed),
@@ -342,10 +325,10 @@ _WORK = {
     Step.OLDER: _Work(Period.OLDER, _due_older, _take_older),
     Step.PROFILES: _Work(Period.PROFILE, _due_profiles, _take_profiles),
     Step.PROOFS: _Work(Period.PROOF, _due_proofs, _take_proofs),
-    Step.ATTEMPTS: _Work(Period.ATTEMPTS, _due_attempts, _take_attempts),
+    Step.ATTEMPTS: _rows(Period.ATTEMPTS, signup_attempt.c.at),
     Step.DELIVERIES: _Work(Period.DELIVERIES, _due_deliveries, _take_deliveries),
-    Step.RIGHTS: _Work(Period.RIGHTS, _due_rights, _take_rights),
-    Step.RUNS: _Work(Period.RUNS, _due_runs, _take_runs),
+    Step.RIGHTS: _rows(Period.RIGHTS, rights_request.c.done_at),
+    Step.RUNS: _rows(Period.RUNS, retention_run.c.finished_at),
 }
 
 

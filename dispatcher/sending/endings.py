@@ -160,7 +160,6 @@ def make_good(engine: Engine, file: EndingsFile, others: Sequence[Path], *, with
                 "fetch each and name it with --endings FILE; if one is lost for good, add --without-endings",
             )
         ending_marks.give_up(conn, settled.elsewhere, clock.now(conn))
-    _tell(settled)
     return settled
 
 

@@ -234,13 +234,13 @@ class Feed:
         if not self._pace.is_free:
             closed = self._pace.closed([held.claim for held in self._queues], self._gate.now())
         got = await self._gate.transact(lambda conn, now: self._claim_in(conn, closed, now))
+        if got is not None and self._gate.campaigns[got[0].campaign_id].kind is CampaignKind.NEWSLETTER:
+            await self._gate.transact(_prove)
         self._claiming = None
         if got is None:
             self._is_dry = True
             return False
         claim, people = got
-        if self._gate.campaigns[claim.campaign_id].kind is CampaignKind.NEWSLETTER:
-            await self._gate.transact(_prove)
         self._taken[claim.campaign_id] += len(people)
         held = Held(claim, left=len(people))
         self._gate.hold(claim)

@@ -6,14 +6,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, opt_in_request, subscriber
 from dispatcher.domain import consent
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import opt_in, sweep
-from dispatcher.sending.press import Stationery
 from tests import builders
 from tests.cli.conftest import Run
 from tests.evidence import assert_filled, events, notice_of, words_of
@@ -23,11 +20,6 @@ from tests.stage import Stage
 MARIA = "maria@example.de"
 ADD = ("subscribers", "add", MARIA, "--topic", "finance-news", "--source", "paper form, fair 2026")
 PROVEN = ("--consent-at", "2026-03-01T10:30:07+01:00", "--evidence", "form 117, folder 4")
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 def test_without_evidence_a_double_opt_in_begins_and_is_proven_to_its_end(

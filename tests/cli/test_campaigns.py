@@ -7,15 +7,12 @@ from email import message_from_string, policy
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import select, update
 
-from dispatcher.compose.house import House
 from dispatcher.db.tables import batch, campaign, content
 from dispatcher.db.terms import CampaignState, ConsentKind, Outcome, Topic
 from dispatcher.domain import ledger
 from dispatcher.domain.ledger import Final
-from dispatcher.domain.tokens import Keyring
-from dispatcher.sending.press import Stationery
 from tests import builders
 from tests.cli.conftest import Run
 from tests.relay import ScriptedRelay, say
@@ -23,11 +20,6 @@ from tests.stage import Stage
 
 GERMAN = builders.CONTENT
 ENGLISH = GERMAN.replace("language: de", "language: en")
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 @pytest.fixture

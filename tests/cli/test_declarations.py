@@ -10,11 +10,8 @@ from sqlalchemy import Engine, func, select
 
 from dispatcher.cli.context import Context
 from dispatcher.cli.declarations import declarations
-from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, declaration, delivery
-from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import sweep
-from dispatcher.sending.press import Stationery
 from tests.cli.conftest import Run
 from tests.relay import ScriptedRelay
 from tests.stage import Stage
@@ -22,11 +19,6 @@ from tests.stage import Stage
 HEADER = "email,topics,consent_at,consent_source,declaration\n"
 PROOF = "2026-01-31T14:05:00+01:00,form 3"
 TOPICS = ("--topics", "product-news finance-news")
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 @pytest.fixture

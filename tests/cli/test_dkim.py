@@ -12,11 +12,6 @@ from tests.stage import Stage
 from tests.verifier import verified
 
 
-@pytest.fixture
-def stage(engine, keyring, stationery, house) -> Stage:
-    return Stage(engine, keyring, stationery, house)
-
-
 def test_a_new_key_is_readable_for_its_owner_and_its_record_ready_to_paste(run: Run, outside: Path) -> None:
     ran = run("dkim", "new", "s2026", "-o", "dkim.pem")
     assert ran.code == 0

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from dispatcher.compose.house import House
 from dispatcher.db.engine import make_engine, reading
 from dispatcher.db.tables import suppression
 from dispatcher.db.terms import SuppressionReason, Topic
@@ -18,8 +17,6 @@ from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.exports import Wanted
 from dispatcher.domain.suppression import address_hash, suppress
-from dispatcher.domain.tokens import Keyring
-from dispatcher.sending.press import Stationery
 from tests import builders
 from tests.cli.conftest import Run
 from tests.stage import Stage
@@ -33,11 +30,6 @@ PEOPLE = [
     "left@example.de,L,de,finance-news product-news,2026-01-31T14:05:00+01:00,,form 3,",
     "barred@example.de,B,de,finance-news,2026-01-31T14:05:00+01:00,,form 3,",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 @pytest.fixture

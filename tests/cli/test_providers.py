@@ -6,22 +6,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.tables import mailbox_provider
 from dispatcher.domain import campaigns, slowdowns
 from dispatcher.domain.providers import Provider
 from dispatcher.domain.slowdowns import Advice, Place
-from dispatcher.domain.tokens import Keyring
-from dispatcher.sending.press import Stationery
 from tests import builders
 from tests.cli.conftest import Run
 from tests.stage import Stage
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 def _listed(dispatcher: Run) -> dict[str, dict[str, object]]:

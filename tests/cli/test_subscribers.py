@@ -6,14 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import func, select
 
-from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, consent_event, subscriber, suppression
 from dispatcher.db.terms import Topic
 from dispatcher.domain.imports import CHUNK
-from dispatcher.domain.tokens import Keyring
-from dispatcher.sending.press import Stationery
 from tests import builders
 from tests.cli.conftest import Run
 from tests.stage import Stage
@@ -21,11 +18,6 @@ from tests.stage import Stage
 HEADER = "email,name,language,topics,consent_at,consent_ip,consent_source,declaration\n"
 PROOF = "2026-01-31T14:05:00+01:00,192.0.2.7,form 3,newsletter-2026-01"
 ORIGIN = ("--origin", "CRM export")
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, select, text
 
 from dispatcher.db.engine import snapshot
+from dispatcher.db.tables import consent_event
 from dispatcher.db.terms import ConsentKind, Language, Topic
 from dispatcher.domain import consent, verification
 from dispatcher.domain.checkpoints import Checkpoint
@@ -62,6 +63,12 @@ def by_hand(engine: Engine, *statements: Any) -> None:
             conn.execute(text("SET session_replication_role = origin"))
             conn.commit()
     engine.dispose()
+
+
+def values(engine: Engine, event_id: int) -> dict[str, Any]:
+    """Give an event's fields as they are stored."""
+    with engine.connect() as conn:
+        return dict(conn.execute(select(consent_event).where(consent_event.c.id == event_id)).one()._mapping)
 
 
 def _event(subscriber_id: int, n: int, declared: int | None) -> Event:

@@ -26,7 +26,7 @@ from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.seal import Seal
 from dispatcher.domain.tokens import Keyring
 from dispatcher.domain.walk import MOST, Wrong
-from tests.domain.ledgers import NOW, append, by_hand, fill, known, verified
+from tests.domain.ledgers import NOW, append, by_hand, fill, known, values, verified
 from tests.guards import unguarded
 
 EVENT = consent_event.c
@@ -39,17 +39,12 @@ def people(engine: Engine, keyring: Keyring) -> list[int]:
     return fill(engine, keyring)
 
 
-def _values(engine: Engine, event_id: int) -> dict[str, Any]:
-    with engine.connect() as conn:
-        return dict(conn.execute(select(consent_event).where(EVENT.id == event_id)).one()._mapping)
-
-
 def _found(engine: Engine, now: datetime = NOW) -> list[tuple[Wrong, int | None]]:
     return [(each.wrong, each.event) for each in verified(engine, [], [KEY.public_pem], now).breaks]
 
 
 def test_octets_cannot_be_moved_from_one_field_into_another(engine: Engine, people: list[int]) -> None:
-    row = _values(engine, 4)
+    row = values(engine, 4)
     fields = [row[name] for name in chain.SEALED]
     for moved in range(1, len(fields)):
         front = chain.written(fields[:moved])
@@ -91,7 +86,7 @@ def test_events_that_were_put_in_side_by_side_are_told_from_the_true_ones(engine
     with engine.begin() as conn:
         conn.execute(update(consent_chain).values(last_id=20))
         append(conn, people, 2)
-    row = _values(engine, 6)
+    row = values(engine, 6)
     by_hand(engine, *(insert(consent_event).values({**row, "id": number}) for number in (10, 11, 12, 23, 24)))
     # By them the person's standing would be another.
     assert _found(engine)[:-1] == [(Wrong.INSERTED, number) for number in (10, 11, 12, 23, 24)]
@@ -99,7 +94,7 @@ def test_events_that_were_put_in_side_by_side_are_told_from_the_true_ones(engine
 
 
 def test_an_end_that_was_cut_off_is_missed_by_who_names_it(engine: Engine, people: list[int]) -> None:
-    four = _values(engine, 4)["chain_hash"]
+    four = values(engine, 4)["chain_hash"]
     by_hand(
         engine,
         delete(consent_event).where(EVENT.id > 4),
@@ -269,7 +264,7 @@ def test_words_that_were_changed_are_found(engine: Engine, people: list[int]) ->
 
 @pytest.mark.parametrize("number", [7, 100, 2**63 - 1])
 def test_a_row_by_hand_stops_nobody_who_appends(engine: Engine, people: list[int], number: int) -> None:
-    by_hand(engine, insert(consent_event).values({**_values(engine, 6), "id": number}))
+    by_hand(engine, insert(consent_event).values({**values(engine, 6), "id": number}))
     with engine.begin() as conn:
         ids = append(conn, people, 3)
     assert number not in ids

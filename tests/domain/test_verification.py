@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, update
 
 from dispatcher.db.tables import consent_chain, consent_checkpoint, consent_event, subscription
 from dispatcher.domain import chain, chain_head, checkpoints, consent
@@ -20,7 +20,7 @@ from dispatcher.domain.seal import Seal
 from dispatcher.domain.tokens import Keyring
 from dispatcher.domain.walk import Wrong
 from dispatcher.errors import InputRefused
-from tests.domain.ledgers import NOW, append, by_hand, fill, verified
+from tests.domain.ledgers import NOW, append, by_hand, fill, values, verified
 
 EVENT = consent_event.c
 KEY, OTHER = (Seal(Ed25519PrivateKey.from_private_bytes(seed * 32)) for seed in (b"1", b"2"))
@@ -54,11 +54,6 @@ OTHERWISE: dict[str, Any] = {
 @pytest.fixture
 def people(engine: Engine, keyring: Keyring) -> list[int]:
     return fill(engine, keyring)
-
-
-def _values(engine: Engine, event_id: int) -> dict[str, Any]:
-    with engine.connect() as conn:
-        return dict(conn.execute(select(consent_event).where(EVENT.id == event_id)).one()._mapping)
 
 
 def _signed(point: Checkpoint) -> Checkpoint:
@@ -119,7 +114,7 @@ def test_an_event_that_was_taken_away_is_missed_wherever_it_stood(
 
 
 def test_an_event_that_was_put_in_at_the_end_is_found_and_hinders_nobody(engine: Engine, people: list[int]) -> None:
-    by_hand(engine, insert(consent_event).values({**_values(engine, 6), "id": 7}))
+    by_hand(engine, insert(consent_event).values({**values(engine, 6), "id": 7}))
     assert _found(engine) == (Wrong.INSERTED, 7)
     with engine.begin() as conn:
         assert append(conn, people, 1) == [8]
@@ -130,12 +125,12 @@ def test_an_event_that_was_put_in_between_is_found(engine: Engine, people: list[
     with engine.begin() as conn:
         conn.execute(update(consent_chain).values(last_id=20))
         append(conn, people, 2)
-    by_hand(engine, insert(consent_event).values({**_values(engine, 6), "id": 10}))
+    by_hand(engine, insert(consent_event).values({**values(engine, 6), "id": 10}))
     assert _found(engine) == (Wrong.INSERTED, 10)
 
 
 def test_two_events_that_changed_places_are_found(engine: Engine, people: list[int]) -> None:
-    two, four = _values(engine, 2), _values(engine, 4)
+    two, four = values(engine, 2), values(engine, 4)
     by_hand(
         engine,
         update(consent_event).where(EVENT.id == 2).values({**four, "id": 2}),
@@ -150,7 +145,7 @@ def test_a_head_that_was_taken_back_with_the_newest_event_is_found_by_a_checkpoi
     with engine.begin() as conn:
         made = checkpoints.make(conn, KEY, NOW)
     assert made is not None
-    five = _values(engine, 5)["chain_hash"]
+    five = values(engine, 5)["chain_hash"]
     by_hand(
         engine,
         delete(consent_event).where(EVENT.id == 6),
@@ -190,9 +185,9 @@ def test_after_an_erasure_the_ledger_verifies_and_still_finds_every_other_change
         consent.forget_personal(conn, EVENT.subscriber_id == maria)
     found = verified(engine)
     assert (found.broken, found.blanked) == (None, 3)
-    row = _values(engine, 1)
+    row = values(engine, 1)
     assert [row[name] for name in (*chain.PERSONAL, "salt")] == [*chain.GONE, None]
-    assert _values(engine, 2)["ip"] == "192.0.2.7"
+    assert values(engine, 2)["ip"] == "192.0.2.7"
     by_hand(engine, update(consent_event).where(EVENT.id == 1).values(kind="withdrawn"))
     assert _found(engine) == (Wrong.CHANGED, 1)
 

@@ -25,6 +25,7 @@ from dispatcher.settings import Settings
 from dispatcher.worker import supervisor
 from dispatcher.worker.programs import Program
 from tests.relay import RelayProcess
+from tests.stage import Stage
 
 KEYS = f"k2:{'2' * 64} k1:{'1' * 64}"
 
@@ -169,3 +170,8 @@ def _answers(client: httpx.Client) -> bool:
         return client.get("/healthz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def stage_of(house: RunningHouse, engine: Engine) -> Stage:
+    """Give the stage on which a house of real processes plays."""
+    return Stage(engine, house.keyring, houses.stationery(house.settings), houses.house(house.settings))

@@ -10,7 +10,6 @@ from sqlalchemy import Engine, select
 
 from dispatcher.db.tables import batch
 from dispatcher.db.terms import CampaignState
-from dispatcher.sending import house as houses
 from tests.journeys.house import RunningHouse, kill_tree, let_leases_end, open_house, sender_of, wait_for
 from tests.stage import Stage
 
@@ -21,11 +20,6 @@ PEOPLE = 700
 @pytest.fixture
 def house(tmp_path: Path, database_url: str) -> Iterator[RunningHouse]:
     yield from open_house(tmp_path, database_url, lanes=LANES, relay_options=("--delay", "0.01"))
-
-
-@pytest.fixture
-def stage(house: RunningHouse, engine: Engine) -> Stage:
-    return Stage(engine, house.keyring, houses.stationery(house.settings), houses.house(house.settings))
 
 
 def reached(house: RunningHouse, count: int) -> bool:

@@ -12,10 +12,8 @@ from dispatcher.bench.postgres import PostgresServer
 from dispatcher.db import migrate
 from dispatcher.db.engine import make_engine
 from dispatcher.db.terms import CampaignState
-from dispatcher.sending import house as houses
-from tests.journeys.house import RunningHouse, let_leases_end, open_house, wait_for
+from tests.journeys.house import RunningHouse, let_leases_end, open_house, stage_of, wait_for
 from tests.relay import Act, Ask, ScriptedRelay
-from tests.stage import Stage
 
 PEOPLE = 600
 
@@ -23,10 +21,6 @@ PEOPLE = 600
 @pytest.fixture
 def house(tmp_path: Path, database_url: str) -> Iterator[RunningHouse]:
     yield from open_house(tmp_path, database_url, lanes=4, relay_options=("--delay", "0.01"))
-
-
-def stage_of(house: RunningHouse, engine: Engine) -> Stage:
-    return Stage(engine, house.keyring, houses.stationery(house.settings), houses.house(house.settings))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

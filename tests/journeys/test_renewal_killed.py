@@ -12,7 +12,6 @@ from dispatcher.db.tables import opt_in_request
 from dispatcher.db.terms import CampaignState, Language, Topic
 from dispatcher.domain import declarations
 from dispatcher.domain.declarations import Draft
-from dispatcher.sending import house as houses
 from tests.journeys.house import RunningHouse, kill_tree, let_leases_end, open_house, wait_for
 from tests.stage import Stage
 
@@ -24,11 +23,6 @@ KILLS = 2
 @pytest.fixture
 def house(tmp_path: Path, database_url: str) -> Iterator[RunningHouse]:
     yield from open_house(tmp_path, database_url, lanes=LANES, relay_options=("--delay", "0.01"))
-
-
-@pytest.fixture
-def stage(house: RunningHouse, engine: Engine) -> Stage:
-    return Stage(engine, house.keyring, houses.stationery(house.settings), houses.house(house.settings))
 
 
 def test_each_is_asked_once_whoever_is_killed_and_however_often_the_command_is_given(

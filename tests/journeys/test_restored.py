@@ -21,7 +21,6 @@ from dispatcher.domain import suppression, tokens
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.tokens import Link, Purpose
 from dispatcher.sending import endings
-from dispatcher.sending import house as houses
 from tests.journeys.house import RunningHouse, kill_tree, let_leases_end, open_house, wait_for
 from tests.stage import Stage
 
@@ -94,11 +93,6 @@ def engine(house: RunningHouse) -> Iterator[Engine]:
     made = endings.keep(make_engine(house.database_url), endings.file_of(house.settings))
     yield made
     made.dispose()
-
-
-@pytest.fixture
-def stage(house: RunningHouse, engine: Engine) -> Stage:
-    return Stage(engine, house.keyring, houses.stationery(house.settings), houses.house(house.settings))
 
 
 def end(house: RunningHouse) -> None:

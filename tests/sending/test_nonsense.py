@@ -8,13 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
 
-from dispatcher.compose.house import House
 from dispatcher.db.tables import batch, deferral
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain.tokens import Keyring
-from dispatcher.sending.press import Stationery
 from dispatcher.smtp.relays import Timeouts, Tls
 from tests import builders
 from tests.certificates import make_certificate
@@ -51,11 +47,6 @@ def impatient_at(verb: str) -> Timeouts:
             return replace(PATIENT, dot=0.5)
         case _:
             return replace(PATIENT, command=0.5)
-
-
-@pytest.fixture
-def stage(engine: Engine, keyring: Keyring, stationery: Stationery, house: House) -> Stage:
-    return Stage(engine, keyring, stationery, house)
 
 
 def pass_the_breaks(stage: Stage) -> None:
