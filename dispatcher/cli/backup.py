@@ -41,7 +41,10 @@ def backup(context: Context, file: Path, as_json: bool) -> None:
     columns = (TextColumn("copying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         work = bar.add_task("", total=None)
-        tell = lambda done, total: bar.update(work, completed=done, total=total)  # noqa: E731
+
+        def tell(done: int, total: int) -> None:
+            bar.update(work, completed=done, total=total)
+
         with copies.copied(source, file.absolute(), tell):
             endings.witness(engine)  # before the copy has its name: whoever has it can tell that it is old
     octets = file.stat().st_size

@@ -41,10 +41,8 @@ def test_what_closes_a_claim_writes_down_its_answers_and_those_of_no_other(engin
     assert asyncio.run(scene()) == ([1, 2], [1, 2], [1, 2, 3])
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 def test_a_slow_claim_lets_nobody_wait_at_the_gate(engine: Engine) -> None:
-    if engine.dialect.name == "sqlite":
-        pytest.skip("SQLite has one writer at a time")
-
     async def scene() -> list[int]:
         gate, may_end = Gate(engine), threading.Event()
         try:
