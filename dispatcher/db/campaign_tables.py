@@ -1,0 +1,168 @@
+"""The tables of a campaign, a part of the schema (tables.py): what is to be sent, in which portions, and what became of
+each letter."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from dispatcher.db.columns import Id, IdList, Json, Utc, one_of
+from dispatcher.db.metadata import metadata
+from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Language, Outcome, Topic, UnknownPolicy
+
+# A newsletter, or the one letter that asks a person to confirm. domain/campaigns.py has its life.
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("topic", Text),  # NULL: a confirmation
+    Column("name", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("default_language", String(2), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("problem", Text),  # why it stands still, in words
+    Column("priority", Integer, nullable=False, server_default="0"),  # larger goes first
+    Column("send_at", Utc),
+    Column("zone", Text),  # IANA; the zone in which send_at was named
+    Column("unknown_policy", Text, nullable=False),
+    Column("expires_after_s", Integer, nullable=False),  # from launch; after it a deferred letter has failed
+    Column("rate_per_min", Integer),  # letters a minute at most, over all workers; NULL: no limit
+    Column("request_id", Id, ForeignKey("opt_in_request.id"), unique=True),  # a confirmation: of which request
+    Column("renews", Integer),  # no newsletter: it asks to renew consent, under the declaration of this number
+    Column("audience", Integer),  # frozen at launch
+    Column("created_at", Utc, nullable=False),
+    Column("launched_at", Utc),
+    Column("finished_at", Utc),
+    one_of("kind", CampaignKind),
+    one_of("state", CampaignState),
+    one_of("topic", Topic),
+    one_of("default_language", Language),
+    one_of("unknown_policy", UnknownPolicy),
+    CheckConstraint("(kind = 'newsletter') = (topic IS NOT NULL)", name="newsletter_has_topic"),
+    CheckConstraint("(kind = 'confirmation') = (request_id IS NOT NULL)", name="confirmation_has_request"),
+    # The tick looks for what is alive, among years of what is not.
+    Index(
+        "ix_campaign_alive",
+        "state",
+        "send_at",
+        postgresql_where=text("state IN ('scheduled', 'preparing', 'sending')"),
+        sqlite_where=text("state IN ('scheduled', 'preparing', 'sending')"),
+    ),
+)
+
+# What the marketer wrote, a file per language, as it was given.
+content = Table(
+    "content",
+    metadata,
+    Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
+    Column("language", String(2), nullable=False),
+    Column("file", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    PrimaryKeyConstraint("campaign_id", "language"),
+    one_of("language", Language),
+)
+
+# The frozen letter per language: made when a campaign is released, never changed after.
+edition = Table(
+    "edition",
+    metadata,
+    Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
+    Column("language", String(2), nullable=False),
+    Column("frozen", Text, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    PrimaryKeyConstraint("campaign_id", "language"),
+    one_of("language", Language),
+)
+
+# --- Sending ------------------------------------------------------------------------------------------------------
+
+# The frozen audience, a page of ids a row, all of one mailbox provider, so that a slow one holds up nobody else's.
+# No row per pending recipient: a page is claimed whole.
+batch = Table(
+    "batch",
+    metadata,
+    Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
+    Column("no", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("subscriber_ids", IdList, nullable=False),  # never changed, and on PostgreSQL kept out of line
+    Column("provider", Text, nullable=False, server_default="other"),
+    Column("owner", Text),  # which worker holds it
+    Column("token", Integer, nullable=False, server_default="0"),  # grows with each claim: the fence
+    Column("lease_until", Utc),
+    Column("attempts", Integer, nullable=False, server_default="0"),  # claims that ended without a word
+    Column("left_last", Integer),  # how many were left when such a claim was last looked at
+    Column("not_before", Utc),
+    Column("last_error", Text),
+    Column("in_flight", Json),  # whose dots may be out: [subscriber, attempt, consent event, relay] each
+    PrimaryKeyConstraint("campaign_id", "no"),
+    one_of("state", BatchState),
+    CheckConstraint("(state = 'leased') = (owner IS NOT NULL)", name="leased_has_owner"),
+    # The claim looks for what is not done, among much that is.
+    Index(
+        "ix_batch_open",
+        "state",
+        "not_before",
+        postgresql_where=text("state IN ('ready', 'leased', 'deferred')"),
+        sqlite_where=text("state IN ('ready', 'leased', 'deferred')"),
+    ),
+    postgresql_with={"fillfactor": "70"},
+)
+
+# The ledger of deliveries: INSERT only, at most one row per campaign and person, so "twice" cannot be recorded.
+# No foreign keys and one index: each look-up would be paid for with every letter. One person's story is looked up
+# campaign by campaign.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("campaign_id", Id, nullable=False),
+    Column("subscriber_id", Id, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("consent_event_id", Id),  # under which consent the dot was released
+    Column("at", Utc, nullable=False),
+    Column("code", Integer),  # the relay's reply code
+    Column("reply", Text),  # its words, or why it was withheld
+    Column("relay", Text),
+    PrimaryKeyConstraint("campaign_id", "subscriber_id"),
+    one_of("outcome", Outcome),
+    CheckConstraint("outcome NOT IN ('sent', 'unknown') OR consent_event_id IS NOT NULL", name="sent_names_consent"),
+)
+
+# What became of the recipients of an old campaign whose rows in `delivery` were folded: counted, nobody named.
+delivery_count = Table(
+    "delivery_count",
+    metadata,
+    Column("campaign_id", Id, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("people", Integer, nullable=False),
+    PrimaryKeyConstraint("campaign_id", "outcome"),
+    one_of("outcome", Outcome),
+)
+
+# 4xx answers that wait for their next attempt. A row goes when a delivery row comes.
+deferral = Table(
+    "deferral",
+    metadata,
+    Column("campaign_id", Id, nullable=False),
+    Column("subscriber_id", Id, nullable=False),
+    Column("batch_no", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("retry_at", Utc, nullable=False),
+    Column("code", Integer),
+    Column("reply", Text),
+    Column("relay", Text),
+    Column("consent_event_id", Id),  # of a dot that left and was never answered: who is tried again may have it already
+    PrimaryKeyConstraint("campaign_id", "subscriber_id"),
+    Index(None, "campaign_id", "batch_no", "retry_at"),
+)
+
+# --- Retention ----------------------------------------------------------------------------------------------------
