@@ -1,4 +1,4 @@
-"""Where a setting comes from: the environment, a file that it names, a TOML file. Nothing else reads the environment."""
+"""Where a setting comes from: the environment, a file that it names, a TOML file. Nothing else reads the first."""
 
 import difflib
 import os
