@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, distinct, insert, select
+from sqlalchemy import Connection, insert, select
 
 from dispatcher.db.tables import audit_entry, staff_member
 from dispatcher.db.terms import ActorKind
@@ -113,5 +113,5 @@ def newest(conn: Connection, wanted: Wanted, limit: int) -> Sequence[Entry]:
 
 def actions(conn: Connection) -> list[str]:
     """Give the actions that occur."""
-    found = conn.execute(select(distinct(audit_entry.c.action)).order_by(audit_entry.c.action).limit(1000))
+    found = conn.execute(select(audit_entry.c.action).distinct().order_by(audit_entry.c.action).limit(1000))
     return list(found.scalars())

@@ -111,6 +111,18 @@ def go_on(conn: Connection, session: Session, device: str, now: datetime) -> Beg
     return Begun(token, SessionStage.FULL, session.email)
 
 
+def by_invitation(
+    conn: Connection, member_id: int, password_hash: str, device: str, now: datetime, asked_of: frozenset[Role]
+) -> Begun:
+    """Begin anew with the password that somebody set by a link: earlier sessions and the second factor go."""
+    sessions.end_all(conn, member_id)
+    second_factor.remove(conn, member_id)
+    members.set_password_hash(conn, member_id, password_hash)
+    member = members.get(conn, member_id)
+    stage = _stage(member.role, has_second_factor=False, asked_of=asked_of)
+    return Begun(_begin(conn, member_id, stage, device, now), stage, member.email)
+
+
 def who_needs_second_factor(setting: str) -> frozenset[Role]:
     """Give the roles that need one: `off` none, `senders` those that permit what cannot be taken back, `everyone`."""
     match setting:

@@ -12,7 +12,7 @@ from zxcvbn import zxcvbn
 
 SHORTEST = 10
 LONGEST = 200  # more would let a stranger keep us busy
-_GUESSES = 10**8  # zxcvbn: stands attempts against a slow hash
+_GUESSES = 10**9  # zxcvbn: stands attempts against a slow hash
 _READ = 72  # characters that zxcvbn looks at; its work grows with the square
 
 # 19 MiB and two passes, as OWASP's sheet on storing passwords has it.
