@@ -1,7 +1,7 @@
 """What is being sent, what is next, what is wrong: at one glance, and renewed while one looks."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
@@ -17,6 +17,8 @@ from dispatcher.domain.staff.roles import Permission
 _S = CampaignState
 _UNDER_WAY = (_S.PREPARING, _S.SENDING, _S.PAUSED)
 _LATELY = 5
+_LOOKED_AT = 200  # the newest campaigns
+_PATIENCE = timedelta(minutes=1)  # a worker ticks every five seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,14 @@ def show(visit: Visit) -> Values:
 
 def poll(moment: Moment) -> Values:
     """Give what renews itself."""
-    newest = campaigns.newest(moment.conn, 200)
+    newest = campaigns.newest(moment.conn, _LOOKED_AT)
+    planned = sorted((one for one in newest if one.state is _S.SCHEDULED), key=_when)
     under_way = [_line(moment, one) for one in newest if one.state in _UNDER_WAY]
     return {
         "now": moment.now,
         "under_way": under_way,
-        "next": sorted((one for one in newest if one.state is _S.SCHEDULED), key=_when)[:_LATELY],
+        "next": planned[:_LATELY],
+        "late": [one for one in planned if moment.now - _when(one) > _PATIENCE],
         "lately": [_line(moment, one) for one in newest if one.state is _S.SENT][:_LATELY],
         "wrong": [finding for finding in moment.desk.health.findings() if not finding.is_well],
         "stuck": [line for line in under_way if line.status.problem],
