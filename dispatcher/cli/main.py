@@ -12,6 +12,7 @@ from dispatcher.errors import DispatcherError, PartUnavailable
 # What is not called is not imported: a worker needs no web server, and nobody waits for what they did not ask for.
 _COMMANDS = {
     "up": "up", "web": "web", "worker": "worker", "demo": "demo", "doctor": "doctor", "db": "db",
+    "people": "people",
     "subscribers": "subscribers", "suppressions": "suppressions", "consent": "consent", "declarations": "declarations",
     "backup": "backup", "restore": "backup", "retention": "retention", "campaigns": "campaigns",
     "providers": "providers", "intake": "intake", "dkim": "dkim", "catcher": "demo", "bench": "bench",

@@ -3,6 +3,7 @@
 import click
 
 from dispatcher.cli.context import PORTS, Context, out, pass_context
+from dispatcher.cli.people import first_link
 from dispatcher.db import engine, migrate
 from dispatcher.observe import logs
 from dispatcher.worker.stop import Stop
@@ -34,7 +35,13 @@ def up(context: Context, port: int, mail_port: int, smtp_port: int) -> None:
     house = House(settings, port, catcher_ports)
     try:
         house.start()
-        out.print(f"pages   http://127.0.0.1:{port}/")
+        here = f"http://127.0.0.1:{port}"
+        out.print(f"pages   {here}/")
+        out.print(f"console {here}/console/")
+        if link := first_link(context, here if "pages" in settings.embedded else settings.public_url):
+            out.print(
+                f"        nobody has an account yet; make the first one here, once, within a day:\n        {link}"
+            )
         if catcher_ports:
             out.print(f"mails   http://127.0.0.1:{mail_port}/   (no relay is set: nothing leaves this machine)")
         out.print("Ctrl-C ends everything")

@@ -42,6 +42,12 @@ from dispatcher.db.rate_tables import relay_day as relay_day
 from dispatcher.db.rate_tables import slowdown as slowdown
 from dispatcher.db.rights_table import former_address as former_address
 from dispatcher.db.rights_table import rights_request as rights_request
+from dispatcher.db.staff_tables import audit_entry as audit_entry
+from dispatcher.db.staff_tables import login_attempt as login_attempt
+from dispatcher.db.staff_tables import staff_invitation as staff_invitation
+from dispatcher.db.staff_tables import staff_member as staff_member
+from dispatcher.db.staff_tables import staff_recovery_code as staff_recovery_code
+from dispatcher.db.staff_tables import staff_session as staff_session
 from dispatcher.db.terms import (
     EVERY_TOPIC,
     ConsentKind,

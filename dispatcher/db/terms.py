@@ -8,8 +8,9 @@ from enum import StrEnum
 from dispatcher.languages import Language
 
 __all__ = [
-    "EVERY_TOPIC", "TOPIC_CODES", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Errand", "Language",
-    "Outcome", "RightKind", "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy",
+    "EVERY_TOPIC", "TOPIC_CODES", "ActorKind", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Errand",
+    "Language", "Outcome", "RightKind", "Role", "SessionStage", "SubscriptionState", "SuppressionReason", "Topic",
+    "UnknownPolicy",
 ]  # fmt: skip
 
 
@@ -126,3 +127,30 @@ class Outcome(StrEnum):
     FAILED = "failed"  # refused for good, expired, or could not be composed
     UNKNOWN = "unknown"  # the dot left, no answer came
     WITHHELD = "withheld"  # no current consent, or suppressed: not mailed
+
+
+class Role(StrEnum):
+    """What somebody of the staff may do; domain/staff/roles.py has what each one permits."""
+
+    VIEWER = "viewer"  # looks at figures, never at an address
+    EDITOR = "editor"  # writes campaigns
+    SENDER = "sender"  # lets them go
+    DATA_PROTECTION = "data-protection"  # answers people who ask by right
+    ADMIN = "admin"
+
+
+class SessionStage(StrEnum):
+    """How far somebody came who is logging in. Only `full` opens the console."""
+
+    SECOND_FACTOR = "second-factor"  # the password was right; the code is asked for
+    ENROL = "enrol"  # the password was right; a second factor has to be set up first
+    FULL = "full"
+
+
+class ActorKind(StrEnum):
+    """Who did what the audit log tells."""
+
+    MEMBER = "member"  # somebody of the staff, at the console
+    OPERATOR = "operator"  # somebody at the command line
+    KEY = "key"  # a program, with a key of the API
+    NOBODY = "nobody"  # somebody who was not logged in

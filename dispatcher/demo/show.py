@@ -22,6 +22,7 @@ from dispatcher.db import clock, engine, migrate
 from dispatcher.db.clock import steady
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignState, Language, SuppressionReason, Topic
+from dispatcher.demo import staff
 from dispatcher.domain import accounts, campaigns, consent, imports, subscribers, suppression
 from dispatcher.domain.accounts import Status
 from dispatcher.domain.addresses import parse_address
@@ -42,6 +43,7 @@ _SUBJECTS = {
 }
 _LIMIT = 180.0  # seconds that the two campaigns may take before something is clearly wrong
 _AHEAD = timedelta(seconds=3)
+_SLOWLY = 100  # letters a minute of the campaign that the console shows under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def _set_up(ports: Ports, var: Path, out: Console) -> _Stage:
     config = home / "dispatcher.toml"
     config.write_text(
         f'var = "{home}"\npublic_url = "http://127.0.0.1:{ports.web}"\n'
-        f'smtp_url = "smtp://127.0.0.1:{ports.smtp}?tls=none&lanes=16"\n',
+        f'smtp_url = "smtp://127.0.0.1:{ports.smtp}?tls=none&lanes=16"\nconsole_totp = "off"\n',
         encoding="utf-8",
     )
     settings = settings_module.load({"DISPATCHER_CONFIG": str(config)}, home)
@@ -121,20 +123,22 @@ def _people(stage: _Stage) -> None:
     )
 
 
-def _campaign(stage: _Stage, topic: Topic) -> int:
+def _campaign(
+    stage: _Stage, topic: Topic, name: str = "", *, ahead: timedelta = _AHEAD, rate_per_min: int | None = None
+) -> int:
     """Create a campaign in German and English from the samples, due in a few seconds."""
     folder = templates() / "mail" / topic
     contents = {
         language: (f"sample.{language}.md", (folder / f"sample.{language}.md").read_text(encoding="utf-8"))
         for language in Language
     }
-    draft = Draft(topic, topic.value, _SUBJECTS[topic], Language.DE, contents)
+    draft = Draft(topic, name or topic.value, _SUBJECTS[topic], Language.DE, contents, rate_per_min)
     settings = stage.settings
     with stage.engine.begin() as conn:
         now = clock.now(conn)
         campaign_id = campaigns.create(conn, draft, now)
         release.schedule(
-            conn, campaign_id, now + _AHEAD, "Europe/Berlin", house.stationery(settings), house.house(settings)
+            conn, campaign_id, now + ahead, "Europe/Berlin", house.stationery(settings), house.house(settings)
         )
     return campaign_id
 
@@ -186,8 +190,13 @@ def _last_line(stage: _Stage, counted: list[Status]) -> str:
 def _stay(stage: _Stage, stop: Stop) -> None:
     """Stay up until Ctrl-C; Enter sends one more campaign, so that one can see whom it passes by."""
     out, ports = stage.out, stage.ports
+    password = staff.add(stage.engine)
+    _campaign(stage, Topic.PRODUCT_NEWS, name="Sortiment, in Ruhe", rate_per_min=_SLOWLY)
+    _campaign(stage, Topic.SPECIAL_OFFERS, name="Angebote der Woche", ahead=timedelta(days=1))
     out.print(f"\nread the mails    http://127.0.0.1:{ports.mail}/")
     out.print(f"sign up           http://127.0.0.1:{ports.web}/")
+    out.print(f"console           http://127.0.0.1:{ports.web}/console/")
+    out.print(f"                  {staff.ADMIN}   password: {password}", markup=False)
     out.print(f"by hand           DISPATCHER_CONFIG={stage.house.config} {sys.argv[0]} campaigns list")
     out.print("\nOpen a mail and click “Abmelden”. Then press Enter here: the next campaign passes that person by.")
     out.print("Ctrl-C ends everything.\n")

@@ -17,6 +17,7 @@ from dispatcher.settings.sources import PREFIX as PREFIX
 from dispatcher.settings.sources import environment as environment
 from dispatcher.settings.sources import gather
 from dispatcher.settings.sources import in_ci as in_ci
+from dispatcher.settings.values import LOOPBACK as LOOPBACK
 from dispatcher.settings.values import DkimKey as DkimKey
 from dispatcher.settings.values import dkim_key as dkim_key
 from dispatcher.settings.values import is_aligned as is_aligned
@@ -50,6 +51,7 @@ class Settings:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     mx_lookup: str
     retention: str
+    console_totp: str
     log: str
     embedded: frozenset[str]
 
@@ -91,6 +93,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         trusted_proxies=values.networks(given.get("TRUSTED_PROXIES", "")),
         mx_lookup=values.mx_lookup(given.get("MX_LOOKUP", "off")),
         retention=given.get("RETENTION", ""),
+        console_totp=values.console_totp(given.get("CONSOLE_TOTP", "senders")),
         log=values.log(given.get("LOG")),
         embedded=embedded,
     )

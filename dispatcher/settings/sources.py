@@ -24,6 +24,7 @@ NAMES: dict[str, str] = {
     "TRUSTED_PROXIES": "addresses or networks of proxies whose X-Forwarded-For is believed, by blanks",
     "MX_LOOKUP": "on, or the address of a resolver: whose mail servers take a domain's mail is looked up; default: off",
     "RETENTION": "periods other than the usual, by blanks: unconfirmed=7d; `dispatcher retention plan` shows all",
+    "CONSOLE_TOTP": "who needs a second factor at the console: off, senders (who may send, erase or invite), everyone",
     "VAR": "folder of the embedded parts; default: var",
     "CONFIG": "a TOML file with settings; default: dispatcher.toml, if there is one",
     "LOG": "text or json; default: text on a terminal, else json",

@@ -161,6 +161,13 @@ def mx_lookup(text: str) -> str:
     return text
 
 
+def console_totp(text: str) -> str:
+    if text not in {"off", "senders", "everyone"}:
+        name = f"{PREFIX}CONSOLE_TOTP"
+        raise SettingInvalid(name, f"{text!r} says nothing about who", "write off, senders or everyone")
+    return text
+
+
 def log(text: str | None) -> str:
     if text not in {None, "text", "json"}:
         raise SettingInvalid(f"{PREFIX}LOG", f"{text!r} is no format", "use text or json")

@@ -1,6 +1,6 @@
 """The composition root of the pages: settings and engine become an application. Nothing here is global."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
@@ -18,19 +18,26 @@ from dispatcher.web.pages import Pages
 from dispatcher.web.problems import Border, Problems
 from dispatcher.web.public import routes
 from dispatcher.web.security import SecurityHeaders
-from dispatcher.web.site import Site
+from dispatcher.web.site import Part, Site
 
 
-def create_app(settings: Settings, engine: Engine, nudge: Callable[[int], None]) -> Starlette:
+def create_app(
+    settings: Settings,
+    engine: Engine,
+    nudge: Callable[[int], None],
+    parts: Sequence[Callable[[Site], Part]] = (),
+) -> Starlette:
     """Make the application; enter the current declarations. The database must answer and be up to date.
 
-    `nudge(campaign_id)` is called after commit for each confirmation mail that waits to be sent.
+    `nudge(campaign_id)` is called after commit for each confirmation mail that waits to be sent. `parts` are served
+    beside the public pages; their floor is above this one.
     """
     site = Site(settings, engine, keyring(settings), Pages(settings), nudge)
     _enter_declarations(site)
     problems = Problems(site)
+    made = [make(site) for make in parts]
     app = Starlette(
-        routes=routes(site),
+        routes=[*(route for part in made for route in part.routes), *routes(site)],
         middleware=[
             Middleware(SecurityHeaders, https=settings.public_url.startswith("https:")),
             Middleware(Border, problems=problems, come_back=lambda: endings.settle(engine, endings.file_of(settings))),
@@ -38,6 +45,7 @@ def create_app(settings: Settings, engine: Engine, nudge: Callable[[int], None])
         exception_handlers={HTTPException: problems.http, TokenInvalid: problems.bad_link},
     )
     app.router.redirect_slashes = False
+    app.state.close = [part.close for part in made]
     return app
 
 

@@ -18,7 +18,7 @@ from dispatcher.compose import words as letter_words
 from dispatcher.db.terms import Language, Topic
 
 DEFAULT = Language.DE
-_LOCALES = {Language.DE: "de_DE", Language.EN: "en_GB"}
+LOCALES = {Language.DE: "de_DE", Language.EN: "en_GB"}
 
 
 def choose(request: Request, of_the_person: Language | None = None) -> Language:
@@ -67,7 +67,7 @@ def listed(topics: Sequence[Topic], language: Language) -> str:
 
 def span(wait: timedelta, language: Language) -> str:
     """Give a length of time as people say it: "20 Minuten"."""
-    return format_timedelta(wait, threshold=1.5, locale=_LOCALES[language])
+    return format_timedelta(wait, threshold=1.5, locale=LOCALES[language])
 
 
 def _weight(parameter: str) -> float:

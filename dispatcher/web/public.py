@@ -16,11 +16,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from dispatcher.web.addresses import AddressChange
 from dispatcher.web.forms import Endpoint, posted, posted_anyhow
+from dispatcher.web.kept_files import KeptFiles
 from dispatcher.web.legal import Legal
 from dispatcher.web.pages import STATIC
 from dispatcher.web.preferences import Preferences
@@ -44,17 +43,8 @@ def routes(site: Site) -> list[BaseRoute]:
         *_with_token(f"{root}/a", moving.question, posted(moving.answer)),
         *_with_token(f"{root}/v", View(site).letter),
         *_standing(Legal(site), root),
-        Mount(f"{root}/static", _KeptFiles(directory=STATIC)),
+        Mount(f"{root}/static", KeptFiles(directory=STATIC)),
     ]
-
-
-class _KeptFiles(StaticFiles):
-    """Files whose link changes with their content: browsers may keep them for ever."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        answer = await super().get_response(path, scope)
-        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-        return answer
 
 
 def _front_page(site: Site, root: str) -> list[BaseRoute]:

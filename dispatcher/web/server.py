@@ -3,18 +3,29 @@ to web/security.py, which knows the trusted proxies.
 """
 
 import socket
+from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
 from dispatcher.errors import PartUnavailable
 
 _LONGEST_HEADERS = 32 * 1024
 
 
-def make_server(app: ASGIApp) -> uvicorn.Server:
+class _Server(uvicorn.Server):
+    """Ends what would go on for ever, such as streams of events, before it waits for requests under way."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app: Any = self.config.app
+        for close in app.state.close:
+            close()
+        await super().shutdown(sockets)
+
+
+def make_server(app: Starlette) -> uvicorn.Server:
     """Make a server; it listens on the sockets handed to its `run`."""
-    return uvicorn.Server(
+    return _Server(
         uvicorn.Config(
             app,
             access_log=False,
@@ -43,7 +54,7 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def serve(app: ASGIApp, host: str, port: int) -> None:
+def serve(app: Starlette, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first. Raises PartUnavailable."""
     with listen(host, port) as opened:
         make_server(app).run(sockets=[opened])

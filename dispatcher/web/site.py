@@ -1,10 +1,11 @@
 """What every page works with, made once by the composition root."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 from starlette.requests import Request
+from starlette.routing import BaseRoute
 
 from dispatcher.db.terms import Language
 from dispatcher.domain.consent import Evidence
@@ -44,6 +45,14 @@ class Site:
             declaration_id=declaration_id,
             privacy_sha256=privacy_sha256(self.settings, language) if declaration_id else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that is served beside the public pages: its routes, and what ends it when the server does."""
+
+    routes: Sequence[BaseRoute]
+    close: Callable[[], None]
 
 
 def _printable(text: str) -> str:

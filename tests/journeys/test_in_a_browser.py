@@ -1,13 +1,12 @@
 """Letters and pages in a real browser, on a phone and on a desk, by day and by night."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from dispatcher.assets import templates
 from dispatcher.compose.content import parse_content
@@ -16,28 +15,18 @@ from dispatcher.compose.house import House
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain.recipients import Recipient
 from dispatcher.sending.press import CampaignPress, Stationery
-from dispatcher.settings import in_ci
 from dispatcher.web import stamp
+from tests.chromium import chromium
 from tests.journeys.house import RunningHouse, open_house
 from tests.stage import Stage
 
 pytestmark = pytest.mark.browser
-_QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        assert not in_ci(), "no Chromium: install Debian's package chromium"
-        pytest.skip("no Chromium on this machine")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(_QUIET))
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def letter_page(topic: Topic, language: Language, house: House, stationery: Stationery) -> str:

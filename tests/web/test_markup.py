@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from lxml import html
@@ -133,5 +134,10 @@ def test_the_edge_of_a_field_can_be_seen_in_both_schemes(scheme: str) -> None:
 
 
 def _schemes() -> tuple[dict[str, str], dict[str, str]]:
-    light, _, rest = (STATIC / "site.css").read_text(encoding="utf-8").partition("@media")
+    return schemes(STATIC / "site.css")
+
+
+def schemes(sheet: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Give the colours of a style sheet, by day and by night."""
+    light, _, rest = sheet.read_text(encoding="utf-8").partition("@media")
     return _variables(light), _variables(rest.partition("*, *::before")[0])

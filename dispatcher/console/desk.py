@@ -1,0 +1,58 @@
+"""What every page of the console works with, made once."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from dispatcher.console.guard import Cookies
+from dispatcher.console.health import HealthWatch
+from dispatcher.console.live import Hub
+from dispatcher.console.paper import Paper
+from dispatcher.db.terms import Role
+from dispatcher.domain.staff import login
+from dispatcher.domain.tokens import Keyring
+from dispatcher.settings import Settings
+from dispatcher.web.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The parts."""
+
+    site: Site
+    paper: Paper
+    cookies: Cookies
+    hub: Hub
+    health: HealthWatch
+
+    @property
+    def engine(self) -> Engine:
+        """Give the engine."""
+        return self.site.engine
+
+    @property
+    def settings(self) -> Settings:
+        """Give the settings."""
+        return self.site.settings
+
+    @property
+    def keyring(self) -> Keyring:
+        """Give the keys."""
+        return self.site.keyring
+
+    @property
+    def roles_with_second_factor(self) -> frozenset[Role]:
+        """Give whose role needs a second factor."""
+        return login.who_needs_second_factor(self.settings.console_totp)
+
+
+def make_desk(site: Site) -> Desk:
+    """Put the parts together."""
+    paper = Paper(f"{site.pages.root}/console", site.settings.sender_name)
+    return Desk(
+        site,
+        paper,
+        Cookies(https=site.settings.public_url.startswith("https:")),
+        Hub(),
+        HealthWatch(site.settings, site.engine),
+    )

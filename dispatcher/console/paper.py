@@ -1,0 +1,119 @@
+"""Templates, wording and formats of the console. What must stay true: every value is escaped.
+
+The wording lies in templates/web/console/words: a table per file, `people.de.yaml` beside `people.en.yaml`, so that two
+who add pages do not meet in one file.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from functools import cache, partial
+from string import Template
+
+import yaml
+from babel.dates import format_date, format_datetime, format_timedelta
+from babel.numbers import format_decimal, format_percent
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dispatcher.assets import PACKAGE, templates
+from dispatcher.db.terms import Language
+from dispatcher.web.language import LOCALES, topic_title
+from dispatcher.zone import ZONE
+
+STATIC = PACKAGE / "console" / "static"
+
+
+class Paper:
+    """Renders templates/web/console. `root` is the path of the console, without a slash at its end."""
+
+    def __init__(self, root: str, house: str) -> None:
+        self.root = root
+        self._environment = Environment(
+            loader=FileSystemLoader(templates() / "web" / "console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(
+            house=house,
+            root=root,
+            style=f"{root}/static/console.css?v={_version('console.css')}",
+            script=f"{root}/static/console.js?v={_version('console.js')}",
+            icon=f"{root}/static/console.svg?v={_version('console.svg')}",
+        )
+
+    def html(self, name: str, language: Language, **values: object) -> str:
+        """Render NAME.html."""
+        template = self._environment.get_template(f"{name}.html")
+        return template.render(lang=language, say=partial(say, language), tell=Telling(language), **values)
+
+
+class Telling:
+    """How a language writes numbers and moments; in templates `tell.number(count)`."""
+
+    def __init__(self, language: Language) -> None:
+        self._language = language
+        self._locale = LOCALES[language]
+
+    def number(self, value: float) -> str:
+        """Write 48213 as 48.213."""
+        return format_decimal(value, locale=self._locale)
+
+    def share(self, part: float, whole: float) -> str:
+        """Write a part of a whole in per cent."""
+        return format_percent(part / whole if whole else 0, "#,##0.0 %", locale=self._locale)
+
+    def moment(self, at: datetime | None) -> str:
+        """Write a moment in the house's zone."""
+        return "" if at is None else format_datetime(at, "d. MMM y, HH:mm" if self._is_german else "d MMM y, HH:mm",
+                                                     tzinfo=ZONE, locale=self._locale)  # fmt: skip
+
+    def day(self, at: date | None) -> str:
+        """Write a day."""
+        return "" if at is None else format_date(at, "medium", locale=self._locale)
+
+    def span(self, seconds: float) -> str:
+        """Write a length of time in one unit: 20 Minuten."""
+        return format_timedelta(timedelta(seconds=seconds), threshold=1.2, locale=self._locale)
+
+    def ago(self, at: datetime | None, now: datetime) -> str:
+        """Write how long ago, or in how long: vor 3 Minuten."""
+        return "" if at is None else format_timedelta(at - now, add_direction=True, threshold=1.2, locale=self._locale)
+
+    def topic(self, topic: object) -> str:
+        """Give a topic's name, the same as in the letters."""
+        return topic_title(topic, self._language) if topic else ""  # type: ignore[arg-type]
+
+    @property
+    def _is_german(self) -> bool:
+        return self._language is Language.DE
+
+
+@cache
+def words(language: Language) -> Mapping[str, Mapping[str, str]]:
+    """Give the wording of the console: a table per file, a sentence per key."""
+    folder = templates() / "web" / "console" / "words"
+    tables = {}
+    for path in sorted(folder.glob(f"*.{language}.yaml")):
+        table: dict[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tables[path.name.partition(".")[0]] = {key: str(text).strip() for key, text in table.items()}
+    return tables
+
+
+def say(language: Language, key: str, **values: object) -> str:
+    """Give one sentence by `table.key`, its `$names` filled."""
+    table, _, name = key.partition(".")
+    return Template(words(language)[table][name]).substitute(values)
+
+
+def has(language: Language, key: str) -> bool:
+    """Claim that there is a sentence of this key."""
+    table, _, name = key.partition(".")
+    return name in words(language).get(table, {})
+
+
+@cache
+def _version(file: str) -> str:
+    """Give a name for a file's content, so that browsers may keep it for ever."""
+    return hashlib.sha256((STATIC / file).read_bytes()).hexdigest()[:12]

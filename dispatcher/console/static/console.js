@@ -1,0 +1,27 @@
+// What a page of the console cannot do without a script: renew a part by itself, and copy a link.
+"use strict";
+
+// <div data-live="/console/live/overview">: its content is replaced whenever the server sends it anew.
+for (const part of document.querySelectorAll("[data-live]")) {
+  const source = new EventSource(part.dataset.live);
+  source.addEventListener("message", (event) => {
+    if (!part.contains(document.activeElement)) {
+      part.innerHTML = event.data; // rendered by our server, every value escaped
+    }
+  });
+  source.addEventListener("over", () => {
+    source.close();
+    location.reload(); // the session has ended: the server leads to the log-in
+  });
+  addEventListener("pagehide", () => source.close());
+}
+
+// <button data-copies="ID" hidden>: shown only where there is a script to do it.
+for (const button of document.querySelectorAll("[data-copies]")) {
+  const field = document.getElementById(button.dataset.copies);
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    field.select();
+    navigator.clipboard?.writeText(field.value);
+  });
+}

@@ -1,0 +1,38 @@
+"""The console in tests: the application with it, members of every role, and a browser that keeps its cookies."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from dispatcher import settings as settings_module
+from dispatcher.console.app import console
+from dispatcher.web.app import create_app
+from tests.console.office import Office
+from tests.web.conftest import KEYS
+
+
+@pytest.fixture
+def office_of(engine: Engine, tmp_path: Path, database_url: str) -> Callable[..., Office]:
+    """Open the console with these settings."""
+
+    def open_with(**more: str) -> Office:
+        given = {
+            "public_url": "https://news.example.de",
+            "secret_keys": KEYS,
+            "database_url": database_url,
+            "console_totp": "off",
+            "broker_url": f"redis+socket://{tmp_path}/no.sock",
+            **more,
+        }
+        settings = settings_module.load({f"DISPATCHER_{k.upper()}": v for k, v in given.items()}, tmp_path)
+        return Office(create_app(settings, engine, lambda _: None, [console]), settings, engine)
+
+    return open_with
+
+
+@pytest.fixture
+def office(office_of: Callable[..., Office]) -> Office:
+    """Give the console, with nobody asked for a second factor."""
+    return office_of()

@@ -1,0 +1,180 @@
+"""Who works with the console in a test, and what there is to work with."""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from html import unescape
+from http.cookies import SimpleCookie
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine, select, update
+from starlette.applications import Starlette
+
+from dispatcher.console.declare import Page
+from dispatcher.console.pages import PAGES
+from dispatcher.db import clock
+from dispatcher.db.tables import campaign, metadata
+from dispatcher.db.terms import Language, Role, SessionStage
+from dispatcher.domain.staff import invitations, members, passwords, sessions
+from dispatcher.domain.staff.members import Candidate
+from dispatcher.domain.tokens import Keyring
+from dispatcher.sending.house import keyring
+from dispatcher.settings import Settings
+from tests import builders
+
+PASSWORD = "vier Pferde lesen Zeitung am Kanal"
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@cache
+def password_hash() -> str:
+    """Give the hash of everybody's password; made once, for it is meant to be slow."""
+    return passwords.make_hash(PASSWORD)
+
+
+class Browser:
+    """A browser that keeps its cookies, names its origin and fills in forms as they stand on the page."""
+
+    def __init__(self, app: Starlette, base: str, ip: str = "192.0.2.7") -> None:
+        self._app, self._base, self._ip = app, base, ip
+        self.cookies: dict[str, str] = {}
+
+    def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Send one request to the console; redirects are not followed."""
+
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app, client=(self._ip, 4711), raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url=self._base, cookies=self.cookies) as client:
+                return await client.request(method, f"/console{path}", **request)
+
+        answer = asyncio.run(send())
+        for line in answer.headers.get_list("set-cookie"):
+            ((name, cookie),) = SimpleCookie(line).items()
+            self.cookies[name] = cookie.value
+            if cookie["max-age"] == "0":
+                del self.cookies[name]
+        return answer
+
+    def get(self, path: str, **request: Any) -> httpx.Response:
+        """Look at a page."""
+        return self.ask("GET", path, **request)
+
+    def post(self, path: str, data: dict[str, Any] | None = None, **request: Any) -> httpx.Response:
+        """Send a form from a page of the console."""
+        headers = {"origin": self._base, **request.pop("headers", {})}
+        return self.ask("POST", path, data={"form_token": self.form_token, **(data or {})}, headers=headers, **request)
+
+    def log_in(self, email: str, password: str = PASSWORD, **more: str) -> httpx.Response:
+        """Type address and password."""
+        return self.post("/login", {"email": email, "password": password, **more})
+
+    @property
+    def token(self) -> str:
+        """Give the session's cookie."""
+        return self.cookies.get("__Host-console", self.cookies.get("console", ""))
+
+    @property
+    def form_token(self) -> str:
+        """Give what the session's forms carry."""
+        return sessions.form_token(self.token) if self.token else ""
+
+
+@dataclass
+class Office:
+    """The application, and what stands behind it."""
+
+    app: Starlette
+    settings: Settings
+    engine: Engine
+    ids: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def keyring(self) -> Keyring:
+        """Give the keys."""
+        return keyring(self.settings)
+
+    def browser(self, ip: str = "192.0.2.7") -> Browser:
+        """Give a browser in which nobody is logged in."""
+        return Browser(self.app, self.settings.public_url, ip)
+
+    def add(self, role: Role = Role.ADMIN, email: str = "", language: str = "de", name: str = "Anna Beispiel") -> int:
+        """Add a member whose password is PASSWORD."""
+        with self.engine.begin() as conn:
+            email = email or f"{role}@example.de"
+            member_id = members.create(conn, Candidate(email, name, role, Language(language)), clock.now(conn))
+            members.set_password_hash(conn, member_id, password_hash())
+        return member_id
+
+    def browser_of(self, role: Role, language: str = "de") -> Browser:
+        """Give the browser of somebody who is logged in, and who is added first."""
+        return self.let_in(self.add(role, f"{role}-{language}@example.de", language))
+
+    def let_in(self, member_id: int, stage: SessionStage = SessionStage.FULL) -> Browser:
+        """Give a browser with a session of this member, without the log-in."""
+        browser = self.browser()
+        with self.engine.begin() as conn:
+            token = sessions.begin(conn, member_id, stage, "Firefox, Linux", clock.now(conn))
+        name = "__Host-console" if self.settings.public_url.startswith("https") else "console"
+        browser.cookies[name] = token
+        return browser
+
+    def rows(self, table: str) -> list[Any]:
+        """Give every row of a table."""
+        with self.engine.begin() as conn:
+            return list(conn.execute(select(metadata.tables[table])).all())
+
+    def deeds(self) -> list[str]:
+        """Give what the audit log tells, in order."""
+        return [row.action for row in sorted(self.rows("audit_entry"), key=lambda row: row.id)]
+
+    def first_link(self) -> str:
+        """Give the token by which the first administrator would name themselves."""
+        with self.engine.begin() as conn:
+            return invitations.invite_first(conn, clock.now(conn)) or ""
+
+    def liven(self) -> None:
+        """Let one campaign be under way, one be planned and one be over."""
+        with self.engine.begin() as conn:
+            now = clock.now(conn)
+            for state, more in (
+                ("sending", {"audience": 48_213, "launched_at": now}),
+                ("scheduled", {"send_at": now}),
+                ("sent", {"audience": 0, "launched_at": now, "finished_at": now}),
+            ):
+                made = builders.create_campaign(conn, now)
+                conn.execute(update(campaign).where(campaign.c.id == made).values(state=state, **more))
+
+    @cached_property
+    def things(self) -> dict[str, str]:
+        """Make one thing of each kind that a path can name, and give what stands for it there."""
+        with self.engine.begin() as conn:
+            made = builders.create_campaign(conn, clock.now(conn))
+        member = self.add(Role.VIEWER, "thing@example.de", name="Paul Dritter")
+        return {"member": str(member), "campaign": str(made), "token": "no-such-token"}
+
+
+def path_of(page: Page, things: dict[str, str]) -> str:
+    """Fill in a declared path. A kind of thing that no test knows has to be made in `Office.things`."""
+    return re.sub(r"{(\w+)}", lambda found: things[found.group(1)], page.path)
+
+
+def text_of(page: httpx.Response) -> str:
+    """Give what a person reads on a page."""
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", re.split(r"<body[^>]*>", page.text)[-1]))).strip()
+
+
+def heading(page: httpx.Response) -> str:
+    """Give the one h1."""
+    (found,) = re.findall(r"<h1[^>]*>(.*?)</h1>", page.text, re.S)
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", found))).strip()
+
+
+def hidden(page: httpx.Response, name: str) -> str:
+    """Give the value of a hidden field."""
+    return unescape(re.findall(rf'<input type="hidden" name="{name}" value="([^"]*)"', page.text)[0])
+
+
+__all__ = ["PAGES", "PASSWORD", "Browser", "Office", "heading", "hidden", "on_sqlite", "path_of", "text_of"]

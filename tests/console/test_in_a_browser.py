@@ -1,0 +1,109 @@
+"""Every page of the console in a real browser: on a phone and on a desk, by day and by night, for eyes and for ears."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from dispatcher.console.declare import ANYONE, Look
+from dispatcher.console.declare import Page as Declared
+from dispatcher.db.terms import Role, SessionStage
+from tests.chromium import chromium
+from tests.console.office import PAGES, PASSWORD, Office, on_sqlite, path_of
+from tests.console.serving import serving
+
+pytestmark = [pytest.mark.browser, on_sqlite]
+
+FULL = {"resultTypes": ["violations"]}
+COLOURS = {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def served(office_of: Callable[..., Office]) -> Iterator[Office]:
+    with serving(office_of) as office:
+        yield office
+
+
+def window(browser: Browser, office: Office, token: str, *, width: int, language: str = "de") -> BrowserContext:
+    """Open a window in which somebody is logged in; whatever a page complains about fails the test."""
+    context = browser.new_context(viewport={"width": width, "height": 800}, locale=language)
+    if token:
+        context.add_cookies([{"name": "console", "value": token, "url": office.settings.public_url}])
+    return context
+
+
+def stage_of(page: Declared) -> SessionStage:
+    return page.admits if isinstance(page.admits, SessionStage) else SessionStage.FULL
+
+
+@pytest.mark.parametrize(("language", "width"), [("de", 360), ("en", 1280)])
+def test_every_page_fits_is_silent_and_axe_finds_nothing(
+    browser: Browser, served: Office, language: str, width: int
+) -> None:
+    things = served.things
+    who = served.add(Role.ADMIN, language=language)
+    served.liven()
+    wrong: list[str] = []
+    for stage in SessionStage:
+        context = window(browser, served, served.let_in(who, stage).token, width=width, language=language)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(f"said: {message.text}"))  # noqa: B023  (one list)
+        page.on("pageerror", lambda error: wrong.append(f"said: {error}"))  # noqa: B023
+        for declared in PAGES:
+            if isinstance(declared, Look) and stage_of(declared) is stage and declared.admits is not ANYONE:
+                page.goto(f"{served.settings.public_url}/console{path_of(declared, things)}")
+                wrong += [f"{declared.path}: {what}" for what in problems(page)]
+        context.close()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("language", "width"), [("de", 360), ("en", 1280)])
+def test_pages_for_anyone_fit_and_axe_finds_nothing(
+    browser: Browser, served: Office, language: str, width: int
+) -> None:
+    context = window(browser, served, "", width=width, language=language)
+    page = context.new_page()
+    wrong = []
+    for path in ("/login", f"/invitation/{served.first_link()}", "/nothing"):
+        page.goto(f"{served.settings.public_url}/console{path}?lang={language}")
+        wrong += [f"{path}: {what}" for what in problems(page)]
+    context.close()
+    assert wrong == []
+
+
+def problems(page: Page) -> Iterator[str]:
+    """Give what is wrong with the page as it stands: too wide, or anything that axe finds, in both schemes."""
+    width = page.evaluate("document.documentElement.clientWidth")
+    if (content := page.evaluate("document.documentElement.scrollWidth")) > width:
+        yield f"{content} wide"
+    for scheme, options in (("light", FULL), ("dark", COLOURS)):
+        page.emulate_media(color_scheme=scheme)
+        for found in Axe().run(page, options=options).response["violations"]:
+            yield f"{scheme}: {found['id']}: {[node['html'][:120] for node in found['nodes']][:3]}"
+    page.emulate_media(color_scheme="light")
+
+
+def test_somebody_logs_in_by_keyboard_and_sees_the_overview(browser: Browser, served: Office) -> None:
+    served.add(Role.VIEWER, "vera@example.de", name="Vera Schau")
+    context = window(browser, served, "", width=1280)
+    page = context.new_page()
+    page.goto(f"{served.settings.public_url}/console/audit")
+    page.get_by_label("E-Mail-Adresse").fill("vera@example.de")
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_load_state()
+    assert page.locator("h1").inner_text() == "Das darf Ihre Rolle nicht"
+    page.get_by_role("link", name="Zur Übersicht").click()
+    assert page.locator("h1").inner_text() == "Übersicht"
+    assert page.get_by_role("navigation").get_by_role("link").all_inner_texts() == ["Übersicht"]
+    page.get_by_role("button", name="Abmelden").click()
+    assert "Sie sind abgemeldet." in page.locator("main").inner_text()
+    context.close()

@@ -1,0 +1,118 @@
+"""Every route and every role: who may what, as a table that stands by itself."""
+
+import re
+
+import pytest
+from starlette.routing import BaseRoute, Mount, Route
+
+from dispatcher.console.declare import Act, Live, Page
+from dispatcher.db.terms import Role
+from tests.console.office import PAGES, Office, on_sqlite, path_of
+
+LETTERS = {"V": Role.VIEWER, "E": Role.EDITOR, "S": Role.SENDER, "D": Role.DATA_PROTECTION, "A": Role.ADMIN}
+ANYONE = "anyone"  # also without a session
+LOGGING_IN = "logging in"  # between password and second factor: no role may, once it is in
+
+# Whoever adds a page adds a line. V viewer, E editor, S sender, D data protection, A admin.
+TABLE = {
+    "GET /login": ANYONE,
+    "POST /login": ANYONE,
+    "GET /login/code": LOGGING_IN,
+    "POST /login/code": LOGGING_IN,
+    "GET /login/second-factor": LOGGING_IN,
+    "POST /login/second-factor": LOGGING_IN,
+    "POST /logout": ANYONE,
+    "GET /invitation/{token}": ANYONE,
+    "POST /invitation/{token}": ANYONE,
+    "GET /": "VESDA",
+    "GET /live/overview": "VESDA",
+    "GET /people": "DA",
+    "GET /people/new": "A",
+    "POST /people/new": "A",
+    "GET /people/{member}": "DA",
+    "POST /people/{member}/role": "A",
+    "POST /people/{member}/link": "A",
+    "POST /people/{member}/off": "A",
+    "POST /people/{member}/on": "A",
+    "GET /audit": "DA",
+    "GET /profile": "VESDA",
+    "POST /profile": "VESDA",
+    "GET /profile/password": "VESDA",
+    "POST /profile/password": "VESDA",
+    "GET /profile/second-factor": "VESDA",
+    "POST /profile/second-factor": "VESDA",
+    "GET /profile/second-factor/remove": "VESDA",
+    "POST /profile/second-factor/remove": "VESDA",
+    "GET /profile/recovery-codes": "VESDA",
+    "POST /profile/recovery-codes": "VESDA",
+    "POST /profile/others": "VESDA",
+}
+
+
+def name_of(page: Page) -> str:
+    return f"{'POST' if isinstance(page, Act) else 'GET'} {page.path}"
+
+
+def test_the_table_names_every_declared_page_and_no_other() -> None:
+    declared = [name_of(page) for page in PAGES]
+    assert len(declared) == len(set(declared))
+    assert set(TABLE) == set(declared)
+
+
+def routes_of(routes: list[BaseRoute], above: str = "") -> set[str]:
+    found = set()
+    for route in routes:
+        if isinstance(route, Mount):
+            found |= routes_of(route.routes, above + route.path)
+        elif isinstance(route, Route):
+            path = re.sub(r":\w+}", "}", above + route.path)
+            found |= {f"{method} {path}" for method in (route.methods or set()) - {"HEAD"}}
+    return found
+
+
+@on_sqlite
+def test_every_route_of_the_console_is_a_declared_one(office: Office) -> None:
+    served = {name for name in routes_of(office.app.routes) if " /console" in name}
+    assert served == {"GET /console"} | {name.replace(" /", " /console/", 1) for name in TABLE}
+
+
+def expected(page: Page, role: Role) -> bool:
+    allowed = TABLE[name_of(page)]
+    return allowed == ANYONE or (allowed != LOGGING_IN and role in {LETTERS[letter] for letter in allowed})
+
+
+@on_sqlite
+@pytest.mark.parametrize("role", list(Role))
+def test_each_role_reaches_what_the_table_gives_it_and_nothing_else(office: Office, role: Role) -> None:
+    things = office.things
+    who = office.add(role)
+    wrong = {}
+    for page in PAGES:
+        if isinstance(page, Live):
+            continue  # a stream does not end by itself: test_live.py
+        browser = office.let_in(who)
+        method = "POST" if isinstance(page, Act) else "GET"
+        answer = (browser.post if method == "POST" else browser.get)(path_of(page, things))
+        leads_away = answer.status_code == 303 and TABLE[name_of(page)] == LOGGING_IN
+        reached = answer.status_code != 403 and not leads_away
+        if reached is not expected(page, role) or answer.status_code >= 500:
+            wrong[name_of(page)] = answer.status_code
+    assert wrong == {}
+
+
+@on_sqlite
+def test_nobody_reaches_anything_without_logging_in(office: Office) -> None:
+    things = office.things
+    before = office.rows("audit_entry")
+    for page in PAGES:
+        browser = office.browser()
+        method = "POST" if isinstance(page, Act) else "GET"
+        answer = (browser.post if method == "POST" else browser.get)(path_of(page, things))
+        if TABLE[name_of(page)] == ANYONE:
+            assert answer.status_code in {200, 303, 404, 422}, page.path
+        elif isinstance(page, Live):
+            assert answer.status_code == 403
+        else:
+            assert answer.status_code == 303, page.path
+            assert answer.headers["location"].startswith("/console/login")
+    assert office.rows("audit_entry") == before

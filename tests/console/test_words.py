@@ -1,0 +1,42 @@
+"""What the console says: in both languages, and for everything that can be done."""
+
+from itertools import pairwise
+from string import Template
+
+import pytest
+
+from dispatcher.console.declare import Act
+from dispatcher.console.pages import AREAS, PAGES
+from dispatcher.console.paper import STATIC, has, words
+from dispatcher.db.terms import Language, Role
+from tests.web.test_markup import contrast, schemes
+
+INKS = ("ink", "muted", "gold", "deep", "good", "warn", "bad")
+
+
+def test_both_languages_say_the_same_things_with_the_same_values() -> None:
+    for one, other in pairwise(words(language) for language in Language):
+        assert {table: set(keys) for table, keys in one.items()} == {table: set(keys) for table, keys in other.items()}
+        for table, sentences in one.items():
+            for key, sentence in sentences.items():
+                named = [set(Template(text).get_identifiers()) for text in (sentence, other[table][key])]
+                assert named[0] == named[1], f"{table}.{key}"
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_everything_that_can_be_done_has_a_sentence_in_the_audit_log(language: Language) -> None:
+    actions = {page.action for page in PAGES if isinstance(page, Act)} | {"login.refused", "login.code_refused"}
+    assert [action for action in sorted(actions) if not has(language, action.replace(".", ".did_"))] == []
+    assert [area for area in AREAS if not has(language, f"frame.area_{area}")] == []
+    assert [role for role in Role if not has(language, f"people.about_{role.replace('-', '_')}")] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("ground", ["paper", "side", "field"])
+def test_text_can_be_read_in_both_schemes(scheme: str, ground: str) -> None:
+    colours = schemes(STATIC / "console.css")[scheme == "dark"]
+    assert {
+        ink: contrast(colours[ink], colours[ground]) for ink in INKS if contrast(colours[ink], colours[ground]) < 4.5
+    } == {}
+    assert contrast(colours["on-gold"], colours["gold"]) >= 4.5
+    assert contrast(colours["edge"], colours[ground]) >= 3  # WCAG 2.2, 1.4.11
