@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from dispatcher.console import live
 from dispatcher.console.declare import ANYONE, Look
 from dispatcher.console.declare import Page as Declared
 from dispatcher.db.terms import Role, SessionStage
+from dispatcher.domain.staff import sessions
 from tests.chromium import chromium
 from tests.console.office import PAGES, PASSWORD, Office, on_sqlite, path_of
 from tests.console.serving import serving
@@ -106,4 +108,21 @@ def test_somebody_logs_in_by_keyboard_and_sees_the_overview(browser: Browser, se
     assert page.get_by_role("navigation").get_by_role("link").all_inner_texts() == ["Übersicht"]
     page.get_by_role("button", name="Abmelden").click()
     assert "Sie sind abgemeldet." in page.locator("main").inner_text()
+    context.close()
+
+
+def test_the_overview_renews_itself_and_leads_to_the_log_in_when_the_session_ends(
+    browser: Browser, served: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "HEARTBEAT", 0.3)
+    who = served.add(Role.VIEWER)
+    context = window(browser, served, served.let_in(who).token, width=1280)
+    page = context.new_page()
+    page.goto(f"{served.settings.public_url}/console/")
+    expect(page.locator("main")).to_contain_text("Gerade wird nichts gesendet.")
+    served.liven()
+    expect(page.locator("main")).to_contain_text("48.213")
+    with served.engine.begin() as conn:
+        sessions.end_all(conn, who)
+    expect(page.locator("h1")).to_have_text("Anmelden")
     context.close()
