@@ -82,6 +82,7 @@ class Border:
             await self._app(scope, receive, send_noting)
         except Exception as error:  # noqa: BLE001  (the border)
             _tell(error)
+            self._was_away = self._was_away or isinstance(error, OperationalError | PoolTimeout)
             if not is_started:
                 await self._page(scope, error)(scope, receive, send)
 
@@ -98,7 +99,6 @@ class Border:
     def _page(self, scope: Scope, error: Exception) -> Response:
         request = Request(scope)
         if isinstance(error, OperationalError | PoolTimeout):
-            self._was_away = True
             return self._problems.away(request)
         return self._problems.failed(request)
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from dispatcher.db.terms import Language
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.tokens import Keyring
+from dispatcher.sending.declarations import privacy_sha256
 from dispatcher.settings import Settings
-from dispatcher.web.declarations import privacy_sha256
 from dispatcher.web.pages import Pages
 from dispatcher.web.security import IpAddress, client_address
 
