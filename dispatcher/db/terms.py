@@ -9,7 +9,7 @@ from dispatcher.languages import Language
 
 __all__ = [
     "EVERY_TOPIC", "TOPIC_CODES", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Errand", "Language",
-    "Outcome", "RightKind", "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy",
+    "Outcome", "RightKind", "Scope", "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy",
 ]  # fmt: skip
 
 
@@ -126,3 +126,14 @@ class Outcome(StrEnum):
     FAILED = "failed"  # refused for good, expired, or could not be composed
     UNKNOWN = "unknown"  # the dot left, no answer came
     WITHHELD = "withheld"  # no current consent, or suppressed: not mailed
+
+
+class Scope(StrEnum):
+    """What a key of the API may do. A key has the scopes that it was made with, and no other follows from them."""
+
+    CAMPAIGNS_READ = "campaigns:read"  # campaigns, their content, previews and figures
+    CAMPAIGNS_WRITE = "campaigns:write"  # enter drafts
+    CAMPAIGNS_SEND = "campaigns:send"  # schedule, start, pause, resume, cancel, slow down
+    SUBSCRIBERS_READ = "subscribers:read"  # people by address or id, letters, the never-mail list
+    SUBSCRIBERS_WRITE = "subscribers:write"  # enter people, withdraw, object, suppress
+    CONSENT_READ = "consent:read"  # declarations, and the ledger of consent with its evidence

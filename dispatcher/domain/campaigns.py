@@ -160,11 +160,17 @@ def asking(conn: Connection, topic: Topic, number: int) -> int | None:
 
 
 def get(conn: Connection, campaign_id: int) -> Campaign:
-    """Find a campaign. Raises NotFound."""
-    row = conn.execute(select(*_COLUMNS).where(campaign.c.id == campaign_id)).one_or_none()
-    if row is None:
+    """Give a campaign. Raises NotFound."""
+    of = find(conn, campaign_id)
+    if of is None:
         raise NotFound(f"there is no campaign {campaign_id}", "`dispatcher campaigns list` shows those there are")
-    return _campaign(row)
+    return of
+
+
+def find(conn: Connection, campaign_id: int) -> Campaign | None:
+    """Find a campaign; None: there is none of this number."""
+    row = conn.execute(select(*_COLUMNS).where(campaign.c.id == campaign_id)).one_or_none()
+    return _campaign(row) if row is not None else None
 
 
 def newest(
