@@ -15,10 +15,11 @@ from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.tables import delivery, subscriber
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, UnknownPolicy
-from dispatcher.domain import accounts, campaigns, consent
-from dispatcher.domain.accounts import Missing, Status
+from dispatcher.domain import accounts, campaigns, consent, missing
+from dispatcher.domain.accounts import Status
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.missing import Missing
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import release, sweep
 from dispatcher.sending.buckets import Buckets
@@ -96,7 +97,7 @@ class Stage:
 
     def missing(self, campaign_id: int) -> dict[str, Missing]:
         with self.engine.begin() as conn:
-            return {m.address: m for m in accounts.missing(conn, campaigns.get(conn, campaign_id))}
+            return {m.address: m for m in missing.everyone(conn, campaigns.get(conn, campaign_id))}
 
     def move(self, campaign_id: int, to: CampaignState) -> None:
         with self.engine.begin() as conn:

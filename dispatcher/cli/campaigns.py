@@ -17,9 +17,10 @@ from dispatcher.cli.providers import read_rate, show_rate
 from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.db.terms import CampaignState, Language, Topic
+from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import accounts
 from dispatcher.domain import campaigns as life
+from dispatcher.domain import missing as missing_people
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.shares import By, shares
@@ -55,8 +56,7 @@ def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
     default, contents = read_contents(file)
     draft = Draft(Topic(topic), said["name"] or subject, subject, default, contents, said["rate"])
     with context.engine.begin() as conn:
-        campaign_id = life.create(conn, draft, clock.now(conn))
-        release.editions(conn, life.get(conn, campaign_id), context.house)  # what cannot be composed is not entered
+        campaign_id = release.draft(conn, draft, context.house, clock.now(conn))
     if as_json:
         print_json({"id": campaign_id})
     else:
@@ -98,7 +98,8 @@ def start(context: Context, campaign_id: int) -> None:
 @pass_context
 def pause(context: Context, campaign_id: int) -> None:
     """Hold a running campaign: no further letter passes the gate."""
-    _move(context, campaign_id, CampaignState.PAUSED)
+    with context.engine.begin() as conn:
+        life.pause(conn, campaign_id)
     out.print(f"campaign {campaign_id} is paused; `campaigns resume {campaign_id}` goes on where it stopped")
 
 
@@ -108,8 +109,7 @@ def pause(context: Context, campaign_id: int) -> None:
 def resume(context: Context, campaign_id: int) -> None:
     """Go on with a paused campaign, where it stopped."""
     with context.engine.begin() as conn:
-        source = CampaignState.PAUSED
-        life.require_move(conn, campaign_id, CampaignState.SENDING, only_from=source, problem=None)
+        life.resume(conn, campaign_id)
     broker.nudge_drains(context.settings, 0, 16, 16)
     out.print(f"campaign {campaign_id} goes on")
 
@@ -119,7 +119,8 @@ def resume(context: Context, campaign_id: int) -> None:
 @pass_context
 def cancel(context: Context, campaign_id: int) -> None:
     """End a campaign for good: what has not passed the gate never will."""
-    _move(context, campaign_id, CampaignState.CANCELLED)
+    with context.engine.begin() as conn:
+        life.cancel(conn, campaign_id, clock.now(conn))
     out.print(f"campaign {campaign_id} is cancelled; `campaigns missing {campaign_id}` names who did not get it")
 
 
@@ -200,7 +201,7 @@ def missing(context: Context, campaign_id: int, as_csv: bool) -> None:
             raise NotFound(
                 f"campaign {campaign_id} is {of.state}: its audience was never frozen", "nobody was written to"
             )
-        people = accounts.missing(conn, of)
+        people = missing_people.everyone(conn, of)
         if as_csv:
             writer = csv.writer(sys.stdout)
             writer.writerow(["email", "outcome", "reason"])
@@ -281,9 +282,3 @@ def _read(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ContentInvalid(file.name, line, "has bytes that are not UTF-8", "save it as UTF-8") from None
-
-
-def _move(context: Context, campaign_id: int, to: CampaignState) -> None:
-    with context.engine.begin() as conn:
-        finished = clock.now(conn) if to is CampaignState.CANCELLED else None
-        life.require_move(conn, campaign_id, to, finished_at=finished)

@@ -21,8 +21,8 @@ from dispatcher.domain.resting import Resting
 from dispatcher.domain.spreadsheets import guarded
 from dispatcher.domain.subscribers import topics_of
 from dispatcher.errors import InputRefused
+from dispatcher.sending import declarations as shown
 from dispatcher.sending import renewal
-from dispatcher.web import declarations as shown
 
 _AT = "%Y-%m-%d %H:%M"
 _TOPICS = "topics, separated by blanks"

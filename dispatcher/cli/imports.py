@@ -32,8 +32,7 @@ from dispatcher.domain.imports.runs import Order, Run
 from dispatcher.domain.imports.writing import skip
 from dispatcher.domain.subscribers import topics_of
 from dispatcher.errors import InputRefused
-from dispatcher.sending import opt_in
-from dispatcher.web import declarations
+from dispatcher.sending import declarations, opt_in
 
 MEANS = {
     Fate.CONFIRMED: "consent with evidence, current from now on",

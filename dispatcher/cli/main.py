@@ -16,6 +16,7 @@ _COMMANDS = {
     "subscribers": "subscribers", "suppressions": "suppressions", "consent": "consent", "declarations": "declarations",
     "backup": "backup", "restore": "backup", "retention": "retention", "campaigns": "campaigns",
     "providers": "providers", "intake": "intake", "dkim": "dkim", "catcher": "demo", "bench": "bench",
+    "keys": "keys",
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ _WHAT = {
     Step.PROFILES: "names and addresses of who left",
     Step.PROOFS: "proofs of consents that ended",
     Step.ATTEMPTS: "attempts at the sign-up form",
+    Step.ANSWERS: "answers that the API keeps",
     Step.DELIVERIES: "who got which old letter",
     Step.RIGHTS: "requests by right that were answered",
     Step.RUNS: "notes of retention",

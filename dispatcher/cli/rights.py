@@ -23,7 +23,7 @@ from dispatcher.errors import InputRefused
 from dispatcher.rights import paper, rectification, serving
 from dispatcher.rights.dossier import House
 from dispatcher.rights.records import Facts, canonical
-from dispatcher.web import declarations
+from dispatcher.sending import declarations
 from dispatcher.zone import ZONE
 
 _RECEIVED = click.option(

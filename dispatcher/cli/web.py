@@ -1,13 +1,18 @@
-"""`dispatcher web`: the pages."""
+"""`dispatcher web`: the pages, and the API beside them."""
+
+from functools import partial
 
 import click
 
 from dispatcher import broker
+from dispatcher.api.app import PATH as API
+from dispatcher.api.app import create_api
 from dispatcher.cli.context import PORTS, Context, pass_context
 from dispatcher.console.app import console
 from dispatcher.observe import logs
 from dispatcher.web.app import create_app
 from dispatcher.web.server import serve
+from dispatcher.web.site import mounted
 
 
 @click.command()
@@ -15,14 +20,15 @@ from dispatcher.web.server import serve
 @click.option("--port", default=PORTS.web, show_default=True)
 @pass_context
 def web(context: Context, host: str, port: int) -> None:
-    """Serve the pages.
+    """Serve the pages, and the API under /api/v1.
 
     The recipients' (sign-up, confirmation, unsubscribe, preferences, view in browser), and below /console the staff's.
     """
     settings = context.settings
     logs.configure(settings.log)
-    app = create_app(settings, context.engine, lambda campaign_id: _nudge(context, campaign_id), [console])
-    serve(app, host, port)
+    nudge = partial(_nudge, context)
+    api = create_api(settings, context.engine, nudge, lambda: broker.nudge_drains(settings, 0, 16, 16))
+    serve(create_app(settings, context.engine, nudge, [console, mounted(API, api)]), host, port)
 
 
 def _nudge(context: Context, campaign_id: int) -> None:

@@ -22,6 +22,8 @@ from sqlalchemy import (
     text,
 )
 
+from dispatcher.db.api_tables import api_answer as api_answer
+from dispatcher.db.api_tables import api_key as api_key
 from dispatcher.db.campaign_tables import batch as batch
 from dispatcher.db.campaign_tables import campaign as campaign
 from dispatcher.db.campaign_tables import content as content

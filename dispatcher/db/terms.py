@@ -9,8 +9,8 @@ from dispatcher.languages import Language
 
 __all__ = [
     "EVERY_TOPIC", "TOPIC_CODES", "ActorKind", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Errand",
-    "Language", "Outcome", "RightKind", "Role", "SessionStage", "SubscriptionState", "SuppressionReason", "Topic",
-    "UnknownPolicy",
+    "Language", "Outcome", "RightKind", "Role", "Scope", "SessionStage", "SubscriptionState", "SuppressionReason",
+    "Topic", "UnknownPolicy",
 ]  # fmt: skip
 
 
@@ -154,3 +154,14 @@ class ActorKind(StrEnum):
     OPERATOR = "operator"  # somebody at the command line
     KEY = "key"  # a program, with a key of the API
     NOBODY = "nobody"  # somebody who was not logged in
+
+
+class Scope(StrEnum):
+    """What a key of the API may do. A key has the scopes that it was made with, and no other follows from them."""
+
+    CAMPAIGNS_READ = "campaigns:read"  # campaigns, their content, previews and figures
+    CAMPAIGNS_WRITE = "campaigns:write"  # enter drafts
+    CAMPAIGNS_SEND = "campaigns:send"  # schedule, start, pause, resume, cancel, slow down
+    SUBSCRIBERS_READ = "subscribers:read"  # people by address or id, letters, the never-mail list
+    SUBSCRIBERS_WRITE = "subscribers:write"  # enter people, withdraw, object, suppress
+    CONSENT_READ = "consent:read"  # declarations, and the ledger of consent with its evidence

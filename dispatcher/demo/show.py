@@ -23,7 +23,7 @@ from dispatcher.db.clock import steady
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignState, Language, SuppressionReason, Topic
 from dispatcher.demo import staff
-from dispatcher.domain import accounts, campaigns, consent, imports, subscribers, suppression
+from dispatcher.domain import accounts, campaigns, consent, imports, missing, subscribers, suppression
 from dispatcher.domain.accounts import Status
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
@@ -214,9 +214,9 @@ def _stay(stage: _Stage, stop: Stop) -> None:
 
 def _show_newly_withheld(stage: _Stage, campaign_id: int) -> None:
     with reading(stage.engine).connect() as conn:
-        missing = list(accounts.missing(conn, campaigns.get(conn, campaign_id)))
+        people = list(missing.everyone(conn, campaigns.get(conn, campaign_id)))
     before = {parse_address(address).mail for address in _addresses("withdrawn.txt")}
-    for one in missing:
+    for one in people:
         if one.reason == "withdrew the consent" and one.address not in before:
             stage.out.print(f"passed by: {one.address}: {one.reason}")
 

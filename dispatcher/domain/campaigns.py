@@ -160,19 +160,30 @@ def asking(conn: Connection, topic: Topic, number: int) -> int | None:
 
 
 def get(conn: Connection, campaign_id: int) -> Campaign:
-    """Find a campaign. Raises NotFound."""
-    row = conn.execute(select(*_COLUMNS).where(campaign.c.id == campaign_id)).one_or_none()
-    if row is None:
+    """Give a campaign. Raises NotFound."""
+    of = find(conn, campaign_id)
+    if of is None:
         raise NotFound(f"there is no campaign {campaign_id}", "`dispatcher campaigns list` shows those there are")
-    return _campaign(row)
+    return of
 
 
-def newest(conn: Connection, limit: int = 50) -> list[Campaign]:
-    """Give the newest newsletters first."""
-    rows = conn.execute(
-        select(*_COLUMNS).where(campaign.c.kind == CampaignKind.NEWSLETTER).order_by(campaign.c.id.desc()).limit(limit)
-    )
-    return [_campaign(row) for row in rows]
+def find(conn: Connection, campaign_id: int) -> Campaign | None:
+    """Find a campaign; None: there is none of this number."""
+    row = conn.execute(select(*_COLUMNS).where(campaign.c.id == campaign_id)).one_or_none()
+    return _campaign(row) if row is not None else None
+
+
+def newest(
+    conn: Connection, limit: int = 50, before: int | None = None, state: CampaignState | None = None
+) -> list[Campaign]:
+    """Give the newest newsletters first: of those with a smaller number than `before`, and in one state, if named."""
+    c = campaign.c
+    wanted = select(*_COLUMNS).where(c.kind == CampaignKind.NEWSLETTER).order_by(c.id.desc()).limit(limit)
+    if before is not None:
+        wanted = wanted.where(c.id < before)
+    if state is not None:
+        wanted = wanted.where(c.state == state)
+    return [_campaign(row) for row in conn.execute(wanted)]
 
 
 def move(
@@ -201,6 +212,21 @@ def require_move(
         f"campaign {campaign_id} is {stands}; it cannot become {to}",
         f"from here it can become: {', '.join(possible)}" if possible else "this is its end; create a new one",
     )
+
+
+def pause(conn: Connection, campaign_id: int) -> None:
+    """Hold a running campaign: no further letter passes the gate. Raises NotFound, MoveRefused."""
+    require_move(conn, campaign_id, _S.PAUSED)
+
+
+def resume(conn: Connection, campaign_id: int) -> None:
+    """Go on with a paused campaign, where it stopped. Raises NotFound, MoveRefused."""
+    require_move(conn, campaign_id, _S.SENDING, only_from=_S.PAUSED, problem=None)
+
+
+def cancel(conn: Connection, campaign_id: int, now: datetime) -> None:
+    """End a campaign for good: what has not passed the gate never will. Raises NotFound, MoveRefused."""
+    require_move(conn, campaign_id, _S.CANCELLED, finished_at=now)
 
 
 def note_audience(conn: Connection, campaign_id: int, size: int) -> None:

@@ -46,6 +46,7 @@ class Person:
     """A person with an address. `suppressed` holds reason and scope of what is more than a withdrawal."""
 
     id: int
+    public_id: bytes
     address: str
     name: str
     language: str
@@ -74,12 +75,12 @@ def page(conn: Connection, wanted: Wanted, after: int, size: int) -> list[Person
     """Give the people whose ids come after this one."""
     s = subscriber.c
     rows = conn.execute(
-        select(s.id, s.address, s.name, s.language, s.address_hash)
+        select(s.id, s.public_id, s.address, s.name, s.language, s.address_hash)
         .where(s.id > after, _is_wanted(wanted))
         .order_by(s.id)
         .limit(size)
     ).all()
-    people = {row.id: Person(row.id, row.address, row.name, row.language) for row in rows}
+    people = {row.id: Person(row.id, bytes(row.public_id), row.address, row.name, row.language) for row in rows}
     if people:
         _add_topics(conn, people, wanted)
         _add_suppressions(conn, people, {bytes(row.address_hash): row.id for row in rows})

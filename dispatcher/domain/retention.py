@@ -7,6 +7,7 @@
     profiles      address and name of whoever has no topic, confirmed or pending, any more
     proofs        of a consent that ended years ago: what in its events is personal, and at last the person's hash
     attempts      at the sign-up form
+    answers       that the API keeps for requests that come twice
     deliveries    rows of an old newsletter become counts, but for people who objected or complained
     rights        what people asked for by right and were answered, in the log
     runs          notes of retention itself
@@ -41,6 +42,7 @@ from sqlalchemy import (
 
 from dispatcher.db.columns import among
 from dispatcher.db.tables import (
+    api_answer,
     consent_event,
     opt_in_request,
     renewal,
@@ -78,6 +80,7 @@ class Step(StrEnum):
     PROFILES = "profiles"
     PROOFS = "proofs"
     ATTEMPTS = "attempts"
+    ANSWERS = "answers"
     DELIVERIES = "deliveries"
     RIGHTS = "rights"
     RUNS = "runs"
@@ -326,6 +329,7 @@ _WORK = {
     Step.PROFILES: _Work(Period.PROFILE, _due_profiles, _take_profiles),
     Step.PROOFS: _Work(Period.PROOF, _due_proofs, _take_proofs),
     Step.ATTEMPTS: _rows(Period.ATTEMPTS, signup_attempt.c.at),
+    Step.ANSWERS: _rows(Period.ANSWERS, api_answer.c.at),
     Step.DELIVERIES: _Work(Period.DELIVERIES, _due_deliveries, _take_deliveries),
     Step.RIGHTS: _rows(Period.RIGHTS, rights_request.c.done_at),
     Step.RUNS: _rows(Period.RUNS, retention_run.c.finished_at),

@@ -18,6 +18,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
 )
 
 from dispatcher.db.columns import Rows, Utc, insert_or
@@ -139,6 +140,18 @@ def entries(conn: Connection, hashed: bytes) -> list[Suppression]:
         .limit(100)
     )
     return [Suppression(r.scope, SuppressionReason(r.reason), r.source, r.at) for r in rows]
+
+
+def page(conn: Connection, after: tuple[bytes, str], limit: int) -> list[tuple[bytes, Suppression]]:
+    """Give everybody's entries with their keyed hashes, in the order of hash and scope, those after one of them."""
+    s = suppression.c
+    rows = conn.execute(
+        select(s.address_hash, s.scope, s.reason, s.source, s.at)
+        .where(tuple_(s.address_hash, s.scope) > tuple_(*after))
+        .order_by(s.address_hash, s.scope)
+        .limit(limit)
+    )
+    return [(bytes(r.address_hash), Suppression(r.scope, SuppressionReason(r.reason), r.source, r.at)) for r in rows]
 
 
 def covers(topic: Topic | None) -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ from dispatcher.domain import campaigns, consent, subscribers, suppression
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.subscribers import Subscriber
 from dispatcher.errors import InputRefused, NotFound, RelayDown
 from dispatcher.sending import press, release
 from dispatcher.sending.press import CampaignPress, Stationery
@@ -32,8 +33,15 @@ def press_for(conn: Connection, of: Campaign, stationery: Stationery, house: Hou
 def recipient_for(conn: Connection, of: Campaign, address: str, stationery: Stationery) -> Recipient:
     """Give a real recipient for a preview. Raises NotFound."""
     person = subscribers.by_hash(conn, suppression.address_hash(stationery.keyring, parse_address(address)))
-    if person is None or person.address is None:
+    if person is None:
         raise NotFound(f"nobody here has the address {address}", "name a subscriber's address")
+    return as_recipient(conn, of, person)
+
+
+def as_recipient(conn: Connection, of: Campaign, person: Subscriber) -> Recipient:
+    """Give a person as a campaign's letter would see them. Raises NotFound for one who was erased."""
+    if person.address is None:
+        raise NotFound("this person was erased", "name another subscriber")
     stands = consent.standing(conn, person.id)
     since = stands[of.topic][1].date() if of.topic in stands else None
     return Recipient(person.id, person.public_id, person.address, person.name, person.language, since, 1)

@@ -14,13 +14,20 @@ from dispatcher.compose.house import House
 from dispatcher.db.tables import opt_in_request
 from dispatcher.db.terms import CampaignState, Errand, Language
 from dispatcher.domain import campaigns
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.campaigns import Campaign, Draft
 from dispatcher.domain.recipients import Recipient
 from dispatcher.errors import InputRefused
 from dispatcher.sending.press import CampaignPress, Stationery
 
 # Names that have broken letters elsewhere: each edition is composed for all of them before it may go.
 _TRIAL_NAMES = ("", "Jörg Müller", 'O\'Brien, "Bob" <b@example.com>', "Zoë 🌟 " + "ß" * 60, "=?utf-8?q?x?=")
+
+
+def draft(conn: Connection, wanted: Draft, house: House, now: datetime) -> int:
+    """Enter a newsletter as a draft; give its id. Raises ContentInvalid for what cannot be composed."""
+    campaign_id = campaigns.create(conn, wanted, now)
+    editions(conn, campaigns.get(conn, campaign_id), house)
+    return campaign_id
 
 
 def schedule(

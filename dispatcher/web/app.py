@@ -10,10 +10,9 @@ from starlette.middleware import Middleware
 
 from dispatcher.db import clock
 from dispatcher.errors import InputRefused, TokenInvalid
-from dispatcher.sending import endings
+from dispatcher.sending import declarations, endings
 from dispatcher.sending.house import keyring
 from dispatcher.settings import Settings
-from dispatcher.web import declarations
 from dispatcher.web.pages import Pages
 from dispatcher.web.problems import Border, Problems
 from dispatcher.web.public import routes
@@ -30,14 +29,14 @@ def create_app(
     """Make the application; enter the current declarations. The database must answer and be up to date.
 
     `nudge(campaign_id)` is called after commit for each confirmation mail that waits to be sent. `parts` are served
-    beside the public pages; their floor is above this one.
+    beside the public pages, which are looked for first.
     """
     site = Site(settings, engine, keyring(settings), Pages(settings), nudge)
     _enter_declarations(site)
     problems = Problems(site)
     made = [make(site) for make in parts]
     app = Starlette(
-        routes=[*(route for part in made for route in part.routes), *routes(site)],
+        routes=[*routes(site), *(route for part in made for route in part.routes)],
         middleware=[
             Middleware(SecurityHeaders, https=settings.public_url.startswith("https:")),
             Middleware(Border, problems=problems, come_back=lambda: endings.settle(engine, endings.file_of(settings))),

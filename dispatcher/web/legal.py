@@ -7,7 +7,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 
 from dispatcher.db.engine import check
 from dispatcher.errors import PartUnavailable
-from dispatcher.web import declarations
+from dispatcher.sending import declarations
 from dispatcher.web.language import choose
 from dispatcher.web.pages import STATIC, markdown
 from dispatcher.web.site import Site

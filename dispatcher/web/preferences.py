@@ -24,8 +24,8 @@ from dispatcher.domain.consent import Evidence
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import AddressInvalid, TokenInvalid
-from dispatcher.sending import opt_in
-from dispatcher.web import addresses, choices, declarations, stamp
+from dispatcher.sending import declarations, opt_in
+from dispatcher.web import addresses, choices, stamp
 from dispatcher.web.choices import Change, Older
 from dispatcher.web.forms import Form
 from dispatcher.web.language import choose, listed, say, span

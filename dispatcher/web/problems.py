@@ -82,9 +82,9 @@ class Border:
             await self._app(scope, receive, send_noting)
         except Exception as error:  # noqa: BLE001  (the border)
             _tell(error)
-            self._was_away = isinstance(error, OperationalError | PoolTimeout)
+            self._was_away = self._was_away or isinstance(error, OperationalError | PoolTimeout)
             if not is_started:
-                await self._page(scope)(scope, receive, send)
+                await self._page(scope, error)(scope, receive, send)
 
     async def _look_after_absence(self) -> None:
         if not self._was_away:
@@ -96,9 +96,11 @@ class Border:
             self._was_away = True
             _tell(error)
 
-    def _page(self, scope: Scope) -> Response:
+    def _page(self, scope: Scope, error: Exception) -> Response:
         request = Request(scope)
-        return self._problems.away(request) if self._was_away else self._problems.failed(request)
+        if isinstance(error, OperationalError | PoolTimeout):
+            return self._problems.away(request)
+        return self._problems.failed(request)
 
 
 def _tell(error: Exception) -> None:

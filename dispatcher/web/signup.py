@@ -22,9 +22,9 @@ from dispatcher.domain.addresses import Address, masked, parse_address
 from dispatcher.domain.declarations import Declaration
 from dispatcher.domain.tokens import Link, Purpose
 from dispatcher.errors import InputRefused, TokenInvalid
-from dispatcher.sending import opt_in
+from dispatcher.sending import declarations, opt_in
 from dispatcher.sending.opt_in import Opened
-from dispatcher.web import declarations, stamp
+from dispatcher.web import stamp
 from dispatcher.web.forms import Form
 from dispatcher.web.language import choose, listed, span
 from dispatcher.web.limits import Refused, Silenced, admit

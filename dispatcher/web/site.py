@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 from starlette.requests import Request
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp
 
 from dispatcher.db.terms import Language
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.tokens import Keyring
+from dispatcher.sending.declarations import privacy_sha256
 from dispatcher.settings import Settings
-from dispatcher.web.declarations import privacy_sha256
 from dispatcher.web.pages import Pages
 from dispatcher.web.security import IpAddress, client_address
 
@@ -53,6 +54,11 @@ class Part:
 
     routes: Sequence[BaseRoute]
     close: Callable[[], None]
+
+
+def mounted(path: str, app: ASGIApp) -> Callable[[Site], Part]:
+    """Serve a whole application below a path."""
+    return lambda site: Part([Mount(f"{site.pages.root}{path}", app)], lambda: None)
 
 
 def _printable(text: str) -> str:

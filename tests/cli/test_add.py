@@ -89,7 +89,7 @@ WRONG = {
     "no time": (("--consent-at", "gestern", "--evidence", "x"), "is not a time"),
     "a time before all times": (("--consent-at", "0001-01-01T00:00:00+23:00", "--evidence", "x"), "is not a time"),
     "a time to come": (("--consent-at", "2099-01-01T00:00:00+00:00", "--evidence", "x"), "lies in the future"),
-    "empty evidence": (("--consent-at", "2026-03-01T10:30:00+01:00", "--evidence", " "), "--evidence has to be one"),
+    "empty evidence": (("--consent-at", "2026-03-01T10:30:00+01:00", "--evidence", " "), "the evidence has to be one"),
     "evidence in two lines": (
         ("--consent-at", "2026-03-01T10:30:00+01:00", "--evidence", "a\nb"),
         "has to be one line",

@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 
 from dispatcher.db.tables import batch, campaign, subscriber
 from dispatcher.db.terms import BatchState, CampaignState, Outcome
-from dispatcher.domain import accounts, batches, campaigns
+from dispatcher.domain import accounts, batches, campaigns, missing
 from dispatcher.domain.accounts import Status
 from dispatcher.domain.campaigns import Campaign
 from tests import builders
@@ -21,7 +21,7 @@ def _parts(status: Status) -> tuple[int, ...]:
 
 def _missing(dispatch: Dispatch, of: Campaign) -> dict[str, tuple[str, str]]:
     with dispatch.engine.begin() as conn:
-        people = list(accounts.missing(conn, campaigns.get(conn, of.id)))
+        people = list(missing.everyone(conn, campaigns.get(conn, of.id)))
     assert len({p.subscriber_id for p in people}) == len(people)
     return {p.address: (p.outcome, p.reason) for p in people}
 
@@ -31,7 +31,7 @@ def test_before_its_launch_everything_is_nought(dispatch: Dispatch) -> None:
     with dispatch.engine.begin() as conn:
         of = campaigns.get(conn, builders.create_campaign(conn, dispatch.now))
         status = accounts.status(conn, of, dispatch.now)
-        assert list(accounts.missing(conn, of)) == []
+        assert list(missing.everyone(conn, of)) == []
     assert (status.audience, _parts(status)) == (0, (0,) * 6)
     assert (status.rate_per_s, status.eta_s, status.problem) == (0.0, None, None)
 
@@ -71,8 +71,8 @@ def test_whoever_was_erased_is_still_counted_and_has_no_address(dispatch: Dispat
     with dispatch.engine.begin() as conn:
         conn.execute(update(subscriber).values(address=None))
     with dispatch.engine.begin() as conn:
-        people = list(accounts.missing(conn, of))
-    assert [(p.subscriber_id, p.address) for p in people] == [(maria, "(erased)"), (josef, "(erased)")]
+        people = list(missing.everyone(conn, of))
+    assert [(p.subscriber_id, p.address) for p in people] == [(josef, "(erased)"), (maria, "(erased)")]
 
 
 def test_a_cancelled_campaign_says_so_of_those_it_did_not_reach(dispatch: Dispatch) -> None:

@@ -13,7 +13,7 @@ from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import declarations, wording
 from dispatcher.domain.declarations import Draft
 from dispatcher.errors import InputRefused, LedgerBroken, NotFound
-from dispatcher.web import declarations as shipped
+from dispatcher.sending import declarations as shipped
 from tests.guards import unguarded
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -19,7 +19,7 @@ from lxml import html
 from sqlalchemy import Engine
 
 from dispatcher.db.terms import Language
-from dispatcher.web import declarations
+from dispatcher.sending import declarations
 from tests.journeys.house import RunningHouse, wait_for
 from tests.journeys.talkative import TalkativeRelay, open_house_with
 from tests.journeys.test_one_person import (

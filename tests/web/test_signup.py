@@ -11,7 +11,7 @@ from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import declarations as words_of_consent
 from dispatcher.domain.declarations import Draft
 from dispatcher.errors import InputRefused
-from dispatcher.web import declarations
+from dispatcher.sending import declarations
 from tests import builders
 from tests.web.visitor import MARIA, House, Visitor, heading, hidden, on_sqlite, text_of
 

@@ -1,0 +1,87 @@
+"""A request that changes something, done once: in one transaction with the answer that is kept for its twins.
+
+What must stay true: what is called for after the commit (a nudge, no more) is not needed for what was done; an answer
+that is kept holds no address.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from pydantic import BaseModel
+from sqlalchemy import Connection
+from starlette.background import BackgroundTask
+from starlette.responses import Response
+
+from dispatcher.api.desk import AtDesk, Desk
+from dispatcher.db import clock
+from dispatcher.domain import api_answers
+from dispatcher.domain.api_answers import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done, as it is told; `after` is called when it is committed."""
+
+    told: BaseModel
+    after: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """One request that may come twice."""
+
+    desk: Desk
+    key_id: int
+    idempotency_key: str | None
+    place: str  # method and path
+
+    def do(self, said: BaseModel | None, act: Callable[[Connection, datetime], Done], status: int = 200) -> Response:
+        """Do it, or give the answer that was kept. `said` is the content by which a twin is known. Raises OtherRequest,
+        and whatever `act` does: then nothing was done and nothing is kept.
+        """
+        with self.desk.engine.begin() as conn:
+            now = clock.now(conn)
+            kept = self._recall(conn, said, now)
+            if kept is not None:
+                return _response(kept, headers={"Idempotent-Replayed": "true"})
+            done = act(conn, now)
+            answer = Answer(status, done.told.model_dump_json())
+            if self.idempotency_key is not None:
+                api_answers.keep(conn, self.key_id, self.idempotency_key, answer)
+        return _response(answer, after=done.after)
+
+    def _recall(self, conn: Connection, said: BaseModel | None, now: datetime) -> Answer | None:
+        if self.idempotency_key is None:
+            return None
+        text = f"{self.place}\n{said.model_dump_json() if said is not None else ''}"
+        sha256 = hashlib.sha256(text.encode()).digest()
+        return api_answers.recall(conn, self.key_id, self.idempotency_key, sha256, now)
+
+
+async def _once(
+    request: Request,
+    desk: AtDesk,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$",
+            description="A key of your making, best a UUID: a request that is repeated with it within a day is done "
+            "once, and gets the same answer.",
+        ),
+    ] = None,
+) -> Once:  # fmt: skip
+    return Once(desk, request.state.caller.key.id, idempotency_key, f"{request.method} {request.scope['path']}")
+
+
+OnceOnly = Annotated[Once, Depends(_once)]
+
+
+def _response(
+    answer: Answer, *, headers: dict[str, str] | None = None, after: Callable[[], object] | None = None
+) -> Response:
+    background = BackgroundTask(after) if after is not None else None
+    return Response(answer.body, answer.status, headers, "application/json", background)
