@@ -8,6 +8,7 @@
     |   `-- TokenInvalid    a link that we did not make, or that was altered, or is used up
     |-- NotFound            no such campaign, subscriber, ...
     |-- MoveRefused         a campaign is not in a state that allows this
+    |   `-- ReleaseOutdated what was released is not what stands there now
     |-- RelayDown           a relay cannot be used; nothing was sent
     |-- LedgerBroken        an event of the consent ledger is not what was written
     `-- PartUnavailable     database, broker, port: a part of the house is away
@@ -61,6 +62,10 @@ class NotFound(DispatcherError):
 
 class MoveRefused(DispatcherError):
     """The campaign is not in a state from which this is allowed."""
+
+
+class ReleaseOutdated(MoveRefused):
+    """A campaign, its templates, the house's words or its audience changed after the release."""
 
 
 class RelayDown(DispatcherError):

@@ -8,14 +8,18 @@ from contextlib import contextmanager, suppress
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 
 
 class DnsServer:
-    """Answers for MX: `servers` by domain, as "10 mx.example.de."; [] is no answer, None is silence, else NXDOMAIN."""
+    """Answers for MX: `servers` by domain, as "10 mx.example.de."; [] is no answer, None is silence, else NXDOMAIN. For
+    TXT: `texts` by name.
+    """
 
-    def __init__(self, servers: Mapping[str, list[str] | None]) -> None:
+    def __init__(self, servers: Mapping[str, list[str] | None], texts: Mapping[str, list[str]] | None = None) -> None:
         self.servers = dict(servers)
+        self.texts = dict(texts or {})
         self.asked: list[str] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
@@ -48,19 +52,26 @@ class DnsServer:
         self.asked.append(domain)
         reply = dns.message.make_response(query)
         reply.flags |= dns.flags.RA
-        if domain not in self.servers:
+        if query.question[0].rdtype == dns.rdatatype.TXT and domain in self.texts:
+            quoted = [
+                " ".join(f'"{text[at : at + 200]}"' for at in range(0, len(text), 200)) for text in self.texts[domain]
+            ]
+            reply.answer.append(dns.rrset.from_text(name, 300, "IN", "TXT", *quoted))
+        elif domain not in self.servers:
             reply.set_rcode(dns.rcode.NXDOMAIN)
         elif (found := self.servers[domain]) is None:
             return
-        elif found:
+        elif found and query.question[0].rdtype == dns.rdatatype.MX:
             reply.answer.append(dns.rrset.from_text(name, 300, "IN", "MX", *found))
         self._socket.sendto(reply.to_wire(), client)
 
 
 @contextmanager
-def running_dns(servers: Mapping[str, list[str] | None]) -> Iterator[DnsServer]:
+def running_dns(
+    servers: Mapping[str, list[str] | None], texts: Mapping[str, list[str]] | None = None
+) -> Iterator[DnsServer]:
     """Run one."""
-    server = DnsServer(servers)
+    server = DnsServer(servers, texts)
     server.start()
     try:
         yield server

@@ -81,6 +81,9 @@ def test_one_relay_outside_among_those_on_this_machine_makes_it_a_production(tmp
 
 def test_domains_are_looked_up_only_when_asked_for(tmp_path: Path) -> None:
     assert load({}, tmp_path).mx_lookup == "off"
+    hosts = load({"DISPATCHER_INTERNAL_HOSTS": "Files.example.de [::1]:8080 192.0.2.5"}, tmp_path).internal_hosts
+    assert hosts == {"files.example.de", "::1:8080", "192.0.2.5"}
+    assert load({"DISPATCHER_SPAM_CHECK": "rspamd://127.0.0.1:11333"}, tmp_path).spam_check.startswith("rspamd:")
     for word in ("on", "192.0.2.53", "127.0.0.1:5353"):
         assert load({"DISPATCHER_MX_LOOKUP": word}, tmp_path).mx_lookup == word
 
@@ -129,6 +132,10 @@ def test_domains_are_looked_up_only_when_asked_for(tmp_path: Path) -> None:
         ("TRUSTED_PROXIES", "10.0.0.300", "10.0.0.300"),
         ("TRUSTED_PROXIES", "10.0.0.5, 10.0.0.6", "10.0.0.5,"),
         ("MX_LOOKUP", "yes", "is no resolver"),
+        ("INTERNAL_HOSTS", "files.intern.example.de http://x", "'http://x' is no host"),
+        ("INTERNAL_HOSTS", "user@host", "is no host"),
+        ("SPAM_CHECK", "spamd://127.0.0.1", "names no filter"),
+        ("SPAM_CHECK", "http://127.0.0.1:783", "names no filter"),
         ("MX_LOOKUP", "192.0.2.53:dns", "is no resolver"),
         ("MX_LOOKUP", "192.0.2.53:70000", "is no resolver"),
         ("LOG", "xml", "'xml' is no format"),

@@ -11,8 +11,10 @@ import click
 from rich.markup import escape
 
 from dispatcher import broker
+from dispatcher.cli import preflight
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.cli.figures import show_shares, show_status, watch_status
+from dispatcher.cli.preflight import gate_options
 from dispatcher.cli.providers import read_rate, show_rate
 from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
@@ -42,6 +44,7 @@ def campaigns() -> None:
 @click.option("--content", "file", required=True, type=click.Path(path_type=Path), help="A Markdown file.")
 @click.option("--name", help="Your name for it; default: the subject.")
 @click.option("--rate", type=int, help="Letters a minute at most; default: as fast as can be.")
+@click.option("--by", help="Who wrote it; by default whoever is logged in.")
 @click.option("--json", "as_json", is_flag=True)
 @pass_context
 def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
@@ -54,7 +57,8 @@ def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
     if topic not in list(Topic):
         raise InputRefused(f"there is no topic {topic!r}", f"use one of: {', '.join(Topic)}")
     default, contents = read_contents(file)
-    draft = Draft(Topic(topic), said["name"] or subject, subject, default, contents, said["rate"])
+    by = preflight.actor(said["by"])
+    draft = Draft(Topic(topic), said["name"] or subject, subject, default, contents, said["rate"], by)
     with context.engine.begin() as conn:
         campaign_id = release.draft(conn, draft, context.house, clock.now(conn))
     if as_json:
@@ -66,28 +70,56 @@ def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
 
 @campaigns.command()
 @click.argument("campaign_id", metavar="ID", type=int)
+@click.option(
+    "--lang",
+    type=click.Choice([language.value for language in Language]),
+    default="en",
+    help="The language of findings.",
+)
+@click.option("--json", "as_json", is_flag=True)
+@pass_context
+def check(context: Context, campaign_id: int, lang: str, as_json: bool) -> None:
+    """Look a campaign over before it goes: every recipient's letter, links, law, spam, DNS. Nothing is sent.
+
+    Ends with 3 if something stops it.
+
+    \b
+    dispatcher campaigns check 7
+    dispatcher campaigns check 7 --lang de
+    """
+    preflight.check_campaign(context, campaign_id, Language(lang), as_json=as_json)
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
 @click.option("--at", required=True, help="Wall-clock time, 2026-12-01T09:00.")
 @click.option("--zone", default="Europe/Berlin", show_default=True, help="IANA time zone of that time.")
+@gate_options
 @pass_context
-def schedule(context: Context, campaign_id: int, at: str, zone: str) -> None:
-    """Release a campaign for a moment.
+def schedule(context: Context, /, campaign_id: int, at: str, zone: str, **said: Any) -> None:
+    """Look a campaign over, and release it for a moment. What stops it is told, and it is not released.
 
     \b
     dispatcher campaigns schedule 7 --at 2026-12-01T09:00 --zone Europe/Berlin
     """
-    with context.engine.begin() as conn:
+    with reading(context.engine).connect() as conn:
         moment = life.moment(at, zone, clock.now(conn))
-        release.schedule(conn, campaign_id, moment, zone, context.stationery, context.house)
+    preflight.release(context, campaign_id, moment, zone, said)
     out.print(f"campaign {campaign_id} goes out at {at} {zone} ({moment:%Y-%m-%d %H:%M} UTC)")
 
 
 @campaigns.command()
 @click.argument("campaign_id", metavar="ID", type=int)
+@gate_options
 @pass_context
-def start(context: Context, campaign_id: int) -> None:
-    """Release a campaign and begin at once."""
-    with context.engine.begin() as conn:
-        release.schedule(conn, campaign_id, clock.now(conn), "UTC", context.stationery, context.house)
+def start(context: Context, /, campaign_id: int, **said: Any) -> None:
+    """Look a campaign over, release it and begin at once. What stops it is told, and it is not released.
+
+    \b
+    dispatcher campaigns start 7
+    dispatcher campaigns start 7 --despite links --because "the shop opens at nine"
+    """
+    preflight.release(context, campaign_id, None, "UTC", said)
     heard = broker.nudge_launch(context.settings, campaign_id)
     out.print(f"campaign {campaign_id} starts" + ("" if heard else " at the next tick (the broker does not answer)"))
     out.print(f"next: dispatcher campaigns status {campaign_id} --watch")

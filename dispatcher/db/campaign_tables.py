@@ -40,6 +40,7 @@ campaign = Table(
     Column("request_id", Id, ForeignKey("opt_in_request.id"), unique=True),  # a confirmation: of which request
     Column("renews", Integer),  # no newsletter: it asks to renew consent, under the declaration of this number
     Column("audience", Integer),  # frozen at launch
+    Column("version", Integer, nullable=False, server_default="1"),  # of what was written: one more with each saving
     Column("created_at", Utc, nullable=False),
     Column("launched_at", Utc),
     Column("finished_at", Utc),

@@ -42,6 +42,9 @@ from dispatcher.db.rate_tables import mailbox_provider as mailbox_provider
 from dispatcher.db.rate_tables import pace as pace
 from dispatcher.db.rate_tables import relay_day as relay_day
 from dispatcher.db.rate_tables import slowdown as slowdown
+from dispatcher.db.release_tables import campaign_release as campaign_release
+from dispatcher.db.release_tables import campaign_version as campaign_version
+from dispatcher.db.release_tables import preflight as preflight
 from dispatcher.db.rights_table import former_address as former_address
 from dispatcher.db.rights_table import rights_request as rights_request
 from dispatcher.db.staff_tables import audit_entry as audit_entry

@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from dispatcher.db.tables import campaign, content, edition
+from dispatcher.db.tables import campaign, campaign_version, content, edition
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, UnknownPolicy
 from dispatcher.domain.providers import checked_rate
+from dispatcher.domain.staff.audit import NOBODY, Actor
 from dispatcher.errors import InputRefused, MoveRefused, NotFound
 
 _S = CampaignState
@@ -80,6 +81,7 @@ class Draft:
     default_language: Language
     contents: dict[Language, tuple[str, str]]
     rate_per_min: int | None = None
+    by: Actor = NOBODY  # who wrote it
 
 
 def create(conn: Connection, draft: Draft, now: datetime) -> int:
@@ -102,6 +104,7 @@ def create(conn: Connection, draft: Draft, now: datetime) -> int:
         for language, (file, source) in draft.contents.items()
     ]
     conn.execute(insert(content), files)
+    _note_writer(conn, campaign_id, 1, draft.by, now)
     return campaign_id
 
 
@@ -165,6 +168,11 @@ def get(conn: Connection, campaign_id: int) -> Campaign:
     if of is None:
         raise NotFound(f"there is no campaign {campaign_id}", "`dispatcher campaigns list` shows those there are")
     return of
+
+
+def hold(conn: Connection, campaign_id: int) -> None:
+    """Hold a campaign until the end of the transaction: nobody else can edit, release or launch it meanwhile."""
+    conn.execute(select(campaign.c.id).where(campaign.c.id == campaign_id).with_for_update())
 
 
 def find(conn: Connection, campaign_id: int) -> Campaign | None:
@@ -318,6 +326,11 @@ def moment(text: str, zone: str, now: datetime) -> datetime:
     if chosen < now:
         raise InputRefused(f"{text} in {zone} is in the past", "choose a later time, or use `campaigns start`")
     return chosen
+
+
+def _note_writer(conn: Connection, campaign_id: int, version: int, by: Actor, now: datetime) -> None:
+    who = {"actor": by.kind, "member_id": by.member_id, "actor_name": by.name}
+    conn.execute(insert(campaign_version), {"campaign_id": campaign_id, "version": version, "at": now, **who})
 
 
 def _campaign(row: object) -> Campaign:

@@ -29,7 +29,7 @@ from dispatcher.db.terms import (
     Topic,
     UnknownPolicy,
 )
-from dispatcher.domain import campaigns, ledger
+from dispatcher.domain import campaigns, ledger, releases
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final
 
@@ -123,6 +123,7 @@ def _take_back(conn: Connection, of: Campaign, since: Since, now: datetime) -> H
     )
     to = CampaignState.DRAFT if of.renews is None else CampaignState.CANCELLED
     campaigns.move(conn, of.id, to, problem=why, finished_at=now if to is CampaignState.CANCELLED else None)
+    releases.end(conn, of.id, why, now)
     return Held(of.id, of.name, of.state, to, why, 0)
 
 

@@ -1,15 +1,29 @@
-"""Who of a claimed batch is still to be served."""
+"""Who of a claimed batch is still to be served; and who would be served, if a campaign went now."""
 
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Date, Select, and_, bindparam, case, cast, func, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    Select,
+    Subquery,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+    true,
+)
 
 from dispatcher.db.columns import Id, Rows, Utc
 from dispatcher.db.tables import deferral, delivery, opt_in_request, subscriber, subscription
 from dispatcher.db.terms import Errand, Language, Topic
-from dispatcher.domain import consent, passage
+from dispatcher.domain import audiences, consent, passage
 from dispatcher.domain.batches import Claim
 from dispatcher.domain.campaigns import Campaign
 
@@ -60,6 +74,38 @@ def to_serve(conn: Connection, mine: Claim, of: Campaign, now: datetime) -> list
         for who, public_id, address, name, language, since, attempt, _ in rows
         if who in allowed
     ]
+
+
+def expected(conn: Connection, of: Campaign, after_id: int, limit: int) -> list[Recipient]:
+    """Give a page of those who would get this newsletter if its audience were frozen now, in order of id."""
+    s = subscriber.c
+    may = _expected(of)
+    since = func.date(subscription.c.since) if conn.dialect.name == "sqlite" else cast(subscription.c.since, Date)
+    rows = conn.execute(
+        select(s.id, s.public_id, s.address, s.name, s.language, since)
+        .select_from(may)
+        .join(subscriber, s.id == may.c.subscriber_id)
+        .join(subscription, and_(subscription.c.subscriber_id == s.id, subscription.c.topic == of.topic))
+        .where(s.id > after_id)
+        .order_by(s.id)
+        .limit(limit)
+    )
+    return [
+        Recipient(who, public_id, address, name, _LANGUAGES[language], _day(day), 1)
+        for who, public_id, address, name, language, day in rows
+    ]
+
+
+def count_expected(conn: Connection, of: Campaign) -> int:
+    """Count those who would get this newsletter if its audience were frozen now."""
+    return int(conn.execute(select(func.count()).select_from(_expected(of))).scalar_one())
+
+
+def _expected(of: Campaign) -> Subquery:
+    """Those of the audience who may be written to, as the freeze would find them."""
+    assert of.topic is not None
+    people = audiences.everyone(of.topic).subquery("people")
+    return select(people.c.subscriber_id).where(people.c.reason.is_(None)).subquery("expected")
 
 
 @lru_cache(maxsize=16)

@@ -14,6 +14,7 @@ from dispatcher.domain import periods
 from dispatcher.domain.periods import Rules
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused, SettingInvalid
+from dispatcher.outgoing import Passport
 from dispatcher.sending import notice
 from dispatcher.sending.press import Stationery
 from dispatcher.settings import DkimKey, Settings
@@ -21,6 +22,7 @@ from dispatcher.smtp.relays import Relay, parse_relay
 
 if TYPE_CHECKING:
     from dispatcher.compose.dkim_key import SigningKey
+    from dispatcher.sending.preflight.examination import Desk
 
 _OLDEST = "(oldest)"  # no key can be called so: an id holds no parenthesis
 
@@ -86,6 +88,20 @@ def stationery(settings: Settings, *, signs: bool = True) -> Stationery:
         sender_domain=settings.sender_address.rpartition("@")[2],
         signer=signer(settings) if signs else None,
         notices=notice.hashes(settings),
+    )
+
+
+def desk(settings: Settings) -> "Desk":
+    """Give what a campaign is looked over with before it goes."""
+    from dispatcher.sending.preflight.examination import Desk  # what freezes letters weighs 5 MB
+
+    return Desk(
+        stationery=stationery(settings),
+        house=house(settings),
+        passport=Passport(settings.internal_hosts),
+        resolver=settings.mx_lookup,
+        spam_check=settings.spam_check,
+        caniemail=settings.caniemail,
     )
 
 

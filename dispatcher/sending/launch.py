@@ -12,6 +12,7 @@ from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignKind, CampaignState, Errand
 from dispatcher.domain import batches, campaigns, endings, providers
+from dispatcher.sending import binding
 
 
 def due(conn: Connection, now: datetime, limit: int = 100) -> list[int]:
@@ -45,7 +46,9 @@ def prepare(conn: Connection, campaign_id: int, now: datetime) -> None:
 
 
 def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> bool:
-    """Freeze the audience and begin to send. False: another worker did it, or the campaign was cancelled."""
+    """Freeze the audience and begin to send. False: another worker did it, or the campaign was cancelled. Raises
+    ReleaseOutdated when it is not what was released.
+    """
     # The move first: its row lock makes whoever launches at the same time wait, and then find nothing to do.
     source = CampaignState.PREPARING
     if not campaigns.move(conn, campaign_id, CampaignState.SENDING, only_from=source, launched_at=now, problem=None):
@@ -55,6 +58,8 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
     match of.kind:
         case CampaignKind.NEWSLETTER:
             assert of.topic is not None
+            if of.renews is None:
+                binding.require_unchanged(conn, of, house)
             endings.note(conn, [endings.Launched(campaign_id, of.topic, now)])
             size = batches.freeze(conn, campaign_id, of.topic, now, of.renews)
         case CampaignKind.CONFIRMATION:

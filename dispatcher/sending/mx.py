@@ -1,4 +1,4 @@
-"""Looking up whose mail servers take a domain's mail, a few domains at each tick. dnspython lives here only.
+"""Looking up whose mail servers take a domain's mail, a few domains at each tick. dnspython: here, and in preflight.
 
 What must stay true: a tick waits for DNS two seconds at most, however many servers are silent; nothing is asked while a
 transaction is open; to look up too late, twice or never changes rates only, and no letter.

@@ -11,12 +11,14 @@ from dispatcher.compose.content import parse_content
 from dispatcher.compose.edition import Edition, Kind
 from dispatcher.compose.freezing import freeze, freeze_service
 from dispatcher.compose.house import House
+from dispatcher.db import clock
 from dispatcher.db.tables import opt_in_request
 from dispatcher.db.terms import CampaignState, Errand, Language
-from dispatcher.domain import campaigns
+from dispatcher.domain import campaigns, releases
 from dispatcher.domain.campaigns import Campaign, Draft
 from dispatcher.domain.recipients import Recipient
 from dispatcher.errors import InputRefused
+from dispatcher.sending.binding import bind
 from dispatcher.sending.press import CampaignPress, Stationery
 
 # Names that have broken letters elsewhere: each edition is composed for all of them before it may go.
@@ -33,12 +35,16 @@ def draft(conn: Connection, wanted: Draft, house: House, now: datetime) -> int:
 def schedule(
     conn: Connection, campaign_id: int, at: datetime, zone: str, stationery: Stationery, house: House
 ) -> Campaign:
-    """Release a campaign for a moment (UTC). Raises MoveRefused, or ContentInvalid with file and line."""
+    """Release a campaign for a moment (UTC), bound to what it says now, without looking it over: people come by
+    preflight/gate.py. Raises MoveRefused, or ContentInvalid with file and line.
+    """
+    campaigns.hold(conn, campaign_id)  # or what is frozen could be older than what is bound
     of = campaigns.get(conn, campaign_id)
     frozen = editions(conn, of, house)
     _try_out(of, frozen, stationery)
     campaigns.require_move(conn, campaign_id, CampaignState.SCHEDULED, send_at=at, zone=zone, problem=None)
     _store(conn, campaign_id, frozen)
+    releases.enter(conn, campaign_id, bind(conn, of, house), clock.now(conn))
     return campaigns.get(conn, campaign_id)
 
 

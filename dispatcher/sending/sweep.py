@@ -20,8 +20,8 @@ from dispatcher.db.engine import reading
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignKind, CampaignState
 from dispatcher.domain import accounts, batches, campaigns, pauses
-from dispatcher.errors import DispatcherError
-from dispatcher.sending import launch
+from dispatcher.errors import DispatcherError, ReleaseOutdated
+from dispatcher.sending import binding, launch
 
 log = structlog.get_logger()
 EVERY = 5.0  # seconds
@@ -52,14 +52,19 @@ def tick(engine: Engine, house: House) -> Work:
 
 
 def begin(engine: Engine, campaign_id: int, house: House) -> bool:
-    """Launch one due campaign, in its two transactions. One that cannot be launched stays `preparing`, with the reason
-    noted, and is tried again at the next tick.
+    """Launch one due campaign, in its two transactions. One that is not what was released any more is a draft again;
+    one that cannot be launched stays `preparing` and is tried again at the next tick. Both have the reason noted.
     """
     with engine.begin() as conn:
         launch.prepare(conn, campaign_id, clock.now(conn))
     try:
         with engine.begin() as conn:
             launched = launch.launch(conn, campaign_id, house, clock.now(conn))
+    except ReleaseOutdated as error:
+        log.error("launch.outdated", campaign=campaign_id)
+        with engine.begin() as conn:
+            binding.take_back(conn, campaign_id, error.what, clock.now(conn), CampaignState.PREPARING)
+        return False
     except DispatcherError as error:
         log.error("launch.failed", campaign=campaign_id, error=type(error).__name__)
         with engine.begin() as conn:

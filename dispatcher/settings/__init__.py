@@ -50,6 +50,9 @@ class Settings:
     impressum: str = field(repr=False)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     mx_lookup: str
+    internal_hosts: frozenset[str]
+    spam_check: str
+    caniemail: Path | None
     retention: str
     console_totp: str
     log: str
@@ -92,6 +95,9 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         impressum=values.impressum(given.get("IMPRESSUM")),
         trusted_proxies=values.networks(given.get("TRUSTED_PROXIES", "")),
         mx_lookup=values.mx_lookup(given.get("MX_LOOKUP", "off")),
+        internal_hosts=values.hosts(given.get("INTERNAL_HOSTS", "")),
+        spam_check=values.spam_check(given.get("SPAM_CHECK", "")),
+        caniemail=Path(given["CANIEMAIL"]) if "CANIEMAIL" in given else None,
         retention=given.get("RETENTION", ""),
         console_totp=values.console_totp(given.get("CONSOLE_TOTP", "senders")),
         log=values.log(given.get("LOG")),

@@ -168,6 +168,25 @@ def console_totp(text: str) -> str:
     return text
 
 
+def hosts(text: str) -> frozenset[str]:
+    known = set()
+    for word in text.split():
+        url = split(f"//{word}")
+        if not url or not url.hostname or url.netloc.rpartition("@")[0] or url.path:
+            cure = "write host or host:port, as files.intern.example.de or 192.0.2.5:8080"
+            raise SettingInvalid(f"{PREFIX}INTERNAL_HOSTS", f"{word!r} is no host", cure)
+        known.add(f"{url.hostname}:{url.port}" if url.port else url.hostname)
+    return frozenset(known)
+
+
+def spam_check(text: str) -> str:
+    url = split(text)
+    if text and (not url or url.scheme not in {"spamd", "rspamd"} or not url.hostname or not url.port):
+        cure = "write spamd://127.0.0.1:783 or rspamd://127.0.0.1:11333"
+        raise SettingInvalid(f"{PREFIX}SPAM_CHECK", f"{text!r} names no filter", cure)
+    return text
+
+
 def log(text: str | None) -> str:
     if text not in {None, "text", "json"}:
         raise SettingInvalid(f"{PREFIX}LOG", f"{text!r} is no format", "use text or json")

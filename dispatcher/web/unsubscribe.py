@@ -13,14 +13,14 @@ from starlette.responses import PlainTextResponse, Response
 
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.db.terms import Topic
+from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import consent, tokens
 from dispatcher.domain.addresses import masked
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Link, Purpose
 from dispatcher.web.forms import Form
 from dispatcher.web.language import choose, listed, say
-from dispatcher.web.people import of_link
+from dispatcher.web.people import is_dry, of_link
 from dispatcher.web.site import Site
 
 PAGE = "unsubscribe page"
@@ -55,6 +55,9 @@ class Unsubscribe:
         is_page = scope in list(Scope)
         site = self._site
         with site.engine.begin() as conn:
+            if is_dry(site.keyring, Purpose.UNSUBSCRIBE, request):
+                clock.now(conn)  # the database answers, and as far as we can tell would write
+                return self._one_click(choose(request, None))
             link, person = of_link(conn, site.keyring, Purpose.UNSUBSCRIBE, request)
             topic = None if scope == Scope.ALL else link.topic
             topics = consent.topics_of_letter(conn, person.id, topic, link.campaign_id)
@@ -62,7 +65,7 @@ class Unsubscribe:
             evidence = site.evidence(request, PAGE if is_page else ONE_CLICK, language)
             consent.withdraw(conn, person.id, topics, evidence, clock.now(conn))
         if not is_page:
-            return PlainTextResponse(say(language, "unsubscribe.one_click") + "\n", headers=_CORS)
+            return self._one_click(language)
         preferences = tokens.sign(site.keyring, Purpose.PREFERENCES, Link(person.public_id, None))
         return self._page(request, "unsubscribed", person, topics, preferences)
 
@@ -70,6 +73,10 @@ class Unsubscribe:
         """Answer a browser that asks first whether it may POST (CORS preflight)."""
         allowed = {"Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS", "Access-Control-Allow-Headers": "*"}
         return Response(status_code=204, headers={**_CORS, **allowed})
+
+    @staticmethod
+    def _one_click(language: Language) -> Response:
+        return PlainTextResponse(say(language, "unsubscribe.one_click") + "\n", headers=_CORS)
 
     def _page(
         self, request: Request, name: str, person: Subscriber, topics: Sequence[Topic], preferences: str = ""

@@ -19,7 +19,8 @@ from dispatcher.db.terms import ConsentKind, Scope, Topic
 from dispatcher.domain import api_keys, subscribers
 from dispatcher.domain.api_keys import Wanted
 from dispatcher.domain.tokens import Keyring
-from dispatcher.sending.house import keyring
+from dispatcher.sending import house as houses
+from dispatcher.sending import sweep
 from dispatcher.settings import Settings
 from dispatcher.web.app import create_app
 from dispatcher.web.site import mounted
@@ -101,9 +102,13 @@ class House:
     engine: Engine
     nudged: list[int | str]
 
+    def launch(self, campaign_id: int) -> bool:
+        """Launch a campaign that is due, as a worker would that has the same settings."""
+        return sweep.begin(self.engine, campaign_id, houses.house(self.settings))
+
     @property
     def keyring(self) -> Keyring:
-        return keyring(self.settings)
+        return houses.keyring(self.settings)
 
     def program(self, *scopes: Scope, name: str = "shop", expires_at: datetime | None = None) -> Program:
         """Make a key, with these scopes or all, and the program that has it."""

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from dispatcher.db.terms import CampaignState
-from dispatcher.sending import sweep
 from tests import builders
 from tests.api.program import DRAFT, MARIA, House, Program, kind_of, on_sqlite
 from tests.relay import ScriptedRelay
@@ -26,7 +25,7 @@ def test_a_newsletter_is_entered_released_sent_and_accounted_for(
     assert {one["language"]: one["source"] for one in written} == {"de": builders.CONTENT, "en": ENGLISH}
     assert program.post("/campaigns/1/start")["state"] == "scheduled"
     assert api_house.nudged == [1]
-    assert sweep.begin(api_house.engine, 1, stage.house)
+    assert api_house.launch(1)
     assert program.post("/campaigns/1/pause")["state"] == "paused"
     assert program.post("/campaigns/1/resume")["state"] == "sending"
     assert api_house.nudged == [1, "drains"]

@@ -2,10 +2,8 @@
 
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
-from dispatcher.sending import sweep
 from tests import builders
 from tests.api.program import DRAFT, House, Program, on_sqlite
-from tests.stage import Stage
 
 
 def test_what_is_entered_between_two_pages_shifts_none(program: Program, api_house: House) -> None:
@@ -49,7 +47,7 @@ def test_a_list_of_people_can_be_narrowed_by_topic_and_state(program: Program, a
         assert [one["address"] for one in program.get("/subscribers", params=params)["items"]] == found
 
 
-def test_who_is_missing_is_named_page_by_page(program: Program, api_house: House, stage: Stage) -> None:
+def test_who_is_missing_is_named_page_by_page(program: Program, api_house: House) -> None:
     api_house.add(*(f"p{n}@example.de" for n in range(5)), topics=(Topic.FINANCE_NEWS,))
     with api_house.engine.begin() as conn:
         now = clock.now(conn)
@@ -57,6 +55,6 @@ def test_who_is_missing_is_named_page_by_page(program: Program, api_house: House
     program.post("/campaigns", DRAFT)
     assert program.get("/campaigns/1/missing") == {"items": [], "next": None}
     program.post("/campaigns/1/start")
-    assert sweep.begin(api_house.engine, 1, stage.house)
+    assert api_house.launch(1)
     missing = [(one["address"][:2], one["outcome"]) for one in program.all("/campaigns/1/missing", limit=2)]
     assert missing == [(f"p{n}", "remaining") for n in (0, 2, 4)] + [("p1", "withheld"), ("p3", "withheld")]

@@ -3,7 +3,8 @@
 import pytest
 
 from dispatcher.db.terms import Topic
-from dispatcher.domain.tokens import Purpose
+from dispatcher.domain import tokens
+from dispatcher.domain.tokens import Link, Purpose
 from tests.web.visitor import ALL_TOPICS, MARIA, House, heading, on_sqlite, text_of
 
 ONE_CLICK = b"List-Unsubscribe=One-Click"
@@ -55,6 +56,15 @@ BODIES: dict[str, tuple[dict[str, str | bytes], bytes]] = {
     "more than 64 kB": (URLENCODED, b"x=" + b"a" * 200_000),
     "very many fields": (URLENCODED, b"a=b&" * 2000),
 }
+
+
+def test_a_trial_click_is_answered_as_every_other_and_ends_nothing(house: House, maria: int) -> None:
+    before = house.everything()
+    dry = tokens.sign(house.keyring, Purpose.UNSUBSCRIBE, Link(tokens.DRY_RUN, Topic.FINANCE_NEWS, 1))
+    answer = house.visitor().post(f"/u/{dry}", headers=URLENCODED, content=ONE_CLICK)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "*")
+    assert house.visitor().get(f"/u/{dry}").status_code == 404
+    assert house.everything() == before
 
 
 @on_sqlite

@@ -1,0 +1,70 @@
+"""To what a release is bound: the hash of content, templates, the house's own words, and the rule of the audience.
+
+What was looked at and released is what goes: whoever changes one of the four afterwards has to have it looked at again.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from dispatcher.assets import templates
+from dispatcher.compose.house import House
+from dispatcher.db.terms import CampaignState
+from dispatcher.domain import campaigns, releases
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.releases import Binding
+from dispatcher.errors import ReleaseOutdated
+
+_CHANGED = {
+    "content": "what was written",
+    "template": "the templates",
+    "house": "the house's own words (sender, Impressum, addresses)",
+    "audience": "whom it goes to",
+}
+
+
+def bind(conn: Connection, of: Campaign, house: House) -> Binding:
+    """Take the hashes of a campaign as everything stands now."""
+    written = sorted((language, *file) for language, file in campaigns.contents(conn, of.id).items())
+    return Binding(
+        content=_hash([of.topic, of.subject, of.default_language, written]),
+        template=_templates(of.topic or ""),
+        house=_hash(asdict(house)),
+        audience=_hash({"topic": of.topic, "renews": of.renews}),
+    )
+
+
+def require_unchanged(conn: Connection, of: Campaign, house: House) -> None:
+    """Raise ReleaseOutdated when a campaign is not what was released any more."""
+    held = releases.holding(conn, of.id)
+    changed = bind(conn, of, house).differs(held.binding) if held else []
+    if changed:
+        what = ", ".join(_CHANGED[name] for name in changed)
+        raise ReleaseOutdated(f"not sent: since the release has changed {what}", "look at it, then release it again")
+
+
+def take_back(conn: Connection, campaign_id: int, why: str, now: datetime, only_from: CampaignState) -> bool:
+    """Make a released campaign a draft again, with the reason. False: it stood in no such state."""
+    if not campaigns.move(conn, campaign_id, CampaignState.DRAFT, only_from=only_from, problem=why):
+        return False
+    releases.end(conn, campaign_id, why, now)
+    return True
+
+
+def _templates(topic: str) -> bytes:
+    """The files that lay a letter out, by name; samples are none of them."""
+    base = templates() / "mail"
+    digest = hashlib.sha256()
+    for folder in ("_base", topic):
+        for path in sorted((base / folder).iterdir()):
+            if ".sample." not in path.name and not path.name.startswith("sample."):
+                text = path.read_bytes()
+                digest.update(f"{folder}/{path.name} {len(text)}\n".encode() + text)
+    return digest.digest()
+
+
+def _hash(value: object) -> bytes:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).digest()

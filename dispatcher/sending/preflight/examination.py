@@ -1,0 +1,116 @@
+"""What preflight looks at: a campaign as it would be released now, with each letter rendered for nobody.
+
+Nothing here is stored, and the transaction that read it is over: what checks ask of the network holds nobody up.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from dispatcher.compose.content import Content, parse_content
+from dispatcher.compose.edition import Edition
+from dispatcher.compose.fields import Fields
+from dispatcher.compose.house import House
+from dispatcher.compose.letter import Press
+from dispatcher.db.terms import Language
+from dispatcher.domain import campaigns
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.releases import Binding
+from dispatcher.domain.tokens import DRY_RUN
+from dispatcher.outgoing import Passport
+from dispatcher.sending import release
+from dispatcher.sending.binding import bind
+from dispatcher.sending.preflight.page import Page, read_page
+from dispatcher.sending.press import CampaignPress, Stationery
+
+Progress = Callable[[str, int, int], None]  # which check, how far, of how much (0: not known)
+
+NAME = "Maria Muster"
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the checks need beside the campaign: how the house names itself, and whom it asks."""
+
+    stationery: Stationery
+    house: House
+    passport: Passport = field(default_factory=Passport)
+    resolver: str = "off"  # as DISPATCHER_MX_LOOKUP says it
+    spam_check: str = ""
+    caniemail: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One letter as nobody would get it. `raw` is signed, where we sign; `bare` the text of a reader without a name."""
+
+    file: str
+    source: str
+    content: Content
+    edition: Edition
+    fields: Fields
+    subject: str
+    html: str
+    text: str
+    bare: str
+    raw: bytes
+    page: Page
+
+    def line_of(self, text: str) -> str:
+        """Say where in the author's file a text stands: "news.de.md:12"; where it is not found, the file."""
+        at = self.source.find(text) if text else -1
+        return self.file if at < 0 else f"{self.file}:{self.source.count(chr(10), 0, at) + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A campaign laid open. `press` composes without signing, for the many."""
+
+    of: Campaign
+    binding: Binding
+    looks: Mapping[Language, Look]
+    press: CampaignPress
+    desk: Desk
+    now: datetime
+    goes_at: datetime
+
+
+def lay_open(conn: Connection, campaign_id: int, desk: Desk, now: datetime, goes_at: datetime | None) -> Examination:
+    """Read a campaign and compose it for nobody. Raises NotFound, InputRefused, ContentInvalid with file and line."""
+    of = campaigns.get(conn, campaign_id)
+    frozen = release.editions(conn, of, desk.house)
+    signing = release.press_of(of, frozen, desk.stationery)
+    plain = release.press_of(of, frozen, replace(desk.stationery, signer=None))
+    written = campaigns.contents(conn, of.id)
+    looks = {language: _look(*written[language], edition, signing, now) for language, edition in frozen.items()}
+    at = goes_at or of.send_at or now
+    return Examination(of, bind(conn, of, desk.house), looks, plain, desk, now, max(at, now))
+
+
+def nobody(language: Language, name: str = NAME) -> Recipient:
+    """Make up the reader of a dry run, whose links try everything and change nothing."""
+    return release.trial_recipient(language, name)._replace(public_id=DRY_RUN)
+
+
+def _look(file: str, source: str, edition: Edition, press: CampaignPress, now: datetime) -> Look:
+    fields = press.fields(nobody(edition.language), now)
+    sheet = Press(edition)
+    html = sheet.page(fields)
+    unnamed = replace(fields, name="")
+    return Look(
+        file=file,
+        source=source,
+        content=parse_content(source, file=file),
+        edition=edition,
+        fields=fields,
+        subject=sheet.subject(fields),
+        html=html,
+        text=sheet.plain(fields),
+        bare=f"{sheet.subject(unnamed)}\n{sheet.plain(unnamed)}",
+        raw=press.letter(nobody(edition.language), now).body,
+        page=read_page(html),
+    )

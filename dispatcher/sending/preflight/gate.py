@@ -1,0 +1,124 @@
+"""The gate before a release: nothing goes that was not looked over, or that has changed since.
+
+    a report that is fresh and of this very state, or a new one -> stored -> nothing stops, or somebody answers for it
+    -> in one transaction: freeze, move, and hold what was frozen against what was looked at -> signed
+
+What must stay true: a release with a name on it is bound to the state that the preflight saw. Checks that depend on the
+moment are run again for the moment at which it goes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from dispatcher.db import clock
+from dispatcher.db.engine import reading
+from dispatcher.domain import releases
+from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.releases import Preflight
+from dispatcher.domain.staff.audit import Actor
+from dispatcher.errors import InputRefused, MoveRefused
+from dispatcher.sending import release
+from dispatcher.sending.preflight import report as reports
+from dispatcher.sending.preflight.examination import Desk, Progress, lay_open
+from dispatcher.sending.preflight.findings import Check, Severity, in_order
+from dispatcher.sending.preflight.report import Report
+from dispatcher.sending.preflight.run import QUICK_CHECKS, check, look_over, silent
+
+GOOD_FOR = timedelta(hours=1)  # how long links, filters and people are believed to be as they were
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Release this campaign for a moment (None: at once), in the name of somebody, despite what they answer for."""
+
+    campaign_id: int
+    at: datetime | None
+    zone: str
+    by: Actor
+    despite: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """It was not released: this stands in its way."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """It was released, on this report."""
+
+    campaign: Campaign
+    report: Report
+
+
+def release_campaign(engine: Engine, order: Order, desk: Desk, progress: Progress = silent) -> Released | Stopped:
+    """Look a campaign over and release it. Raises MoveRefused where it may not, or has changed under way."""
+    _refuse_unknown(order.despite)
+    report = _fresh(engine, order, desk) or check(engine, order.campaign_id, desk, goes_at=order.at, progress=progress)
+    with engine.begin() as conn:
+        number = reports.store(conn, report)
+    if report.stops(order.despite):
+        return Stopped(report)
+    with engine.begin() as conn:
+        at = order.at or clock.now(conn)
+        of = release.schedule(conn, order.campaign_id, at, order.zone, desk.stationery, desk.house)
+        _sign(conn, order, number, report)
+    return Released(of, report)
+
+
+def look(
+    engine: Engine, campaign_id: int, desk: Desk, goes_at: datetime | None = None, progress: Progress = silent
+) -> Report:
+    """Look a campaign over, and write down what was found."""
+    report = check(engine, campaign_id, desk, goes_at=goes_at, progress=progress)
+    with engine.begin() as conn:
+        reports.store(conn, report)
+    return report
+
+
+def _fresh(engine: Engine, order: Order, desk: Desk) -> Report | None:
+    """Give the newest report if it is of this very state, not old, and nothing slow stopped it; its quick checks run
+    again for the moment.
+    """
+    with reading(engine).connect() as conn:
+        found = reports.newest(conn, order.campaign_id)
+        now = clock.now(conn)
+        if found is None or now - found[1].at > GOOD_FOR:
+            return None
+        seen = found[1]
+        slow = [finding for finding in seen.findings if (finding.check, finding.name) not in QUICK_CHECKS]
+        if any(finding.severity is Severity.STOP for finding in slow):
+            return None  # it may have been mended since
+        exam = lay_open(conn, order.campaign_id, desk, now, order.at)
+    if exam.binding != seen.binding:
+        return None
+    findings = tuple(in_order([*slow, *look_over(exam)]))
+    return replace(seen, goes_at=exam.goes_at, findings=findings)
+
+
+def _sign(conn: Connection, order: Order, number: int, report: Report) -> None:
+    held = releases.holding(conn, order.campaign_id)
+    assert held is not None
+    changed = held.binding.differs(report.binding)
+    if changed:
+        raise MoveRefused(
+            f"campaign {order.campaign_id} has changed while it was looked over: {', '.join(changed)}",
+            "look at it, then release it again",
+        )
+    seen = Preflight(number, order.campaign_id, report.at, report.goes_at, report.binding, report.people, ())
+    stopped = {finding.check.value for finding in report.stops()}
+    despite = {name: why for name, why in order.despite.items() if name in stopped}
+    releases.sign(conn, held, seen, order.by, despite)
+
+
+def _refuse_unknown(despite: Mapping[str, str]) -> None:
+    for name, why in despite.items():
+        if name not in list(Check):
+            raise InputRefused(f"there is no check {name!r}", f"there are: {', '.join(Check)}")
+        if not why.strip():
+            raise InputRefused(f"no reason is given for releasing despite {name!r}", "say why: it is written down")
