@@ -146,8 +146,8 @@ def _acknowledge(context: Context, engine: Engine, restored_to: int) -> None:
 def _print(settled: Settled, aside: Path | None) -> None:
     done = settled.applied
     out.print(
-        f"applied again. People withdrawn: {done.withdrawn:,}; erased: {done.erased:,}; put on the never-mail list:"
-        f" {done.listed:,}"
+        f"applied again. People withdrawn: {done.withdrawn:,}; erased: {done.erased:,}; restricted:"
+        f" {done.restricted:,}; put on the never-mail list: {done.listed:,}"
     )
     if settled.unreadable:
         out.print(f"[bold]{settled.unreadable:,} lines of the files could not be read[/]: torn by a crash, or damaged")

@@ -45,6 +45,7 @@ MEANS = {
     Fate.DUPLICATE: "the same address stood in an earlier row",
     Fate.WITHDRAWN: "the person left; stays withdrawn",
     Fate.SUPPRESSED: "on the never-mail list; stays there",
+    Fate.RESTRICTED: "processing is restricted (Art. 18 GDPR); nothing is changed",
     Fate.REJECTED: "could not be read",
 }
 _SHOWN = 20  # rejected rows that are told on the terminal

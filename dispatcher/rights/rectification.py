@@ -35,13 +35,19 @@ class Moved:
 def hold(conn: Connection, subscriber_id: int, now: datetime, *, moves: bool) -> None:
     """Hold a person whose data is to be put right. Who moves loses every open link: it was sent to a stranger, perhaps.
 
-    Raises InputRefused for somebody whose address is gone: nothing is written into what was erased.
+    Raises InputRefused for somebody whose address is gone: nothing is written into what was erased; and for one who
+    moves while their data is restricted, for the mail that asks at the new address would not go.
     """
     if moves:
         holding.hold(conn, subscriber_id, now)
     held = subscribers.held(conn, subscriber_id)
     if held is None or held.address is None:
         raise _erased()
+    if moves and held.restricted_at is not None:
+        raise InputRefused(
+            "this person's data is restricted (Art. 18 GDPR): the mail that asks at the new address would not go",
+            "put the name or the language right; the address after: dispatcher subscribers release",
+        )
 
 
 def rename(conn: Connection, subscriber_id: int, name: str) -> None:

@@ -23,7 +23,7 @@ from dispatcher.db.tables import batch, campaign
 from dispatcher.db.terms import BatchState, CampaignKind, Topic
 from dispatcher.domain import chain_head, ending_marks, endings, on_hold, reapplying
 from dispatcher.domain.ending_marks import Known, Tide
-from dispatcher.domain.endings import Claimed, Ending, First, Launched, Line, Noted, Stretch, Witness
+from dispatcher.domain.endings import Claimed, Ending, First, Launched, Line, Noted, Restricted, Stretch, Witness
 from dispatcher.domain.on_hold import Held, Since
 from dispatcher.domain.reapplying import Applied
 from dispatcher.errors import InputRefused, PartUnavailable
@@ -249,7 +249,7 @@ def _settle(conn: Connection, file: EndingsFile, others: Sequence[Path], *, rest
     lines = [line for _, stretch in stretches.values() for line in stretch.lines]
     older = restored or any(endings.is_older(mark, stretch) for mark, stretch in stretches.values())
     held = on_hold.hold(conn, _since(lines), now) if older else []  # first: by the consent under which they were sent
-    applied = reapplying.apply(conn, [line.noted for line in lines if isinstance(line.noted, Ending)], now)
+    applied = reapplying.apply(conn, [line.noted for line in lines if isinstance(line.noted, Ending | Restricted)], now)
     for file_id, (_, stretch) in stretches.items():
         ending_marks.move(conn, file_id, stretch.end)
     ending_marks.settle_in(conn)
@@ -297,6 +297,7 @@ def _since(lines: Iterable[Line]) -> Since:
 def _tell(settled: Settled) -> None:
     done = settled.applied
     log.warning(
-        "endings.applied", older=settled.older, withdrawn=done.withdrawn, erased=done.erased, listed=done.listed,
-        held=[held.id for held in settled.held], unreadable=settled.unreadable,
+        "endings.applied", older=settled.older, withdrawn=done.withdrawn, erased=done.erased,
+        restricted=done.restricted, listed=done.listed, held=[held.id for held in settled.held],
+        unreadable=settled.unreadable,
     )  # fmt: skip

@@ -1,0 +1,39 @@
+"""Restriction of processing: since when a person's data is kept and nothing else is done with it.
+
+Revision ID: 0011
+Revises: 0010
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from dispatcher.db.checks import admit, refuse
+from dispatcher.db.columns import Utc
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+_KINDS = ("restricted", "released")
+_RIGHTS = ("restriction",)
+
+
+def upgrade() -> None:
+    op.add_column("subscriber", sa.Column("restricted_at", Utc(), nullable=True))
+    op.create_index(
+        "ix_subscriber_restricted",
+        "subscriber",
+        ["id"],
+        postgresql_where=sa.text("restricted_at IS NOT NULL"),
+        sqlite_where=sa.text("restricted_at IS NOT NULL"),
+    )
+    admit(op.get_bind(), "consent_event", "kind", _KINDS)
+    admit(op.get_bind(), "rights_request", "kind", _RIGHTS)
+
+
+def downgrade() -> None:
+    refuse(op.get_bind(), "rights_request", "kind", _RIGHTS)
+    refuse(op.get_bind(), "consent_event", "kind", _KINDS)
+    op.drop_index("ix_subscriber_restricted", table_name="subscriber")
+    op.drop_column("subscriber", "restricted_at")
