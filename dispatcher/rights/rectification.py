@@ -71,12 +71,13 @@ def readdress(
         return Moved((), None)
     stands = consent.standing(conn, person.id)
     topics = tuple(topic for topic, (state, _) in stands.items() if state is not SubscriptionState.WITHDRAWN)
-    consent.withdraw(conn, person.id, list(stands), Evidence(evidence.source, language=person.language), now)
     if not topics:
         raise InputRefused(
             "there is no consent that could go over to another address", "let the person sign up with the right one"
         )
-    return Moved(topics, _ask(conn, keyring, person, topics, new, evidence, now))
+    mail = _ask(conn, keyring, person, topics, new, evidence, now)  # first: it holds the row of the new address
+    consent.withdraw(conn, person.id, list(stands), Evidence(evidence.source, language=person.language), now)
+    return Moved(topics, mail)
 
 
 def _ask(  # noqa: PLR0913  (all that one mail is about)

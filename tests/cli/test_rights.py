@@ -87,7 +87,7 @@ def test_a_misspelt_address_ends_at_once_and_the_right_one_is_asked_first(dispat
         kinds = conn.execute(select(consent_event.c.kind).order_by(consent_event.c.id)).scalars().all()
         source = conn.execute(select(consent_event.c.source).order_by(consent_event.c.id.desc()).limit(1)).scalar_one()
     assert (kind, state) == ("confirmation", "scheduled")
-    assert kinds == ["confirmed", "withdrawn", "requested"]
+    assert kinds == ["confirmed", "requested", "withdrawn"]
     assert source == "operator, rectification of the address on the person's request (Art. 16 GDPR)"
     new = dispatcher("subscribers", "show", "marie@example.de", "--json").json
     assert (new["name"], new["topics"]["finance-news"]["state"]) == ("Marie", "pending")
