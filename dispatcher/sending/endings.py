@@ -140,7 +140,7 @@ def settle(engine: Engine, file: EndingsFile, tide: Tide | None = None) -> Settl
             return None
         with engine.begin() as conn:
             went_back = tide is not None and ending_marks.has_gone_back(conn, tide)
-            settled = _settle(conn, file, (), restored=went_back or _was_put_back(conn))
+            settled = _settle(conn, file, (), restored=went_back or _stands_elsewhere(conn, ending_marks.known(conn)))
     _tell(settled)
     return settled
 
@@ -229,17 +229,18 @@ def _naming(file: EndingsFile) -> Iterator[None]:
 def _lacks(engine: Engine, file: EndingsFile) -> bool:
     first = file.first()
     with reading(engine).connect() as conn:
-        mark = {known.id: known.octets for known in ending_marks.known(conn)}.get(first.id)
-        if _was_put_back(conn):
+        known = ending_marks.known(conn)
+        if _stands_elsewhere(conn, known):
             return True
+    mark = {each.id: each.octets for each in known}.get(first.id)
     reaches = side_file.size(file.path)
     return reaches > len(first.octets) if mark is None else reaches > mark
 
 
-def _was_put_back(conn: Connection) -> bool:
+def _stands_elsewhere(conn: Connection, known: Iterable[Known]) -> bool:
     """Claim that this database stands elsewhere than when its marks were last moved: it is a copy of an earlier one."""
     here = ending_marks.home(conn)
-    return any(known.home != here for known in ending_marks.known(conn))
+    return any(each.home != here for each in known)
 
 
 def _settle(conn: Connection, file: EndingsFile, others: Sequence[Path], *, restored: bool) -> Settled:
