@@ -10,6 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from sqlalchemy import Engine
 
 from dispatcher.cli.context import Context, err, out, pass_context, print_json
+from dispatcher.counting import counted
 from dispatcher.db import backup as copies
 from dispatcher.db import clock, migrate
 from dispatcher.db import engine as engines
@@ -150,7 +151,8 @@ def _print(settled: Settled, aside: Path | None) -> None:
         f" {done.restricted:,}; put on the never-mail list: {done.listed:,}"
     )
     if settled.unreadable:
-        out.print(f"[bold]{settled.unreadable:,} lines of the files could not be read[/]: torn by a crash, or damaged")
+        lines = counted(settled.unreadable, "line")
+        out.print(f"[bold]of the files could not be read: {lines}[/]; torn by a crash, or damaged")
     for held in settled.held:
         out.print(f"[bold]campaign {held.id}[/] {escape(held.name)}: was {held.was}, is {held.now_is}. {held.why}")
     if settled.ledger_reached > settled.ledger_ends:

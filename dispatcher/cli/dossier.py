@@ -8,6 +8,7 @@ import click
 
 from dispatcher.cli.context import Context, out, pass_context
 from dispatcher.cli.private_files import write
+from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language
@@ -51,7 +52,8 @@ def dossier(context: Context, address: str, file: Path, json_file: Path | None, 
     write(file, sealed.seal_html(paper.dossier(facts, Language(language), by.key_id), by))
     if json_file is not None:
         write(json_file, sealed.seal_json(facts, by))
-    out.print(f"{file}: {len(facts['events'])} events, {len(facts['letters'])} letters; sealed by key {by.key_id}")
+    holds = f"{counted(len(facts['events']), 'event')}, {counted(len(facts['letters']), 'letter')}"
+    out.print(f"{file}: {holds}; sealed by key {by.key_id}", markup=False)
     out.print(f"next: dispatcher consent check {file}", markup=False)
 
 

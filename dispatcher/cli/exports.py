@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dispatcher.cli.context import Context, err, make_table, out, pass_context
-from dispatcher.cli.counting import counted
+from dispatcher.counting import counted
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import SubscriptionState, Topic
 from dispatcher.domain import exports

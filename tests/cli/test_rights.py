@@ -157,7 +157,7 @@ def test_the_doctor_names_requests_that_are_overdue(dispatcher: Run, engine: Eng
         conn.execute(update(rights_request).values(due_on=yesterday))
     (found,) = [part for part in dispatcher("doctor", "--json").json["parts"] if part["part"] == "rights"]
     assert found["well"] is False
-    assert found["says"] == f"1 requests of people are overdue, the oldest since {yesterday}"
+    assert found["says"] == f"1 request is overdue, the oldest since {yesterday}"
     assert found["cure"] == "see: dispatcher subscribers rights"
 
 
