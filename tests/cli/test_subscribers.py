@@ -49,8 +49,8 @@ def _suppress(stage: Stage) -> None:
 
 
 EXPECTED = {
-    "rows": 6, "confirmed": 1, "older": 0, "pending": 1, "unchanged": 0, "duplicate": 1, "withdrawn": 0, "restricted": 0,
-    "suppressed": 1, "rejected": 2, "left": 0, "barred": 0,
+    "rows": 6, "confirmed": 1, "older": 0, "pending": 1, "unchanged": 0, "duplicate": 1, "withdrawn": 0,
+    "restricted": 0, "suppressed": 1, "rejected": 2, "left": 0, "barred": 0,
 }  # fmt: skip
 
 
