@@ -127,7 +127,7 @@ def lift_withdrawals(conn: Connection, hashed: bytes, topics: Iterable[Topic]) -
         .returning(s.scope, s.reason, s.source, s.at)
     ).all()
     for entry in lifted:
-        if entry.scope == EVERY_TOPIC:
+        if entry.scope == EVERY_TOPIC and len(confirmed) < len(Topic):
             others = [
                 Entry(hashed, t, SuppressionReason(entry.reason), entry.source) for t in Topic if t not in confirmed
             ]
