@@ -140,7 +140,7 @@ def settle(engine: Engine, file: EndingsFile, tide: Tide | None = None) -> Settl
             return None
         with engine.begin() as conn:
             went_back = tide is not None and ending_marks.has_gone_back(conn, tide)
-            settled = _settle(conn, file, (), restored=went_back or _stands_elsewhere(conn, ending_marks.known(conn)))
+            settled = _settle(conn, file, (), restored=went_back or _is_copy(conn, ending_marks.known(conn)))
     _tell(settled)
     return settled
 
@@ -230,17 +230,19 @@ def _lacks(engine: Engine, file: EndingsFile) -> bool:
     first = file.first()
     with reading(engine).connect() as conn:
         known = ending_marks.known(conn)
-        if _stands_elsewhere(conn, known):
+        if _is_copy(conn, known):
             return True
     mark = {each.id: each.octets for each in known}.get(first.id)
     reaches = side_file.size(file.path)
     return reaches > len(first.octets) if mark is None else reaches > mark
 
 
-def _stands_elsewhere(conn: Connection, known: Iterable[Known]) -> bool:
-    """Claim that this database stands elsewhere than when its marks were last moved: it is a copy of an earlier one."""
+def _is_copy(conn: Connection, known: Iterable[Known]) -> bool:
+    """Claim that this database is a copy of an earlier one: it stands elsewhere than when its marks were last moved, or
+    they were read in.
+    """
     here = ending_marks.home(conn)
-    return any(each.home != here for each in known)
+    return any(each.home != here or each.is_read_in for each in known)
 
 
 def _settle(conn: Connection, file: EndingsFile, others: Sequence[Path], *, restored: bool) -> Settled:

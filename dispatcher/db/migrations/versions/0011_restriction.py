@@ -1,4 +1,5 @@
-"""Restriction of processing: since when a person's data is kept and nothing else is done with it.
+"""Restriction of processing: since when a person's data is kept and nothing else is done with it. And which transaction
+wrote a mark of the files of endings, so that a database is known for a copy in its own place, too.
 
 Revision ID: 0011
 Revises: 0010
@@ -28,6 +29,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("restricted_at IS NOT NULL"),
         sqlite_where=sa.text("restricted_at IS NOT NULL"),
     )
+    op.add_column("ending_file", sa.Column("written_by", sa.BigInteger(), nullable=True))
     admit(op.get_bind(), "consent_event", "kind", _KINDS)
     admit(op.get_bind(), "rights_request", "kind", _RIGHTS)
 
@@ -35,5 +37,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     refuse(op.get_bind(), "rights_request", "kind", _RIGHTS)
     refuse(op.get_bind(), "consent_event", "kind", _KINDS)
+    op.drop_column("ending_file", "written_by")
     op.drop_index("ix_subscriber_restricted", table_name="subscriber")
     op.drop_column("subscriber", "restricted_at")
