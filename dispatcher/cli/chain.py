@@ -127,7 +127,7 @@ def public_key(context: Context) -> None:
     path = context.settings.seal_key
     key = seal.load(path)
     if key is None:
-        cure = "name the file in which it lies; the first checkpoint or dossier makes it where no setting names one"
+        cure = "name the file in which it lies; where no setting names one, make it: dispatcher consent checkpoint"
         raise SettingInvalid(seal.NAME, f"{path} is not there", cure)
     out.print(key.public_pem.strip(), markup=False)
 

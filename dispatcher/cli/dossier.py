@@ -88,8 +88,11 @@ def check(file: Path, key: Path | None) -> None:
 
 def _compare(file: Path, found: Checked, key: Path) -> None:
     known = key.read_text(encoding="ascii", errors="replace")
-    if not seal.is_same(known, found.pem):
+    try:
         other = seal.key_id(known)
+    except InputRefused as error:
+        raise InputRefused(f"{key} {error.what}", error.cure) from None
+    if not seal.is_same(known, found.pem):
         what = f"{file} is unchanged since signed by key {found.key_id}, but that is not the key of {key} ({other})"
         raise InputRefused(what, "either it was sealed by somebody else, or the key to compare with is another one")
     out.print(f"{file}: unchanged since signed by key {found.key_id}, which is the key of {key}", markup=False)

@@ -269,6 +269,23 @@ class Lives(RuleBasedStateMachine):
             known.is_restricted &= self._person(box) is not None  # of somebody who is lost nothing is left to restrict
         self.campaigns = [(of, taken) for of, taken in self.campaigns if self._goes_on(of)]
 
+    @rule(box=BOX, topics=TOPICS, what=st.sampled_from(["leave", "complain", "erase", "restrict", "move"]))
+    def lose_what_was_said(self, box: str, topics: list[Topic], what: str) -> None:
+        """What matters most comes too seldom by itself: somebody says no, and the database forgets it at once."""
+        self.back_up()
+        match what:
+            case "leave":
+                self.leave(box, topics)
+            case "complain":
+                self.complain(box, SuppressionReason.COMPLAINT)
+            case "erase":
+                self.erase(box)
+            case "restrict":
+                self.restrict(box)
+            case _:
+                self.move(box)
+        self.restore()
+
     def _goes_on(self, of: Campaign) -> bool:
         with self.engine.begin() as conn:
             is_held = campaigns.get(conn, of.id).state is CampaignState.PAUSED
