@@ -364,7 +364,7 @@ def test_in_whatever_order_things_happen_exactly_those_who_agreed_last_may_be_ma
     run_state_machine_as_test(
         lambda: Lives(emptied(lived, sqlite_template), tmp_path / str(next(stories))),
         settings=settings(
-            max_examples=15 if on_sqlite else 6,
+            max_examples=8 if on_sqlite else 3,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
