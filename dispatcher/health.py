@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from dispatcher import broker
+from dispatcher.counting import counted
 from dispatcher.db import clock, engine, migrate
 from dispatcher.db.engine import reading
 from dispatcher.domain import ending_marks, rights, seal
@@ -172,14 +173,15 @@ def _work(house: _House) -> str:
     due = ""
     if work.next_due_s is not None:
         due = f", next campaign due in {work.next_due_s:,.0f} s" if work.next_due_s > 0 else ", a campaign is due now"
-    return f"{work.newsletters} newsletter batches and {work.confirmations} confirmations wait{due}"
+    batches = counted(work.newsletters, "newsletter batch", "newsletter batches")
+    return f"waiting: {batches}, {counted(work.confirmations, 'confirmation')}{due}"
 
 
 def _rights(house: _House) -> str:
     with reading(house.engine()).connect() as conn:
         late = rights.overdue(conn, clock.now(conn))
     if late:
-        what = f"{len(late)} requests of people are overdue, the oldest since {late[0].due_on}"
+        what = f"{counted(len(late), 'request is', 'requests are')} overdue, the oldest since {late[0].due_on}"
         raise PartUnavailable(what, "see: dispatcher subscribers rights")
     return "no request of a person is overdue"
 

@@ -96,7 +96,8 @@ class FateTold(Told):
     fate: str = Field(
         description="asked: a mail asks to confirm. not-asked: none is due (consent is current, two went today, or the "
         f"address is on the never-mail list). {Fate.CONFIRMED}: current from now on. {Fate.OLDER}: consent, but under "
-        f"older words. {Fate.UNCHANGED}: was current. {Fate.WITHDRAWN}: they left. {Fate.SUPPRESSED}: never mail."
+        f"older words. {Fate.UNCHANGED}: was current. {Fate.WITHDRAWN}: they left. {Fate.SUPPRESSED}: never mail. "
+        f"{Fate.RESTRICTED}: processing is restricted (Art. 18 GDPR)."
     )
 
 

@@ -23,6 +23,7 @@ _MEANS = {
     Fate.UNCHANGED: "consent was current before; nothing was changed",
     Fate.WITHDRAWN: "the person left. Without --consent-at they are asked by mail, and can come back",
     Fate.SUPPRESSED: "on the never-mail list; stays there",
+    Fate.RESTRICTED: "processing is restricted (Art. 18 GDPR); nothing was changed",
 }
 
 

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from sqlalchemy import Engine
 
 from dispatcher.cli.context import Context, err, out, pass_context, print_json
+from dispatcher.counting import counted
 from dispatcher.db import backup as copies
 from dispatcher.db import clock, migrate
 from dispatcher.db import engine as engines
@@ -146,11 +147,12 @@ def _acknowledge(context: Context, engine: Engine, restored_to: int) -> None:
 def _print(settled: Settled, aside: Path | None) -> None:
     done = settled.applied
     out.print(
-        f"applied again. People withdrawn: {done.withdrawn:,}; erased: {done.erased:,}; put on the never-mail list:"
-        f" {done.listed:,}"
+        f"applied again. People withdrawn: {done.withdrawn:,}; erased: {done.erased:,}; restricted:"
+        f" {done.restricted:,}; put on the never-mail list: {done.listed:,}"
     )
     if settled.unreadable:
-        out.print(f"[bold]{settled.unreadable:,} lines of the files could not be read[/]: torn by a crash, or damaged")
+        lines = counted(settled.unreadable, "line")
+        out.print(f"[bold]of the files could not be read: {lines}[/]; torn by a crash, or damaged")
     for held in settled.held:
         out.print(f"[bold]campaign {held.id}[/] {escape(held.name)}: was {held.was}, is {held.now_is}. {held.why}")
     if settled.ledger_reached > settled.ledger_ends:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dispatcher.cli.context import Context, err, out, pass_context, print_json
+from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import snapshot
 from dispatcher.domain import chain_head, checkpoints, seal, verification
@@ -126,7 +127,7 @@ def public_key(context: Context) -> None:
     path = context.settings.seal_key
     key = seal.load(path)
     if key is None:
-        cure = "name the file in which it lies; the first checkpoint or dossier makes it where no setting names one"
+        cure = "name the file in which it lies; where no setting names one, make it: dispatcher consent checkpoint"
         raise SettingInvalid(seal.NAME, f"{path} is not there", cure)
     out.print(key.public_pem.strip(), markup=False)
 
@@ -197,11 +198,12 @@ def _tell_breaks(found: Verdict) -> None:
 
 
 def _tell_well(found: Verdict) -> None:
-    matching = f"{found.checkpoints:,} checkpoint{'s match' if found.checkpoints != 1 else ' matches'}"
-    out.print(f"well: {found.events:,} events, each chained to the one before; {matching}")
+    matching = counted(found.checkpoints, "checkpoint matches", "checkpoints match")
+    out.print(f"well: {counted(found.events, 'event')}, each chained to the one before; {matching}")
     if found.newest:
         when = f"{found.newest.moment:%Y-%m-%d %H:%M:%S} UTC"
-        out.print(f"newest checkpoint of ours: {when}; {found.unsigned:,} events since are not signed yet")
+        unsigned = counted(found.unsigned, "event since is", "events since are")
+        out.print(f"newest checkpoint of ours: {when}; {unsigned} not signed yet")
     elif found.events:
         out.print("no checkpoint of ours: whoever can write to the database can cut off the newest events unseen")
     if found.blanked:

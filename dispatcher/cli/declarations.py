@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from dispatcher import broker
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
+from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
@@ -128,7 +129,8 @@ def add(context: Context, /, version: str, files: tuple[str, ...], **said: Any) 
         return
     out.print(f"{escape(entered.name)} is shown from {entered.valid_from:{_AT}} UTC on, in {' and '.join(texts)}")
     for topic, count in stopped.items():
-        out.print(f"{topic}: {count:,} people get no letters on it from then on, until they renew their consent")
+        who = counted(count, "person gets", "people get")
+        out.print(f"{topic}: {who} no letters on it from then on, without renewing the consent")
     if stopped:
         if at is not None:
             out.print("they can be asked now already: whoever agrees in time misses no letter")

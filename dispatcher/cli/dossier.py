@@ -8,6 +8,7 @@ import click
 
 from dispatcher.cli.context import Context, out, pass_context
 from dispatcher.cli.private_files import write
+from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language
@@ -51,7 +52,8 @@ def dossier(context: Context, address: str, file: Path, json_file: Path | None, 
     write(file, sealed.seal_html(paper.dossier(facts, Language(language), by.key_id), by))
     if json_file is not None:
         write(json_file, sealed.seal_json(facts, by))
-    out.print(f"{file}: {len(facts['events'])} events, {len(facts['letters'])} letters; sealed by key {by.key_id}")
+    holds = f"{counted(len(facts['events']), 'event')}, {counted(len(facts['letters']), 'letter')}"
+    out.print(f"{file}: {holds}; sealed by key {by.key_id}", markup=False)
     out.print(f"next: dispatcher consent check {file}", markup=False)
 
 
@@ -86,8 +88,11 @@ def check(file: Path, key: Path | None) -> None:
 
 def _compare(file: Path, found: Checked, key: Path) -> None:
     known = key.read_text(encoding="ascii", errors="replace")
-    if not seal.is_same(known, found.pem):
+    try:
         other = seal.key_id(known)
+    except InputRefused as error:
+        raise InputRefused(f"{key} {error.what}", error.cure) from None
+    if not seal.is_same(known, found.pem):
         what = f"{file} is unchanged since signed by key {found.key_id}, but that is not the key of {key} ({other})"
         raise InputRefused(what, "either it was sealed by somebody else, or the key to compare with is another one")
     out.print(f"{file}: unchanged since signed by key {found.key_id}, which is the key of {key}", markup=False)

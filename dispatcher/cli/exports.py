@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dispatcher.cli.context import Context, err, make_table, out, pass_context
+from dispatcher.counting import counted
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import SubscriptionState, Topic
 from dispatcher.domain import exports
@@ -67,8 +68,9 @@ def list_(context: Context, /, topics: tuple[str, ...], state: str | None, limit
 def export(context: Context, /, output: Path, topics: tuple[str, ...], state: str | None, as_json: bool) -> None:
     """Write all people to a file: state, since, IP address, source and declaration of each topic.
 
-    The CSV can be imported again, here or elsewhere: who has left or may never be mailed comes back as that. Cells that
-    a spreadsheet program would calculate with begin with an apostrophe; the import takes it off.
+    The CSV can be imported again, here or elsewhere: who has left or may never be mailed comes back as that; whose data
+    is restricted (Art. 18 GDPR) is left out. Cells that a spreadsheet program would calculate with begin with an
+    apostrophe; the import takes it off.
 
     \b
     dispatcher subscribers export -o people.csv
@@ -76,10 +78,12 @@ def export(context: Context, /, output: Path, topics: tuple[str, ...], state: st
     """
     wanted = _wanted(topics, state)
     with reading(context.engine).connect() as conn:
-        number = exports.count(conn, wanted)
+        number, restricted = exports.count(conn, wanted), exports.count_restricted(conn)
     with whole_file(output) as file:
         _write(context, wanted, file, number, as_json=as_json)
-    err.print(f"{number:,} people written to {escape(str(output))}")
+    err.print(f"{counted(number, 'person', 'people')} written to {escape(str(output))}")
+    if restricted:
+        err.print(f"left out, for processing is restricted (Art. 18 GDPR): {counted(restricted, 'person', 'people')}")
 
 
 @contextmanager

@@ -25,6 +25,13 @@ _WORDS = {
     "objected": "the person objected to all letters",
     "expired": "it was not confirmed, or not renewed, in time",
     "erased": "the person was erased",
+    "paused": "the person wanted no letters for some weeks",
+    "resumed": "the pause was over",
+    "restricted": "processing was restricted (Art. 18 GDPR)",
+    "released": "the restriction was lifted",
+    "move-asked": "somebody with a link of theirs named another address",
+    "move-allowed": "the button in the mail to the address of then was pressed",
+    "address-changed": "and the one in the mail to the new address: it was theirs from then on",
 }
 
 

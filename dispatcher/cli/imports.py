@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.cli.context import Context, err, make_table, out, pass_context, print_json
+from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.domain import imports as people
@@ -44,8 +45,14 @@ MEANS = {
     Fate.DUPLICATE: "the same address stood in an earlier row",
     Fate.WITHDRAWN: "the person left; stays withdrawn",
     Fate.SUPPRESSED: "on the never-mail list; stays there",
+    Fate.RESTRICTED: "processing is restricted (Art. 18 GDPR); nothing is changed",
     Fate.REJECTED: "could not be read",
 }
+# Of whom it is said that they stay as they were, of one and of several.
+_STAY = (
+    (Fate.WITHDRAWN, "has left, and stays withdrawn", "have left: they stay withdrawn"),
+    (Fate.SUPPRESSED, "is on the never-mail list, and stays there", "are on the never-mail list: they stay there"),
+)
 _SHOWN = 20  # rejected rows that are told on the terminal
 
 
@@ -266,7 +273,7 @@ def _after(work: _Work, run: Run, error: InputRefused) -> InputRefused:
     """Say of a file that turns out to be none how much of it was taken in by then."""
     if not run.rows_done or work.dry_run:
         return error
-    what = f"{error.what}; the first {run.rows_done:,} rows are taken in"
+    what = f"{error.what}; taken in so far: {counted(run.rows_done, 'row')}"
     return InputRefused(what, f"{error.cure}; to import the whole file again is harmless")
 
 
@@ -274,9 +281,9 @@ def _say_how_to_go_on(work: _Work, run: Run) -> None:
     if work.dry_run:
         err.print("\nstopped; a dry run writes nothing")
     elif work.order.file_sha256 is None:
-        err.print(f"\nstopped after {run.rows_done:,} rows; to import the whole of it again is harmless")
+        err.print(f"\nstopped after {counted(run.rows_done, 'row')}; to import the whole of it again is harmless")
     else:
-        err.print(f"\nstopped after {run.rows_done:,} rows; the same command goes on from there")
+        err.print(f"\nstopped after {counted(run.rows_done, 'row')}; the same command goes on from there")
 
 
 @contextmanager
@@ -303,7 +310,7 @@ def _bar(work: _Work) -> Iterator[Any]:
 
 def _tell(work: _Work, tally: Tally, start: int) -> None:
     if start:
-        out.print(f"an earlier run took in the first {start:,} rows; they are counted here too")
+        out.print(f"an earlier run took in {counted(start, 'row')}, counted here too")
     _tell_layout(work.table.layout)
     table = make_table("rows", "become" if work.dry_run else "became", "", right=("rows",))
     for fate, count in tally.counts.items():
@@ -312,12 +319,9 @@ def _tell(work: _Work, tally: Tally, start: int) -> None:
     out.print(table)
     for lack, count in tally.lacks.items():
         out.print(f"{count:,} pending: {lack}", markup=False)
-    for fate, words in (
-        (Fate.WITHDRAWN, "people in this file have left: they stay withdrawn"),
-        (Fate.SUPPRESSED, "people in this file are on the never-mail list: they stay there"),
-    ):
+    for fate, one, many in _STAY:
         if tally.counts[fate]:
-            out.print(f"{tally.counts[fate]:,} {words}")
+            out.print(counted(tally.counts[fate], f"person in this file {one}", f"people in this file {many}"))
     _tell_rejects(work, tally)
     if work.dry_run:
         out.print("dry run: nothing was written")

@@ -5,6 +5,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
+from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.domain import retention as rules
@@ -64,7 +65,7 @@ def run(context: Context, as_json: bool) -> None:
 
         def tell(stands: Run) -> None:
             name = _WHAT[stands.step] if stands.step else "done"
-            rows = f"{sum(stands.counts.values()):,} rows"
+            rows = counted(sum(stands.counts.values()), "row")
             bar.update(work, completed=stands.steps_done, description=name, rows=rows)
 
         done = keeping.run_now(context.engine, periods, "operator, command line", tell)

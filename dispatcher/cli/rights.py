@@ -26,10 +26,10 @@ from dispatcher.rights.records import Facts, canonical
 from dispatcher.sending import declarations
 from dispatcher.zone import ZONE
 
-_RECEIVED = click.option(
+RECEIVED = click.option(
     "--received", type=click.DateTime(["%Y-%m-%d"]), help="The day on which the request came in; default: now."
 )
-_BY = click.option("--by", "operator", default=getuser, help="Who does it; by default whoever is logged in.")
+BY = click.option("--by", "operator", default=getuser, help="Who does it; by default whoever is logged in.")
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -40,8 +40,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--language", type=click.Choice([each.value for each in Language]), help="Of explanations; default: the person's."
 )
-@_RECEIVED
-@_BY
+@RECEIVED
+@BY
 @pass_context
 def access(  # noqa: PLR0913  (one parameter per option)
     context: Context, address: str, file: Path | None, html: Path | None, language: str | None,
@@ -67,8 +67,8 @@ def access(  # noqa: PLR0913  (one parameter per option)
     "--language", type=click.Choice([each.value for each in Language]), help="Write in this language from now on."
 )
 @click.option("--address", "new", help="The right address; it is asked by mail before anything else goes there.")
-@_RECEIVED
-@_BY
+@RECEIVED
+@BY
 @pass_context
 def rectify(  # noqa: PLR0913  (one parameter per option)
     context: Context, address: str, name: str | None, language: str | None, new: str | None,
@@ -112,8 +112,8 @@ def rectify(  # noqa: PLR0913  (one parameter per option)
 @click.command()
 @click.argument("address")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_RECEIVED
-@_BY
+@RECEIVED
+@BY
 @pass_context
 def erase(context: Context, address: str, yes: bool, received: datetime | None, operator: str) -> None:
     """Erase a person (Art. 17 GDPR): address and name, for good. Entered in the log.
@@ -162,7 +162,7 @@ def rights_(ctx: click.Context, as_json: bool) -> None:
 @rights_.command()
 @click.argument("address")
 @click.option("--kind", type=click.Choice([each.value for each in RightKind]), required=True)
-@_RECEIVED
+@RECEIVED
 @pass_context
 def add(context: Context, address: str, kind: str, received: datetime | None) -> None:
     """Enter a request that is still to be done; the month runs from the day it came in.
@@ -181,7 +181,7 @@ def add(context: Context, address: str, kind: str, received: datetime | None) ->
 @rights_.command()
 @click.argument("number", type=int)
 @click.option("--outcome", required=True, help="What was done or why not, in words; without the address.")
-@_BY
+@BY
 @pass_context
 def close(context: Context, number: int, outcome: str, operator: str) -> None:
     """End a request that no command of ours did: answered by letter, refused, withdrawn.

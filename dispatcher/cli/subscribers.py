@@ -9,6 +9,7 @@ from dispatcher.cli.add import add
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.cli.exports import export, list_
 from dispatcher.cli.imports import import_, imports
+from dispatcher.cli.restriction import release, restrict
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import SubscriptionState
 from dispatcher.domain import consent as ledger
@@ -25,7 +26,7 @@ def subscribers() -> None:
     """People."""
 
 
-for _command in (add, import_, imports, list_, export, *rights.COMMANDS):
+for _command in (add, import_, imports, list_, export, *rights.COMMANDS, restrict, release):
     subscribers.add_command(_command)
 
 
@@ -44,6 +45,7 @@ def show(context: Context, address: str, as_json: bool) -> None:
     if as_json:
         print_json({
             "address": person.address, "name": person.name, "language": person.language,
+            "restricted_at": person.restricted_at,
             "topics": {
                 t: {"state": state, "since": since, "is_current": t in current} for t, (state, since) in stands.items()
             },
@@ -58,6 +60,8 @@ def show(context: Context, address: str, as_json: bool) -> None:
         words = "under older words: to be renewed" if is_older else ""
         table.add_row(topic, state, f"{since:%Y-%m-%d %H:%M:%S} UTC", words)
     out.print(table)
+    if person.restricted_at is not None:
+        out.print(f"[bold]restricted:[/] since {person.restricted_at:%Y-%m-%d %H:%M} UTC (Art. 18 GDPR)")
     for entry in entries:
         out.print(f"[bold]never mail:[/] {entry.scope}, {entry.reason}, since {entry.at:%Y-%m-%d %H:%M} UTC")
     out.print()

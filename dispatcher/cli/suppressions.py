@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from dispatcher.cli.context import Context, err, make_table, out, pass_context, print_json
 from dispatcher.cli.exports import progress, whole_file
+from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import suppression
@@ -62,7 +63,7 @@ def export(context: Context, output: Path) -> None:
                 writer.writerows(rows)
                 done += len(rows)
                 show(done)
-    err.print(f"{done:,} entries written to {escape(str(output))}")
+    err.print(f"{counted(done, 'entry', 'entries')} written to {escape(str(output))}")
 
 
 @suppressions.command("import")
@@ -104,7 +105,7 @@ def import_(context: Context, /, file: Path, as_json: bool, **said: Any) -> None
         listed = [{"line": r.line, "reason": r.reason} for r in tally.rejects]
         print_json({"dry_run": said["dry_run"], "rows": rows, "new": new, "rejected": bad, "rejects": listed})
         return
-    out.print(f"{rows:,} rows: {new:,} new, {rows - new - bad:,} there already, {bad:,} rejected")
+    out.print(f"{counted(rows, 'row')}: {new:,} new, {rows - new - bad:,} there already, {bad:,} rejected")
     for rejected in tally.rejects[:20]:
         out.print(f"line {rejected.line}: {rejected.reason}", markup=False)
     if said["dry_run"]:

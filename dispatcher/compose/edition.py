@@ -18,7 +18,6 @@ class Kind(StrEnum):
     NEWSLETTER = "newsletter"
     CONFIRM = "confirm"  # asks whether it was really this person who signed up
     RENEW = "renew"  # asks whether a consent shall go on under newer words
-    GOODBYE = "goodbye"  # says that a withdrawal took effect
     LEAVE_ADDRESS = "leave-address"  # asks the present address whether its owner wants to move to another
     TAKE_ADDRESS = "take-address"  # asks a new address whether it is theirs
     MOVED = "moved"  # tells the former address

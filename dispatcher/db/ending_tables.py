@@ -14,6 +14,9 @@ ending_file = Table(
     Column("place", Text, nullable=False),  # machine and path where it was begun
     Column("octets", BigInteger, nullable=False),
     Column("home", Text),  # where this database stood then (ending_marks.home); if elsewhere now, it is a copy
+    # PostgreSQL: the transaction that wrote this row. The server keeps its number beside each row (xmin), and rows that
+    # are read in from a backup get another: if the two differ, this is a copy, be it in the very same place.
+    Column("written_by", BigInteger),
     Column("lost_at", Utc),  # an operator said that it is gone for good
 )
 

@@ -82,12 +82,20 @@ subscriber = Table(
     Column("created_at", Utc, nullable=False),
     Column("erased_at", Utc),
     Column("paused_until", Date),  # in the sender's zone, the day on which letters go again; NULL: no pause
+    Column("restricted_at", Utc),  # Art. 18 GDPR: since when it is only kept; NULL: it is not restricted
     # The tick looks for pauses that are over, among many people who paused nothing.
     Index(
         "ix_subscriber_paused",
         "paused_until",
         postgresql_where=text("paused_until IS NOT NULL"),
         sqlite_where=text("paused_until IS NOT NULL"),
+    ),
+    # An import and retention look for the few whose data is restricted.
+    Index(
+        "ix_subscriber_restricted",
+        "id",
+        postgresql_where=text("restricted_at IS NOT NULL"),
+        sqlite_where=text("restricted_at IS NOT NULL"),
     ),
     one_of("language", Language),
 )

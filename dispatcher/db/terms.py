@@ -42,6 +42,8 @@ class ConsentKind(StrEnum):
     ERASED = "erased"  # Art. 17 GDPR
     PAUSED = "paused"  # the person wants no letters for some weeks; every consent stays as it is
     RESUMED = "resumed"  # the pause is over, or was ended by the person
+    RESTRICTED = "restricted"  # Art. 18 GDPR: kept, and nothing else is done with it; every consent stays as it is
+    RELEASED = "released"  # the restriction is over
     MOVE_ASKED = "move-asked"  # somebody with a link of theirs named another address
     MOVE_ALLOWED = "move-allowed"  # the button in the mail to the present address was pressed
     ADDRESS_CHANGED = "address-changed"  # and the one in the mail to the new address: it is theirs now
@@ -73,6 +75,7 @@ class RightKind(StrEnum):
     PORTABILITY = "portability"  # Art. 20
     RECTIFICATION = "rectification"  # Art. 16
     ERASURE = "erasure"  # Art. 17
+    RESTRICTION = "restriction"  # Art. 18
 
 
 class Errand(StrEnum):

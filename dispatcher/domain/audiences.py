@@ -16,6 +16,7 @@ NEVER_CONFIRMED = "never confirmed the subscription"
 WITHDREW = "withdrew the consent"
 SUPPRESSED = "suppressed: "  # followed by the reason on the list
 ERASED = "erased"
+RESTRICTED = "restricted: what is known of the person is only kept (Art. 18 GDPR)"
 PAUSED = "paused until "  # followed by the day on which letters go again
 ASKED_BEFORE = "was asked before, under the same words"
 NOTHING_TO_RENEW = "nothing to renew: the consent is current, or newer words are valid"
@@ -56,8 +57,8 @@ def to_renew(topic: Topic, number: int) -> Select[tuple[int, str, str | None]]:
 def why_not(topic: Topic) -> ColumnElement[str]:
     """Give the expression that says why a person (subscription joined with subscriber) is not written to.
 
-    What the person did comes first, then what the list says, then in which words they agreed; a pause comes last, since
-    it ends by itself.
+    What the person did comes first, then a restriction, then what the list says, then in which words they agreed; a
+    pause comes last, since it ends by itself.
     """
     older = (~coverage.is_covered(topic), coverage.older_words())
     return case(*_plain_reasons(topic), older, _paused(), else_=AT_THAT_MOMENT)
@@ -86,6 +87,7 @@ def _plain_reasons(topic: Topic) -> list[tuple[ColumnElement[bool], str | Column
         (subscriber.c.erased_at.is_not(None), ERASED),
         (subscription.c.state == SubscriptionState.WITHDRAWN, WITHDREW),  # who left everything has no address any more
         (subscriber.c.address.is_(None), ERASED),
+        (subscriber.c.restricted_at.is_not(None), RESTRICTED),
         (subscription.c.state == SubscriptionState.PENDING, NEVER_CONFIRMED),
         (listed.is_not(None), listed),
     ]

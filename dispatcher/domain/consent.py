@@ -36,6 +36,8 @@ _MAKES: dict[ConsentKind, SubscriptionState | None] = {
     # What concerns the person, and leaves what they agreed to as it is.
     ConsentKind.PAUSED: None,
     ConsentKind.RESUMED: None,
+    ConsentKind.RESTRICTED: None,
+    ConsentKind.RELEASED: None,
     ConsentKind.MOVE_ASKED: None,
     ConsentKind.MOVE_ALLOWED: None,
     ConsentKind.ADDRESS_CHANGED: None,
@@ -180,7 +182,8 @@ def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evide
 
 def permits_newsletter(topic: Topic) -> Select[tuple[int, int]]:
     """Give the SELECT (subscriber_id, event_id) of everyone who may get a newsletter on this topic right now:
-    consent for it is current, in words that are still good; there is an address, no pause, and nothing forbids it.
+    consent for it is current, in words that are still good; there is an address, no pause and no restriction, and
+    nothing forbids it.
     """
     return (
         select(subscription.c.subscriber_id, subscription.c.event_id)
@@ -196,6 +199,7 @@ def is_permitted(topic: Topic) -> ColumnElement[bool]:
         is_covered(topic),
         subscriber.c.address.is_not(None),
         subscriber.c.paused_until.is_(None),  # whatever the day: the tick ends a pause, nobody asks for the time here
+        subscriber.c.restricted_at.is_(None),
         ~select(suppression.c.scope).where(covers(topic)).exists(),
     )
 
@@ -205,7 +209,7 @@ def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
 
     The event is the request itself: it is what allows this one mail; for the notice to a former address, the change of
     which it tells. A withdrawal or an erasure does not forbid it (they asked anew); an objection or a complaint
-    does, and so does any entry for the new address that the mail would go to.
+    does, and a restriction, and so does any entry for the new address that the mail would go to.
     """
     asked = (
         select(func.min(consent_event.c.id))
@@ -237,6 +241,7 @@ def permits_confirmation(request_id: int) -> Select[tuple[int, int]]:
             opt_in_request.c.used_at.is_(None),
             opt_in_request.c.erased_at.is_(None),
             subscriber.c.address.is_not(None),
+            subscriber.c.restricted_at.is_(None),
             ~select(suppression.c.scope).where(forbidden | not_there).exists(),
         )
     )
@@ -259,6 +264,7 @@ def may_be_asked(topic: Topic, number: int) -> ColumnElement[bool]:
         is_to_be_renewed(topic, number),
         subscriber.c.address.is_not(None),
         subscriber.c.paused_until.is_(None),
+        subscriber.c.restricted_at.is_(None),
         ~select(suppression.c.scope).where(covers(topic)).exists(),
     )
 

@@ -9,7 +9,21 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Connection, ScalarSelect, cast, delete, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import consent_chain, ending_file, ending_owed
@@ -43,6 +57,7 @@ class Known:
     octets: int
     home: str | None
     lost_at: datetime | None
+    is_read_in: bool = False  # its row was not written by us, but read in from a backup
 
 
 def home(conn: Connection) -> str | None:
@@ -63,7 +78,7 @@ _HOME = text(
 
 def settle_in(conn: Connection) -> None:
     """Note that this database, as it stands here, lacks nothing."""
-    conn.execute(update(ending_file).values(home=home(conn)))
+    conn.execute(update(ending_file).values(home=home(conn), written_by=_writer(conn)))
 
 
 def stands() -> ScalarSelect[int]:
@@ -89,36 +104,56 @@ def take(conn: Connection, file_id: bytes) -> tuple[int, int] | None:
     """Lock a file's mark until this transaction ends; give it, with the newest event of the consent ledger. None: the
     database does not know the file.
     """
-    event = select(func.coalesce(func.max(consent_chain.c.last_id), 0)).scalar_subquery()
-    row = conn.execute(
-        select(ending_file.c.octets, event).where(ending_file.c.id == file_id).with_for_update(of=ending_file)
-    ).one_or_none()
+    row = conn.execute(_TAKING, {"file": file_id}).one_or_none()
     return (int(row[0]), int(row[1])) if row is not None else None
 
 
 def make_known(conn: Connection, file_id: bytes, place: str, octets: int) -> None:
     """Enter a file, of which so many octets need not be applied. Harmless if it is known."""
-    row = {"id": file_id, "place": place, "octets": octets, "home": home(conn)}
-    conn.execute(insert_or(conn.dialect.name, ending_file).on_conflict_do_nothing(), row)
+    row = {"id": file_id, "place": place, "octets": octets, "home": home(conn), "written_by": _writer(conn)}
+    entering = insert_or(conn.dialect.name, ending_file).values(row)
+    conn.execute(entering.on_conflict_do_nothing())
 
 
 def move(conn: Connection, file_id: bytes, octets: int) -> None:
     """Set a mark that this transaction has taken."""
-    conn.execute(update(ending_file).where(ending_file.c.id == file_id).values(octets=octets))
+    conn.execute(_MOVING[conn.dialect.name], {"file": file_id, "reached": octets})
+
+
+# Put together once: every claim of a batch takes and moves a mark, and to do that anew costs as much as to run them.
+_TAKING = (
+    select(ending_file.c.octets, select(func.coalesce(func.max(consent_chain.c.last_id), 0)).scalar_subquery())
+    .where(ending_file.c.id == bindparam("file"))
+    .with_for_update(of=ending_file)
+)
+_ITSELF = literal_column("(pg_current_xact_id()::text)::bigint", BigInteger())
+_MOVED = update(ending_file).where(ending_file.c.id == bindparam("file")).values(octets=bindparam("reached"))
+_MOVING = {"sqlite": _MOVED, "postgresql": _MOVED.values(written_by=_ITSELF)}
+
+
+def _writer(conn: Connection) -> ColumnElement[int] | None:
+    return _ITSELF if conn.dialect.name == "postgresql" else None
 
 
 def known(conn: Connection) -> list[Known]:
     """Give the files that this database knows."""
     c = ending_file.c
-    rows = conn.execute(select(c.id, c.place, c.octets, c.home, c.lost_at).order_by(c.place).limit(1000))
-    return [Known(bytes(r.id), r.place, r.octets, r.home, r.lost_at) for r in rows]
+    in_place = conn.dialect.name == "postgresql"
+    beside = literal_column("ending_file.xmin::text::bigint" if in_place else "NULL", BigInteger())
+    stored = (c.id, c.place, c.octets, c.home, c.lost_at, c.written_by)
+    rows = conn.execute(select(*stored, beside.label("beside")).order_by(c.place).limit(1000))
+    return [Known(bytes(r.id), r.place, r.octets, r.home, r.lost_at, _is_read_in(r.written_by, r.beside)) for r in rows]
+
+
+def _is_read_in(written_by: int | None, beside: int | None) -> bool:
+    """Beside a row PostgreSQL keeps the lower half of the transaction's number."""
+    return written_by is not None and beside is not None and written_by % 2**32 != beside
 
 
 def give_up(conn: Connection, places: Collection[str], now: datetime) -> None:
     """Note that the files of these places are gone for good, on an operator's word."""
-    conn.execute(
-        update(ending_file).where(ending_file.c.place.in_(places), ending_file.c.lost_at.is_(None)).values(lost_at=now)
-    )
+    lost = update(ending_file).where(ending_file.c.place.in_(places), ending_file.c.lost_at.is_(None))
+    conn.execute(lost.values(lost_at=now, written_by=_writer(conn)))
 
 
 def owe(conn: Connection, line: str) -> None:

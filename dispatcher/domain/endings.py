@@ -1,6 +1,7 @@
 """What must outlive a restore, noted outside the database: who asked to be left alone, and which letters may have gone.
 
     withdrawn, objected, complaint, bounced, operator, erased    an address may not be mailed any more
+    restricted                                                   of a person: it is only kept (Art. 18 GDPR)
     launched, claimed                                            a newsletter began; letters of a batch may be out
     witness                                                      the database had come this far
 
@@ -25,7 +26,7 @@ from dispatcher.db.terms import EVERY_TOPIC, SuppressionReason, Topic
 from dispatcher.errors import InputRefused
 
 _WAITING = "dispatcher.endings"  # in a connection's info: what its transaction has to write
-_FIRST, _LAUNCHED, _CLAIMED, _WITNESS = "file", "launched", "claimed", "witness"
+_FIRST, _RESTRICTED, _LAUNCHED, _CLAIMED, _WITNESS = "file", "restricted", "launched", "claimed", "witness"
 _NO_SUCH_FILE = "name a file of endings that dispatcher wrote (setting DISPATCHER_ENDINGS)"
 
 
@@ -36,6 +37,14 @@ class Ending:
     address_hash: bytes
     scope: Topic | None
     reason: SuppressionReason
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Restricted:
+    """What is known of a person is only kept from now on."""
+
+    address_hash: bytes
     at: datetime
 
 
@@ -64,7 +73,7 @@ class Witness:
     at: datetime
 
 
-Noted = Ending | Launched | Claimed | Witness
+Noted = Ending | Restricted | Launched | Claimed | Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +176,8 @@ def _fields(noted: Noted) -> dict[str, object]:
     match noted:
         case Ending(hashed, scope, reason, _):
             return {"kind": reason.value, "address": hashed.hex(), "scope": scope.value if scope else EVERY_TOPIC}
+        case Restricted(hashed, _):
+            return {"kind": _RESTRICTED, "address": hashed.hex()}
         case Launched(campaign_id, topic, _):
             return {"kind": _LAUNCHED, "campaign": campaign_id, "topic": topic.value}
         case Claimed(campaign_id, no, _):
@@ -195,12 +206,18 @@ def _noted(value: dict[str, Any]) -> Noted:
             return Claimed(int(value["campaign"]), int(value["batch"]), at)
         case "witness":
             return Witness(at)
+        case "restricted":
+            return Restricted(_hash(value["address"]), at)
         case reason:
             scope = None if value["scope"] == EVERY_TOPIC else Topic(value["scope"])
-            hashed = bytes.fromhex(value["address"])
-            if len(hashed) != 32:
-                raise ValueError("not a hash")
-            return Ending(hashed, scope, SuppressionReason(reason), at)
+            return Ending(_hash(value["address"]), scope, SuppressionReason(reason), at)
+
+
+def _hash(text: str) -> bytes:
+    hashed = bytes.fromhex(text)
+    if len(hashed) != 32:
+        raise ValueError("not a hash")
+    return hashed
 
 
 def _stamp(at: datetime) -> str:

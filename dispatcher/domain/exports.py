@@ -2,7 +2,7 @@
 never-mail list for them. As a table that `imports` reads back.
 
 What must stay true: memory does not grow with the number of people, no cell is a formula to a spreadsheet program, and
-whoever may not be mailed comes out as that.
+whoever may not be mailed comes out as that; whose data is restricted (Art. 18 GDPR) does not come out.
 """
 
 from collections.abc import Iterator
@@ -57,6 +57,12 @@ class Person:
 def count(conn: Connection, wanted: Wanted) -> int:
     """Give how many people there are."""
     return int(conn.execute(select(func.count()).select_from(subscriber).where(_is_wanted(wanted))).scalar_one())
+
+
+def count_restricted(conn: Connection) -> int:
+    """Give how many people are left out because their data is restricted."""
+    restricted = select(func.count()).where(subscriber.c.restricted_at.is_not(None))
+    return int(conn.execute(restricted).scalar_one())
 
 
 def pages(engine: Engine, wanted: Wanted, size: int = PAGE) -> Iterator[list[Person]]:
@@ -131,7 +137,7 @@ def _is_wanted(wanted: Wanted) -> ColumnElement[bool]:
     if wanted.state is not None:
         stands = stands & (t.state == wanted.state)
     asked = select(t.subscriber_id).where(t.subscriber_id == subscriber.c.id, stands).exists()
-    return subscriber.c.address.is_not(None) & asked
+    return subscriber.c.address.is_not(None) & subscriber.c.restricted_at.is_(None) & asked
 
 
 def _add_topics(conn: Connection, people: dict[int, Person], wanted: Wanted) -> None:

@@ -2,7 +2,8 @@
 
 After the period nobody needs to be told about one letter of years ago: that the person agreed, when and to which words
 stands in the ledger of consent, and longer. Kept are the rows of people who objected or complained, for with them a
-dispute about a letter is likely; they go with their proof, whose end takes the hash by which they are found.
+dispute about a letter is likely; they go with their proof, whose end takes the hash by which they are found. So are
+those of people whose data is restricted (Art. 18 GDPR), as long as it is.
 
 What must stay true: the figures of a campaign stay what they were. A campaign under way is not touched.
 """
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, func, or_, select
 
 from dispatcher.db.columns import among, insert_or
 from dispatcher.db.tables import batch, campaign, deferral, delivery, delivery_count, subscriber, suppression
@@ -92,8 +93,9 @@ def _ended() -> ColumnElement[datetime]:
 
 
 def _is_disputed() -> ColumnElement[bool]:
+    listed = exists().where(
+        suppression.c.address_hash == subscriber.c.address_hash, suppression.c.reason.in_(_DISPUTED)
+    )
     return exists().where(
-        subscriber.c.id == delivery.c.subscriber_id,
-        suppression.c.address_hash == subscriber.c.address_hash,
-        suppression.c.reason.in_(_DISPUTED),
+        subscriber.c.id == delivery.c.subscriber_id, or_(subscriber.c.restricted_at.is_not(None), listed)
     )

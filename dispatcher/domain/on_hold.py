@@ -16,6 +16,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select
 
+from dispatcher.counting import counted
 from dispatcher.db.columns import among
 from dispatcher.db.tables import batch, delivery, subscription
 from dispatcher.db.tables import campaign as campaign_table
@@ -105,8 +106,8 @@ def _is_due(of: Campaign, now: datetime) -> bool:
 def _pause(conn: Connection, of: Campaign, claimed: Collection[int], now: datetime) -> Held:
     in_doubt = _doubt(conn, of, claimed, now)
     why = (
-        f"held: the database was put back to an earlier state while this was under way; {in_doubt:,} people whose"
-        " letter may be out are `unknown` and get no second one"
+        f"held: the database was put back to an earlier state while this was under way; whose letter may be out"
+        f" is `unknown` and gets no second one: {counted(in_doubt, 'person', 'people')}"
     )
     if of.state is CampaignState.SENDING:
         campaigns.move(conn, of.id, CampaignState.PAUSED, problem=why)

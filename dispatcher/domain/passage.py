@@ -37,7 +37,7 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.db.columns import Id, Rows, Utc, among, array_of, array_of_texts
 from dispatcher.db.tables import batch, campaign, subscriber, subscription
 from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
-from dispatcher.domain import audiences, consent, ending_marks, ledger
+from dispatcher.domain import audiences, consent, ending_marks, ledger, restriction
 from dispatcher.domain.batches import LEASE, Claim, Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ending_marks import Tide
@@ -187,7 +187,9 @@ def withhold(conn: Connection, of: Campaign, ids: list[int], now: datetime) -> d
     if not ids:
         return {}
     reasons = dict.fromkeys(ids, "the request was used, withdrawn or suppressed")
-    if of.topic is not None:
+    if of.topic is None:
+        reasons |= dict.fromkeys(restriction.among(conn, ids), audiences.RESTRICTED)
+    else:
         why = audiences.why_not(of.topic)
         if of.renews is not None:
             why = audiences.why_not_asked(of.topic, of.renews, by=of.id)

@@ -2,7 +2,8 @@
 
 What must stay true: whoever asked to be left alone is left alone, also when they are no subscriber of this database; to
 apply a line twice, or lines of several files in any order, comes to the same. A double opt-in that the person confirmed
-after a withdrawal or an erasure wins over it, as it did in life; over a complaint or an objection it does not.
+after a withdrawal or an erasure wins over it, as it did in life; over a complaint or an objection it does not. A
+restriction that was released afterwards is over.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,9 +16,9 @@ from sqlalchemy import Connection, func, select
 from dispatcher.db.columns import among
 from dispatcher.db.tables import consent_event, opt_in_request
 from dispatcher.db.terms import ConsentKind, SuppressionReason, Topic
-from dispatcher.domain import consent, erasure, profiles, subscribers, suppression
+from dispatcher.domain import consent, erasure, profiles, restriction, subscribers, suppression
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.endings import Ending
+from dispatcher.domain.endings import Ending, Restricted
 from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, Entry
 
 SOURCE = "applied again from the file of endings"
@@ -27,27 +28,39 @@ _Confirmed = Mapping[tuple[int, Topic], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done: people withdrawn, people erased, entries for the never-mail list (with those of the others)."""
+    """What was done: people withdrawn, erased, restricted; entries for the never-mail list (of others, too)."""
 
     withdrawn: int = 0
     erased: int = 0
+    restricted: int = 0
     listed: int = 0
 
 
-def apply(conn: Connection, endings: Iterable[Ending], now: datetime) -> Applied:
-    """Apply endings, oldest first."""
+def apply(conn: Connection, endings: Iterable[Ending | Restricted], now: datetime) -> Applied:
+    """Apply endings and restrictions, oldest first."""
     ended: dict[SuppressionReason, set[int]] = {reason: set() for reason in LIFTED_BY_OPT_IN}
-    listed = 0
+    listed, restricted = 0, set[int]()
     for page in _pages(sorted(endings, key=lambda ending: ending.at)):
         ids = subscribers.by_hashes(conn, list({ending.address_hash for ending in page}))
         confirmed = _confirmed(conn, list(ids.values()))
         for ending in page:
             who = ids.get(ending.address_hash)
-            if who is not None and ending.reason in ended and _end(conn, who, ending, confirmed, now):
+            if isinstance(ending, Restricted):
+                if who is not None and _restrict(conn, who, ending, now):
+                    restricted.add(who)
+            elif who is not None and ending.reason in ended and _end(conn, who, ending, confirmed, now):
                 ended[ending.reason].add(who)
-        strangers = [e for e in page if e.address_hash not in ids or e.reason not in LIFTED_BY_OPT_IN]
-        listed += _list(conn, strangers)
-    return Applied(len(ended[SuppressionReason.WITHDRAWN]), len(ended[SuppressionReason.ERASED]), listed)
+        of_all = [e for e in page if isinstance(e, Ending)]
+        listed += _list(conn, [e for e in of_all if e.address_hash not in ids or e.reason not in LIFTED_BY_OPT_IN])
+    withdrawn, erased = ended[SuppressionReason.WITHDRAWN], ended[SuppressionReason.ERASED]
+    return Applied(len(withdrawn), len(erased), len(restricted), listed)
+
+
+def _restrict(conn: Connection, who: int, of: Restricted, now: datetime) -> bool:
+    """Of somebody who is unknown here nothing is left that could be restricted."""
+    if restriction.was_released_after(conn, who, of.at):
+        return False
+    return restriction.restrict(conn, who, Evidence(SOURCE, given_at=of.at), now)
 
 
 def _end(conn: Connection, who: int, ending: Ending, confirmed: _Confirmed, now: datetime) -> bool:
@@ -111,7 +124,7 @@ def _list(conn: Connection, endings: Sequence[Ending]) -> int:
     return len(entries)
 
 
-def _pages(endings: Iterable[Ending]) -> Iterator[list[Ending]]:
+def _pages(endings: Iterable[Ending | Restricted]) -> Iterator[list[Ending | Restricted]]:
     left = iter(endings)
     while page := list(islice(left, _PAGE)):
         yield page

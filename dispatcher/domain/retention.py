@@ -14,7 +14,8 @@
 
 What must stay true: each chunk is a transaction of its own, of a bounded number of rows, and finds by itself what is
 left; it takes people only whose row it can lock at once, and looks at their topics again once it holds it, so that who
-comes back at that moment is not torn away. The never-mail list is not touched; a ledger event is never taken out.
+comes back at that moment is not torn away. The never-mail list is not touched; a ledger event is never taken out. Of
+people whose data is restricted (Art. 18 GDPR) nothing goes.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ from dispatcher.db.tables import (
     subscription,
 )
 from dispatcher.db.terms import ConsentKind, Errand, SubscriptionState, Topic
-from dispatcher.domain import chain_head, consent, folding, profiles
+from dispatcher.domain import chain_head, consent, folding, profiles, restriction
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.periods import Period, Rule, Rules
 
@@ -132,7 +133,7 @@ def _is_stale(cutoff: datetime, now: datetime) -> ColumnElement[bool]:
     """
     r = opt_in_request.c
     is_over = or_(r.requested_at <= cutoff, and_(r.errand != Errand.OPT_IN, r.expires_at <= now))
-    return and_(r.used_at.is_(None), r.erased_at.is_(None), is_over)
+    return and_(r.used_at.is_(None), r.erased_at.is_(None), is_over, ~restriction.is_of(r.subscriber_id))
 
 
 def _take_requests(conn: Connection, cutoff: datetime, now: datetime, after: After) -> Taken:
@@ -159,7 +160,8 @@ def _due_pending(kind: ConsentKind) -> Callable[[datetime, datetime], Select[int
 def _is_waiting(kind: ConsentKind, cutoff: datetime) -> ColumnElement[bool]:
     """A pending subscription (joined with its event) that began by an event of this kind, too long ago."""
     s = subscription.c
-    return and_(s.state == SubscriptionState.PENDING, s.since <= cutoff, consent_event.c.kind == kind)
+    is_pending = and_(s.state == SubscriptionState.PENDING, s.since <= cutoff, consent_event.c.kind == kind)
+    return and_(is_pending, ~restriction.is_of(s.subscriber_id))
 
 
 def _take_unconfirmed(conn: Connection, cutoff: datetime, now: datetime, after: After) -> Taken:
@@ -190,7 +192,8 @@ def _is_outdated(cutoff: datetime) -> ColumnElement[bool]:
     is_refused = exists().where(r.topic == s.topic, r.valid_from <= cutoff, refuses)
     speaks_of_it = cast(o.topics, Text).contains(literal('"') + s.topic + literal('"'))
     is_asked_since = exists().where(o.subscriber_id == s.subscriber_id, o.released_at > cutoff, speaks_of_it)
-    return and_(s.state == SubscriptionState.CONFIRMED, is_refused, ~is_asked_since)
+    is_over = and_(s.state == SubscriptionState.CONFIRMED, is_refused, ~is_asked_since)
+    return and_(is_over, ~restriction.is_of(s.subscriber_id))
 
 
 def _take_older(conn: Connection, cutoff: datetime, now: datetime, after: After) -> Taken:
@@ -249,7 +252,7 @@ def _take_profiles(conn: Connection, cutoff: datetime, now: datetime, after: Aft
 def _has_profile_without_topic() -> ColumnElement[bool]:
     s = subscription.c
     is_live = exists().where(s.subscriber_id == subscriber.c.id, s.state.in_(_LIVE))
-    return and_(subscriber.c.address.is_not(None), ~is_live)
+    return and_(subscriber.c.address.is_not(None), subscriber.c.restricted_at.is_(None), ~is_live)
 
 
 def _last_change() -> ColumnElement[datetime]:
@@ -263,7 +266,9 @@ def _due_proofs(cutoff: datetime, _now: datetime) -> Select[int, Any]:
 
 
 def _is_proven_enough(cutoff: datetime) -> ColumnElement[bool]:
-    return and_(subscription.c.state == SubscriptionState.WITHDRAWN, subscription.c.since <= cutoff)
+    s = subscription.c
+    is_old = and_(s.state == SubscriptionState.WITHDRAWN, s.since <= cutoff)
+    return and_(is_old, ~restriction.is_of(s.subscriber_id))
 
 
 def _take_proofs(conn: Connection, cutoff: datetime, now: datetime, after: After) -> Taken:
@@ -306,21 +311,25 @@ class _Work:
     take: Callable[[Connection, datetime, datetime, After], Taken]
 
 
-def _rows(period: Period, when: Column[datetime]) -> _Work:
-    """Rows of a table that go once this column's time is over."""
+def _rows(period: Period, when: Column[datetime], *kept: ColumnElement[bool]) -> _Work:
+    """Rows of a table that go once this column's time is over, except those that are to be kept."""
+    others = [~condition for condition in kept]
 
     def due(cutoff: datetime, _now: datetime) -> Select[int, Any]:
-        return select(func.count(), func.min(when)).where(when <= cutoff)
+        return select(func.count(), func.min(when)).where(when <= cutoff, *others)
 
     def take_rows(conn: Connection, cutoff: datetime, _now: datetime, _after: After) -> Taken:
         key = when.table.c.id
-        old = select(key).where(when <= cutoff).order_by(key).limit(_MANY)
+        old = select(key).where(when <= cutoff, *others).order_by(key).limit(_MANY)
         gone = conn.execute(delete(when.table).where(key.in_(old))).rowcount
         return Taken(gone, [0] if gone == _MANY else None)
 
     return _Work(period, due, take_rows)
 
 
+_IS_OF_RESTRICTED = exists().where(
+    subscriber.c.address_hash == rights_request.c.address_hash, subscriber.c.restricted_at.is_not(None)
+)
 _WORK = {
     Step.REQUESTS: _Work(Period.UNCONFIRMED, _due_requests, _take_requests),
     Step.UNCONFIRMED: _Work(Period.UNCONFIRMED, _due_pending(ConsentKind.REQUESTED), _take_unconfirmed),
@@ -331,7 +340,7 @@ _WORK = {
     Step.ATTEMPTS: _rows(Period.ATTEMPTS, signup_attempt.c.at),
     Step.ANSWERS: _rows(Period.ANSWERS, api_answer.c.at),
     Step.DELIVERIES: _Work(Period.DELIVERIES, _due_deliveries, _take_deliveries),
-    Step.RIGHTS: _rows(Period.RIGHTS, rights_request.c.done_at),
+    Step.RIGHTS: _rows(Period.RIGHTS, rights_request.c.done_at, _IS_OF_RESTRICTED),
     Step.RUNS: _rows(Period.RUNS, retention_run.c.finished_at),
 }
 
@@ -345,7 +354,8 @@ def _held(conn: Connection, ids: Sequence[int], now: datetime) -> list[int]:
     if not ids:
         return []
     chain_head.take(conn, now)
-    mine = select(subscriber.c.id).where(among(conn, subscriber.c.id, ids)).with_for_update(skip_locked=True)
+    free_ones = and_(among(conn, subscriber.c.id, ids), subscriber.c.restricted_at.is_(None))
+    mine = select(subscriber.c.id).where(free_ones).with_for_update(skip_locked=True)
     held = sorted(conn.execute(mine).scalars())
     r = opt_in_request.c
     is_open = and_(among(conn, r.subscriber_id, held), r.used_at.is_(None), r.erased_at.is_(None))

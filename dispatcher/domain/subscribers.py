@@ -22,7 +22,8 @@ _BREAKS = {"Cc", "Zl", "Zp", "Cs"}  # Unicode's control characters, line and par
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A person as we know them. `address` is None once erased; `paused_until` is the day on which letters go again."""
+    """A person as we know them. `address` is None once erased; `paused_until` is the day on which letters go again;
+    `restricted_at` is set while it is only kept (Art. 18 GDPR)."""
 
     id: int
     public_id: bytes
@@ -32,6 +33,7 @@ class Subscriber:
     language: Language
     created_at: datetime
     paused_until: date | None = None
+    restricted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> dict[
     """Add people; whoever is known already stays as they are. Give the ids of all of them, by address hash.
 
     Somebody whose profile went after they had left, and who comes back, is the same person: the profile is new. Nobody
-    gets one back who was erased on their word.
+    gets one back who was erased on their word, or whose data is restricted.
     """
     rows = [
         (new_public_id(), new.address.mail, new.address_hash, _provider(new.address), new.name, new.language.value)
@@ -136,7 +138,9 @@ def _or_give_back(statement: Any) -> Insert:
     giving: Insert = statement.on_conflict_do_update(
         index_elements=["address_hash"],
         set_={c: statement.excluded[c] for c in ("address", "provider", "name", "language")},
-        where=and_(subscriber.c.address.is_(None), subscriber.c.erased_at.is_(None)),
+        where=and_(
+            subscriber.c.address.is_(None), subscriber.c.erased_at.is_(None), subscriber.c.restricted_at.is_(None)
+        ),
     )
     return giving
 
@@ -218,7 +222,15 @@ def topics_of(words: str) -> list[Topic]:
 def _one(conn: Connection, condition: ColumnElement[bool], *, lock: bool = False) -> Subscriber | None:
     c = subscriber.c
     wanted = select(
-        c.id, c.public_id, c.address, c.address_hash, c.name, c.language, c.created_at, c.paused_until
+        c.id,
+        c.public_id,
+        c.address,
+        c.address_hash,
+        c.name,
+        c.language,
+        c.created_at,
+        c.paused_until,
+        c.restricted_at,
     ).where(condition)
     # Not against who refers to the row: an append to the ledger does, and would wait for nothing.
     row = conn.execute(wanted.with_for_update(key_share=True) if lock else wanted).one_or_none()
@@ -233,4 +245,5 @@ def _one(conn: Connection, condition: ColumnElement[bool], *, lock: bool = False
         Language(row.language),
         row.created_at,
         row.paused_until,
+        row.restricted_at,
     )

@@ -76,6 +76,10 @@ def enter(conn: Connection, entries: Sequence[Entry], now: datetime) -> None:
     if not entries:
         return
     endings.note(conn, [endings.Ending(bytes(e.address_hash), e.scope, e.reason, now) for e in entries])
+    _write(conn, entries, now)
+
+
+def _write(conn: Connection, entries: Sequence[Entry], now: datetime) -> None:
     names = ("address_hash", "scope", "reason", "source")
     rows = [(e.address_hash, e.scope or EVERY_TOPIC, e.reason.value, e.source) for e in entries]
     statement = insert_or(conn.dialect.name, suppression)
@@ -124,11 +128,11 @@ def lift_withdrawals(conn: Connection, hashed: bytes, topics: Iterable[Topic]) -
         .returning(s.scope, s.reason, s.source, s.at)
     ).all()
     for entry in lifted:
-        if entry.scope == EVERY_TOPIC:
+        if entry.scope == EVERY_TOPIC and len(confirmed) < len(Topic):
             others = [
                 Entry(hashed, t, SuppressionReason(entry.reason), entry.source) for t in Topic if t not in confirmed
             ]
-            enter(conn, others, entry.at)
+            _write(conn, others, entry.at)  # no new ending: the one that is noted goes on
 
 
 def entries(conn: Connection, hashed: bytes) -> list[Suppression]:

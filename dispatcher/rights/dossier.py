@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from dispatcher.compose.edition import Edition
+from dispatcher.counting import counted
 from dispatcher.db.tables import (
     campaign,
     consent_event,
@@ -97,7 +98,7 @@ def unknown(conn: Connection, keyring: Keyring, address: Address) -> NotFound:
     listed = ", ".join(f"{e.scope}: {e.reason} since {e.at:%Y-%m-%d %H:%M:%S} UTC" for e in entries(conn, hashed))
     asked = len(rights.of_address(conn, hashed))
     held = [f"its keyed hash stands on the never-mail list ({listed})"] if listed else []
-    held += [f"the log of rights has {asked} requests under it"] if asked else []
+    held += [f"the log of rights has {counted(asked, 'request')} under it"] if asked else []
     f = former_address.c
     had = conn.execute(select(f.until).where(f.address_hash == hashed).order_by(f.event_id.desc()).limit(1)).scalar()
     held += [f"somebody had it who moved to another on {had:%Y-%m-%d}"] if had else []

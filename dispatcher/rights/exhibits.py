@@ -119,6 +119,8 @@ def _letters_told(facts: Facts, language: Language) -> Iterator[str]:
 
 
 def _standing_told(facts: Facts, language: Language) -> Iterator[str]:
+    if facts["person"]["restricted_at"]:
+        yield say(language, "summary.is_restricted", since=berlin(facts["person"]["restricted_at"], language))
     for stands in facts["standing"]:
         about, since = topic(stands["topic"], language), berlin(stands["since"], language)
         key, reasons = f"summary.stands_{stands['state']}", ""

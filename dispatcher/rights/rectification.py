@@ -35,13 +35,19 @@ class Moved:
 def hold(conn: Connection, subscriber_id: int, now: datetime, *, moves: bool) -> None:
     """Hold a person whose data is to be put right. Who moves loses every open link: it was sent to a stranger, perhaps.
 
-    Raises InputRefused for somebody whose address is gone: nothing is written into what was erased.
+    Raises InputRefused for somebody whose address is gone: nothing is written into what was erased; and for one who
+    moves while their data is restricted, for the mail that asks at the new address would not go.
     """
     if moves:
         holding.hold(conn, subscriber_id, now)
     held = subscribers.held(conn, subscriber_id)
     if held is None or held.address is None:
         raise _erased()
+    if moves and held.restricted_at is not None:
+        raise InputRefused(
+            "this person's data is restricted (Art. 18 GDPR): the mail that asks at the new address would not go",
+            "put the name or the language right; the address after: dispatcher subscribers release",
+        )
 
 
 def rename(conn: Connection, subscriber_id: int, name: str) -> None:
@@ -65,12 +71,13 @@ def readdress(
         return Moved((), None)
     stands = consent.standing(conn, person.id)
     topics = tuple(topic for topic, (state, _) in stands.items() if state is not SubscriptionState.WITHDRAWN)
-    consent.withdraw(conn, person.id, list(stands), Evidence(evidence.source, language=person.language), now)
     if not topics:
         raise InputRefused(
             "there is no consent that could go over to another address", "let the person sign up with the right one"
         )
-    return Moved(topics, _ask(conn, keyring, person, topics, new, evidence, now))
+    mail = _ask(conn, keyring, person, topics, new, evidence, now)  # first: it holds the row of the new address
+    consent.withdraw(conn, person.id, list(stands), Evidence(evidence.source, language=person.language), now)
+    return Moved(topics, mail)
 
 
 def _ask(  # noqa: PLR0913  (all that one mail is about)

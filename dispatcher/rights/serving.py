@@ -1,28 +1,31 @@
-"""A person's right is served, and the log says so: erasure, access, portability.
+"""A person's right is served, and the log says so: erasure, restriction, access, portability.
 
-What must stay true: an erasure and its line in the log are one transaction; of an export the log is written once it has
-been handed out, for what could not be written was not done. No writer waits while an export is gathered.
+What must stay true: an erasure or a restriction and its line in the log are one transaction; of an export the log is
+written once it has been handed out, for what could not be written was not done. No writer waits while an export is
+gathered.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import Connection, Engine
 
 from dispatcher.db import clock
 from dispatcher.db.engine import reading, scrub
 from dispatcher.db.terms import Language, RightKind, Topic
-from dispatcher.domain import erasure, rights, subscribers
+from dispatcher.domain import erasure, restriction, rights, subscribers
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.rights import Done
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
+from dispatcher.errors import InputRefused
 from dispatcher.rights import dossier, holdings
 from dispatcher.rights.dossier import House
 from dispatcher.rights.records import Facts
+from dispatcher.zone import ZONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,50 @@ def known(conn: Connection, keyring: Keyring, address: Address) -> Subscriber:
 
 
 def erase(engine: Engine, keyring: Keyring, order: Order) -> Erasure:
-    """Erase a person on their word (Art. 17 GDPR). Raises NotFound. To repeat it is harmless."""
+    """Erase a person on their word (Art. 17 GDPR). To repeat it is harmless.
+
+    Raises NotFound; InputRefused while the data is restricted, for the person wanted it to be kept.
+    """
     with engine.begin() as conn:
         now = clock.now(conn)
         person = known(conn, keyring, order.address)
+        if person.restricted_at is not None:
+            raise InputRefused(
+                f"what is known of {order.address} is restricted, so that it is kept (Art. 18 GDPR)",
+                "tell the person that it ends, then: dispatcher subscribers release",
+            )
         evidence = Evidence(source="operator, on the person's request (Art. 17 GDPR)")
         erased = erasure.erase(conn, person.id, evidence, now, order.address)
         outcome = "erased" if erased else "was erased already"
         hashed = address_hash(keyring, order.address)
         rights.complete(conn, Done(RightKind.ERASURE, hashed, order.received_at, order.operator, outcome), now)
     return Erasure(outcome, erased.topics if erased else (), scrub(engine))
+
+
+def restrict(engine: Engine, keyring: Keyring, order: Order) -> str:
+    """Restrict a person's data on their word (Art. 18 GDPR); give the outcome in words. Raises NotFound."""
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        person = known(conn, keyring, order.address)
+        evidence = Evidence(source="operator, on the person's request (Art. 18 GDPR)")
+        outcome = "restricted" if restriction.restrict(conn, person.id, evidence, now) else "was restricted already"
+        hashed = address_hash(keyring, order.address)
+        rights.complete(conn, Done(RightKind.RESTRICTION, hashed, order.received_at, order.operator, outcome), now)
+    return outcome
+
+
+def release(engine: Engine, keyring: Keyring, order: Order, told: date) -> bool:
+    """End a restriction of which the person was told that it ends (Art. 18(3) GDPR). False: there was none.
+
+    Raises NotFound, and InputRefused for a day that lies in the future.
+    """
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        if told > now.astimezone(ZONE).date():
+            raise InputRefused(f"{told} lies in the future", "tell the person first, and name the day on which you did")
+        person = known(conn, keyring, order.address)
+        evidence = Evidence(source=f"operator {order.operator}; the person was told on {told} (Art. 18(3) GDPR)")
+        return restriction.release(conn, person.id, evidence, now)
 
 
 def export(

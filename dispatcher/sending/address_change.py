@@ -11,7 +11,6 @@ What must stay true: consent stays with the person, and the ledger shows each st
 never-mail list is never taken, nothing is merged, and nobody can tell from an answer; a link serves one step, once.
 """
 
-import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -25,7 +24,7 @@ from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
-from dispatcher.sending.opt_in import VALID
+from dispatcher.sending.opt_in import VALID, new_link
 
 MAILS_PER_DAY = 2  # to one person: the first, and one more
 _NOTICE = timedelta(days=2)  # after which a notice that could not be delivered is given up, and the address with it
@@ -189,11 +188,9 @@ def _open(  # noqa: PLR0913  (a row, and all that stands in it)
     conn: Connection, keyring: Keyring, person: Subscriber, errand: Errand, other: tuple[str, bytes], source: str,
     now: datetime,
 ) -> int:  # fmt: skip
-    nonce = secrets.token_bytes(16)
     row = {
+        **new_link(keyring),
         "subscriber_id": person.id,
-        "nonce": nonce,
-        "token_sha256": tokens.token_sha256(tokens.opt_in_token(keyring.signing, nonce)),
         "topics": [],
         "language": person.language,
         "source": source,

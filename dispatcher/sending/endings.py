@@ -23,7 +23,7 @@ from dispatcher.db.tables import batch, campaign
 from dispatcher.db.terms import BatchState, CampaignKind, Topic
 from dispatcher.domain import chain_head, ending_marks, endings, on_hold, reapplying
 from dispatcher.domain.ending_marks import Known, Tide
-from dispatcher.domain.endings import Claimed, Ending, First, Launched, Line, Noted, Stretch, Witness
+from dispatcher.domain.endings import Claimed, Ending, First, Launched, Line, Noted, Restricted, Stretch, Witness
 from dispatcher.domain.on_hold import Held, Since
 from dispatcher.domain.reapplying import Applied
 from dispatcher.errors import InputRefused, PartUnavailable
@@ -140,7 +140,7 @@ def settle(engine: Engine, file: EndingsFile, tide: Tide | None = None) -> Settl
             return None
         with engine.begin() as conn:
             went_back = tide is not None and ending_marks.has_gone_back(conn, tide)
-            settled = _settle(conn, file, (), restored=went_back or _was_put_back(conn))
+            settled = _settle(conn, file, (), restored=went_back or _is_copy(conn, ending_marks.known(conn)))
     _tell(settled)
     return settled
 
@@ -229,17 +229,20 @@ def _naming(file: EndingsFile) -> Iterator[None]:
 def _lacks(engine: Engine, file: EndingsFile) -> bool:
     first = file.first()
     with reading(engine).connect() as conn:
-        mark = {known.id: known.octets for known in ending_marks.known(conn)}.get(first.id)
-        if _was_put_back(conn):
+        known = ending_marks.known(conn)
+        if _is_copy(conn, known):
             return True
+    mark = {each.id: each.octets for each in known}.get(first.id)
     reaches = side_file.size(file.path)
     return reaches > len(first.octets) if mark is None else reaches > mark
 
 
-def _was_put_back(conn: Connection) -> bool:
-    """Claim that this database stands elsewhere than when its marks were last moved: it is a copy of an earlier one."""
+def _is_copy(conn: Connection, known: Iterable[Known]) -> bool:
+    """Claim that this database is a copy of an earlier one: it stands elsewhere than when its marks were last moved, or
+    they were read in.
+    """
     here = ending_marks.home(conn)
-    return any(known.home != here for known in ending_marks.known(conn))
+    return any(each.home != here or each.is_read_in for each in known)
 
 
 def _settle(conn: Connection, file: EndingsFile, others: Sequence[Path], *, restored: bool) -> Settled:
@@ -249,7 +252,7 @@ def _settle(conn: Connection, file: EndingsFile, others: Sequence[Path], *, rest
     lines = [line for _, stretch in stretches.values() for line in stretch.lines]
     older = restored or any(endings.is_older(mark, stretch) for mark, stretch in stretches.values())
     held = on_hold.hold(conn, _since(lines), now) if older else []  # first: by the consent under which they were sent
-    applied = reapplying.apply(conn, [line.noted for line in lines if isinstance(line.noted, Ending)], now)
+    applied = reapplying.apply(conn, [line.noted for line in lines if isinstance(line.noted, Ending | Restricted)], now)
     for file_id, (_, stretch) in stretches.items():
         ending_marks.move(conn, file_id, stretch.end)
     ending_marks.settle_in(conn)
@@ -297,6 +300,7 @@ def _since(lines: Iterable[Line]) -> Since:
 def _tell(settled: Settled) -> None:
     done = settled.applied
     log.warning(
-        "endings.applied", older=settled.older, withdrawn=done.withdrawn, erased=done.erased, listed=done.listed,
-        held=[held.id for held in settled.held], unreadable=settled.unreadable,
+        "endings.applied", older=settled.older, withdrawn=done.withdrawn, erased=done.erased,
+        restricted=done.restricted, listed=done.listed, held=[held.id for held in settled.held],
+        unreadable=settled.unreadable,
     )  # fmt: skip

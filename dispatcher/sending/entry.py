@@ -27,6 +27,7 @@ class Fate(StrEnum):
     UNCHANGED = "unchanged"  # consent was current before
     WITHDRAWN = "withdrawn"  # the person left, and stays away until they confirm anew
     SUPPRESSED = "suppressed"  # on the never-mail list
+    RESTRICTED = "restricted"  # what is known of the person is only kept (Art. 18 GDPR)
 
 
 def enter(
@@ -39,6 +40,8 @@ def enter(
         return dict.fromkeys(wanted.topics, Fate.SUPPRESSED)
     chain_head.take(conn, now)  # nobody leaves between the look at what stands and what is made of it
     person = subscribers.by_hash(conn, hashed)
+    if person is not None and person.restricted_at is not None:
+        return dict.fromkeys(wanted.topics, Fate.RESTRICTED)
     stands = coverage.words_of(conn, person.id) if person is not None else {}
     needed, number = coverage.demands(conn), _number(conn, wanted)
     fates, new = dict[Topic, Fate](), list[Topic]()

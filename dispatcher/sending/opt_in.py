@@ -68,8 +68,8 @@ class Asked:
 def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) -> int | None:
     """Enter a request and the confirmation mail for it; give the mail's campaign. None: no mail is due.
 
-    No mail is due to an address that is on the never-mail list for good, for topics on which consent is current, and
-    after MAILS_PER_DAY in a day. The asker is told the same in every case.
+    No mail is due to an address that is on the never-mail list for good or whose owner's data is restricted, for topics
+    on which consent is current, and after MAILS_PER_DAY in a day. The asker is told the same in every case.
     """
     hashed = suppression.address_hash(keyring, wanted.address)
     barred = {e.scope for e in suppression.entries(conn, hashed) if e.reason not in suppression.LIFTED_BY_OPT_IN}
@@ -79,7 +79,7 @@ def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) 
     person = subscribers.ensure(conn, newcomer, now)
     current = coverage.current_topics(conn, person.id)
     topics = [t for t in wanted.topics if t not in current and t not in barred]
-    if not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
+    if person.restricted_at is not None or not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
         return None
     subscribers.come_back(conn, newcomer)
     return _open(conn, keyring, person.id, topics, wanted, now)

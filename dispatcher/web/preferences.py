@@ -3,7 +3,8 @@
 What must stay true: to leave works at once, whatever words the consent is under; to join, and to renew, starts a double
 opt-in, as at the sign-up form, under the words that stood on the page, for topics that these cover; the page shows
 nobody a whole address, for letters are forwarded; and for the same reason whoever has the link can leave, pause and
-ask, but nothing new goes anywhere that its owner has not agreed to by mail.
+ask, but nothing new goes anywhere that its owner has not agreed to by mail; while the data is restricted (Art. 18
+GDPR), leaving is all that can be done.
 """
 
 from collections.abc import Sequence
@@ -71,7 +72,9 @@ class Preferences:
         does = {"pause": self._pause, "resume": self._resume, "leave": self._leave_all, "move": self._move}
         with self._site.engine.begin() as conn:
             person = self._person(conn, request)
-            told = does.get(form.first("do"), self._save)(conn, request, person, form)
+            act = does.get(form.first("do"), self._save)
+            can_act = person.restricted_at is None or act in (self._leave_all, self._save)
+            told = act(conn, request, person, form) if can_act else Told()
             if isinstance(told, Refused):
                 return self._too_many(choose(request, person.language), told)
             now_is = subscribers.by_id(conn, person.id)
@@ -83,6 +86,10 @@ class Preferences:
 
     def _save(self, conn: Connection, request: Request, person: Subscriber, form: Form) -> Told:
         change = choices.decide(choices.read(form), choices.stands(conn, person.id), person.language)
+        if person.restricted_at is not None:
+            change = Change(change.leaving, (), None)
+            if not change.leaving:
+                return Told()
         if change.language:
             subscribers.set_language(conn, person.id, change.language)
         consent.withdraw(conn, person.id, change.leaving, self._evidence(request, person), clock.now(conn))
@@ -153,17 +160,19 @@ class Preferences:
     def _page(self, conn: Connection, request: Request, person: Subscriber, told: Told) -> Response:
         language = told.language or choose(request, person.language)
         declaration = declarations.shown(conn, language, clock.now(conn))
-        where = choices.stands(conn, person.id)
+        where, restricted = choices.stands(conn, person.id), person.restricted_at is not None
+        offered = () if restricted else declaration.topics
         return self._site.pages.answer(
             "preferences",
             language,
             status=422 if told.error else 200,
             address=masked(person.address or ""),
             spoken=person.language,
-            topics=where.boxes(declaration.topics),
+            restricted=restricted,
+            topics=where.boxes(offered),
             confirmed=[topic for topic in Topic if topic in where.current],
             older=[topic for topic in Topic if topic in where.older],
-            covered=declaration.topics,
+            covered=offered,
             choices=list(Older),
             pending=where.pending,
             paused_until=long_date(person.paused_until, language) if person.paused_until else "",

@@ -47,7 +47,7 @@ def test_new_words_say_what_they_mean_for_older_consent_and_the_list_shows_it(
 ) -> None:
     ran = dispatcher("declarations", "add", "2027-01", *files, *TOPICS, "--renews", "finance-news")
     assert ran.code == 0
-    assert "finance-news: 3 people get no letters on it from then on, until they renew their consent" in ran.out
+    assert "finance-news: 3 people get no letters on it from then on, without renewing the consent" in ran.out
     assert "can be asked now already" not in ran.out
     listed = dispatcher("declarations", "list", "--json").json
     first, second = listed["versions"]

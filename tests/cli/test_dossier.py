@@ -35,7 +35,7 @@ def test_a_dossier_is_made_under_every_spelling_for_this_users_eyes_and_checks(
 ) -> None:
     made = dispatcher("consent", "dossier", spelling, "-o", "d.html", "--json", "d.json", "--language", "en")
     assert made.code == 0
-    assert "1 events, 0 letters; sealed by key" in made.out
+    assert "1 event, 0 letters; sealed by key" in made.out
     for file in ("d.html", "d.json"):
         assert (outside / file).stat().st_mode & 0o077 == 0
         checked = dispatcher("consent", "check", file)
@@ -128,7 +128,7 @@ def test_of_an_unknown_address_it_is_said_what_its_hash_is_known_for(
     dispatcher("subscribers", "rights", "add", "tom@example.de", "--kind", "access")
     what, _ = dispatcher("consent", "dossier", "tom@example.de", "-o", "d.html").error
     assert "its keyed hash stands on the never-mail list (all: complaint since 20" in what
-    assert "the log of rights has 1 requests under it" in what
+    assert "the log of rights has 1 request under it" in what
     assert not (outside / "d.html").exists()
 
 

@@ -87,7 +87,7 @@ def test_a_misspelt_address_ends_at_once_and_the_right_one_is_asked_first(dispat
         kinds = conn.execute(select(consent_event.c.kind).order_by(consent_event.c.id)).scalars().all()
         source = conn.execute(select(consent_event.c.source).order_by(consent_event.c.id.desc()).limit(1)).scalar_one()
     assert (kind, state) == ("confirmation", "scheduled")
-    assert kinds == ["confirmed", "withdrawn", "requested"]
+    assert kinds == ["confirmed", "requested", "withdrawn"]
     assert source == "operator, rectification of the address on the person's request (Art. 16 GDPR)"
     new = dispatcher("subscribers", "show", "marie@example.de", "--json").json
     assert (new["name"], new["topics"]["finance-news"]["state"]) == ("Marie", "pending")
@@ -157,7 +157,7 @@ def test_the_doctor_names_requests_that_are_overdue(dispatcher: Run, engine: Eng
         conn.execute(update(rights_request).values(due_on=yesterday))
     (found,) = [part for part in dispatcher("doctor", "--json").json["parts"] if part["part"] == "rights"]
     assert found["well"] is False
-    assert found["says"] == f"1 requests of people are overdue, the oldest since {yesterday}"
+    assert found["says"] == f"1 request is overdue, the oldest since {yesterday}"
     assert found["cure"] == "see: dispatcher subscribers rights"
 
 

@@ -50,7 +50,7 @@ def _suppress(stage: Stage) -> None:
 
 EXPECTED = {
     "rows": 6, "confirmed": 1, "older": 0, "pending": 1, "unchanged": 0, "duplicate": 1, "withdrawn": 0,
-    "suppressed": 1, "rejected": 2, "left": 0, "barred": 0,
+    "restricted": 0, "suppressed": 1, "rejected": 2, "left": 0, "barred": 0,
 }  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_turns_out_to_be_none_says_how_much_of_it_was_taken_in(
     (outside / "people.csv").write_bytes((HEADER + rows).encode() + b"j\xf6rg@example.de,,,finance-news,,,,\n")
     ran = dispatcher("subscribers", "import", "people.csv", *ORIGIN)
     what, cure = ran.error
-    assert what.endswith(f"; the first {CHUNK:,} rows are taken in")
+    assert what.endswith(f"; taken in so far: {CHUNK:,} rows")
     assert cure.endswith("to import the whole file again is harmless")
     assert _counts(stage) == (CHUNK, CHUNK)
     dry = dispatcher("subscribers", "import", "people.csv", *ORIGIN, "--dry-run")
@@ -164,7 +164,7 @@ def test_a_persons_story_is_shown_as_table_and_as_json(dispatcher: Run, stage: S
     assert "maria@example.de  Maria [/b] Muster  (de)" in shown.out
     assert "form 3 (import: CRM [/i] export)" in shown.out
     said = dispatcher("subscribers", "show", "maria@example.de", "--json").json
-    assert set(said) == {"address", "name", "language", "topics", "suppressed", "story"}
+    assert set(said) == {"address", "name", "language", "restricted_at", "topics", "suppressed", "story"}
     assert said["topics"] == {
         "finance-news": {"state": "confirmed", "since": "2026-01-31 13:05:00+00:00", "is_current": True}
     }

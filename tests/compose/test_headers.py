@@ -41,7 +41,7 @@ def test_a_newsletter_has_these_headers_in_these_bytes() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["confirm", "goodbye", "leave-address", "take-address", "moved"])
+@pytest.mark.parametrize("kind", ["confirm", "leave-address", "take-address", "moved"])
 def test_a_letter_around_consent_is_marked_as_automatic_and_is_no_list_mail(kind: str) -> None:
     head = service(kind).letter(ASKER).body.split(b"\r\n\r\n", 1)[0]
     assert b"\r\nAuto-Submitted: auto-generated\r\n" in head

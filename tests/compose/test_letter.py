@@ -218,13 +218,6 @@ def test_the_letter_that_asks_to_renew_says_since_when_and_for_what_advertises_n
     assert ("Finanznews" if german else "Finance news") in machine.plain(asked)
 
 
-@pytest.mark.parametrize("language", ["de", "en"])
-def test_the_goodbye_says_what_ended(language: str) -> None:
-    text = part(parsed(service("goodbye", language).letter(ASKER)), "plain")
-    assert ("Finanznews" if language == "de" else "Finance news") in text
-    assert "https://news.example.de" in text
-
-
 PIECES = st.sampled_from([
     "{% if name %}", "{% else %}", "{% endif %}", "{{ name }}", "{{ greeting }}", "\n\n", "\n", "- ", "> ", "*", "**",
     "`", "# ", "[", "](https://www.example.de)", "]({{ view_url }})", "| a | b |\n|---|---|\n| c | d |", "<div>",

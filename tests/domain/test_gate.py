@@ -8,7 +8,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 
 from dispatcher.db.tables import batch, consent_event, deferral, delivery, opt_in_request, subscriber, suppression
 from dispatcher.db.terms import CampaignKind, CampaignState, ConsentKind, Language, Outcome, UnknownPolicy
-from dispatcher.domain import batches, campaigns, consent
+from dispatcher.domain import audiences, batches, campaigns, consent, restriction
 from dispatcher.domain.batches import Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Event, Evidence
@@ -346,6 +346,17 @@ def test_no_confirmation_goes_to_whoever_has_used_the_request_or_objected(dispat
     with dispatch.engine.begin() as conn:
         conn.execute(update(opt_in_request).values(used_at=dispatch.now))
     assert isinstance(dispatch.ask(mine, of, [maria])[0], Withheld)
+
+
+def test_no_confirmation_goes_to_whoever_is_restricted_and_the_reason_is_said(
+    dispatch: Dispatch, engine: Engine
+) -> None:
+    maria = _nobody(engine, dispatch)
+    of = _confirmation(dispatch, maria)
+    mine = _claim_confirmation(dispatch)
+    with engine.begin() as conn:
+        restriction.restrict(conn, maria, Evidence(source="a test"), dispatch.now)
+    assert dispatch.ask(mine, of, [maria]) == [Withheld(audiences.RESTRICTED)]
 
 
 def test_letters_of_a_claim_before_do_not_pass_beside_those_of_the_claim_after_it(dispatch: Dispatch) -> None:

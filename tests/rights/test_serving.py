@@ -78,6 +78,8 @@ def test_of_somebody_who_has_just_moved_the_former_address_is_cleared_too(
 
 @pytest.mark.parametrize("language", list(Language))
 def test_a_dossier_that_could_not_take_everything_in_says_so(language: Language) -> None:
-    nothing: dict[str, Any] = {"events": [], "letters": [], "standing": [], "cut": ["events"]}
+    nothing: dict[str, Any] = {
+        "person": {"restricted_at": None}, "events": [], "letters": [], "standing": [], "cut": ["events"],
+    }  # fmt: skip
     told = exhibits.summary(nothing, language)
     assert told[-1].startswith(("Achtung: Es gibt mehr", "Attention: there is more"))

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, Engine, func, select
 
+from dispatcher.bounces import intake
 from dispatcher.db.tables import consent_event, delivery, former_address, opt_in_request, subscriber
+from dispatcher.db.tables import suppression as suppression_list
 from dispatcher.db.terms import Language, SuppressionReason, Topic
 from dispatcher.domain import consent, periods, profiles, retention, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
@@ -17,6 +19,7 @@ from dispatcher.errors import TokenInvalid
 from dispatcher.sending import address_change, opt_in, sweep
 from tests import builders
 from tests.relay import ScriptedRelay
+from tests.relay_script import Accepted, say
 from tests.stage import Stage
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -242,3 +245,38 @@ def test_the_three_mails_go_to_the_address_that_each_is_for_and_their_taking_is_
         expired = now + timedelta(days=2)
         assert retention.take(conn, Step.REQUESTS, periods.DEFAULT, expired, None).rows == 1
         assert conn.execute(select(opt_in_request.c.other_address)).scalars().all() == [None] * 3
+
+
+def _bounce(of: Accepted) -> bytes:
+    """Make the report (RFC 3464) that comes back to the return-path of a letter."""
+    return (
+        f"From: MAILER-DAEMON@mx.example.com\r\nTo: {of.sender}\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nNo such mailbox.\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example.com\r\n\r\n"
+        f"Final-Recipient: rfc822; {of.recipient}\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+        "Diagnostic-Code: smtp; 550 5.1.1 no such mailbox\r\n--b--\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize("refused", ["by the relay", "later, by a report to the return-path"])
+def test_a_new_address_that_does_not_exist_costs_the_present_one_nothing(
+    stage: Stage, maria: int, refused: str
+) -> None:
+    now = stage.now()
+    with stage.engine.begin() as conn:
+        first = _ask(conn, stage.keyring, maria, at=now)
+        second = _press(conn, stage.keyring, now)
+    assert first
+    assert second
+    script = {("RCPT", NEW): say("550 5.1.1 no such mailbox")} if refused == "by the relay" else {}
+    with ScriptedRelay(script=script) as relay:
+        assert sweep.begin(stage.engine, second, stage.house)
+        stage.drain(relay.relay())
+    assert stage.counted(second) == {"failed" if script else "sent": 1}
+    with stage.engine.begin() as conn:
+        for letter in relay.accepted:
+            intake.take(conn, stage.keyring, _bounce(letter), [letter.sender], now)
+        assert conn.execute(select(suppression_list)).all() == []
+        assert conn.execute(consent.permits_newsletter(GOLD)).scalars().all() == [maria]
+        assert _person(conn, maria).address == OLD

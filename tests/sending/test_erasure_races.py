@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Engine, select, text
 
 from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, erasure, subscribers, suppression
+from dispatcher.domain import chain_head, consent, erasure, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.rights import rectification, serving
@@ -38,8 +39,13 @@ def maria(engine: Engine, keyring: Keyring) -> int:
     return who
 
 
-def _beside(engine: Engine, first: Callable[[Connection], Any], second: Callable[[Connection], Any]) -> list[Any]:
-    """Let `second` run into what `first` holds and has not committed; give what came of it: its value, or its error."""
+def _beside(
+    engine: Engine, first: Callable[[Connection], Any], second: Callable[[Connection], Any],
+    then: Callable[[Connection], Any] = lambda _: None,
+) -> list[Any]:  # fmt: skip
+    """Let `second` run into what `first` holds and has not committed, and `first` go on with `then`; give what came of
+    the second: its value, or its error.
+    """
     came: list[Any] = []
 
     def run() -> None:
@@ -54,6 +60,7 @@ def _beside(engine: Engine, first: Callable[[Connection], Any], second: Callable
         first(conn)
         thread.start()
         wait_for(lambda: bool(came) or _somebody_waits(engine), "the other to wait for a lock")
+        then(conn)
     thread.join(60)
     return came
 
@@ -238,3 +245,26 @@ def test_a_move_that_waits_for_a_rectification_does_not_go_by_the_link_that_it_e
     assert isinstance(came, TokenInvalid)
     with engine.begin() as conn:
         assert conn.execute(select(opt_in_request.c.errand)).scalars().all() == ["leave-address"]
+
+
+def test_a_misspelt_address_is_put_right_while_somebody_signs_up_with_the_right_one_and_nobody_waits_in_a_circle(
+    engine: Engine, keyring: Keyring, maria: int
+) -> None:
+    new = parse_address(NEW)
+    newcomer = Newcomer(new, suppression.address_hash(keyring, new), "Maria", Language.DE)
+
+    def put_right(conn: Connection) -> rectification.Moved:
+        rectification.hold(conn, maria, NOW, moves=True)
+        person = subscribers.by_id(conn, maria)
+        assert person is not None
+        return rectification.readdress(conn, keyring, person, new, ASKED, NOW)
+
+    (came,) = _beside(
+        engine,
+        lambda conn: subscribers.ensure(conn, newcomer, NOW),  # the first half of a sign-up: the person, then the chain
+        put_right,
+        lambda conn: chain_head.take(conn, NOW),
+    )
+    assert came.topics == (OFFERS,)
+    with engine.begin() as conn:
+        assert {state for state, _ in consent.standing(conn, maria).values()} == {SubscriptionState.WITHDRAWN}

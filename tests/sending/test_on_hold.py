@@ -65,6 +65,26 @@ def builders_withdraw(dispatch: Dispatch, who: int) -> None:
         builders.withdraw(conn, [who], TOPIC, dispatch.now)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_is_read_in_again_in_its_own_place_is_known_for_a_copy_though_no_line_tells(
+    kept: Kept, keyring: Keyring
+) -> None:
+    dispatch = Dispatch(kept.engine, keyring)
+    anna, bert = dispatch.people(2)
+    of = dispatch.campaign()
+    builders_withdraw(dispatch, anna)  # the mark moves
+    claim = dispatch.must_claim()
+    assert endings.settle(kept.engine, kept.file) is None
+    kept.back_up()
+    assert isinstance(dispatch.ask(claim, of, [bert])[0], Pass)  # a letter goes, and nothing is noted after the backup
+    kept.put_back()
+    settled = settle(kept)
+    assert (settled.older, [held.id for held in settled.held]) == (True, [of.id])
+    assert dispatch.outcomes(of)[bert] == "unknown"
+    builders_withdraw(dispatch, bert)
+    assert endings.settle(kept.engine, kept.file) is None
+
+
 def test_a_worker_whose_database_was_put_back_claims_nothing_and_sends_nothing(kept: Kept, stage: Stage) -> None:
     stage.add(3)
     stage.campaign()

@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from dispatcher.db.terms import Topic
-from dispatcher.domain import pauses
+from dispatcher.domain import pauses, restriction
 from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.consent import Evidence
 from dispatcher.domain.tokens import Purpose
 from tests.web.visitor import MARIA, House, heading, text_of
 
@@ -138,3 +139,22 @@ def test_an_address_that_many_name_is_not_asked_any_more_and_nobody_is_told(hous
     assert "Bitte sehen Sie in das Postfach" in _do(house, path, "move", address=NEW)
     assert len(house.rows("opt_in_request")) == 1
     assert parse_address(NEW).domain == "example.com"
+
+
+def test_whose_data_is_restricted_can_leave_and_nothing_else(house: House, maria: int, path: str) -> None:
+    now = house.now()
+    with house.engine.begin() as conn:
+        restriction.restrict(conn, maria, Evidence(source="a test"), now)
+    words = text_of(house.visitor().get(path))
+    assert "Die Verarbeitung Ihrer Daten ist eingeschränkt (Art. 18 DSGVO)." in words
+    assert not any(button in words for button in ("2 Wochen", "Adresse ändern", "Sprache der E-Mails"))
+    before = house.everything()
+    for what, fields in (("pause", {"weeks": "2"}), ("move", {"address": NEW}), ("resume", {})):
+        _do(house, path, what, **fields)
+    stood = f"{FINANCE} {OFFERS}"
+    _do(house, path, "", topic=FINANCE, stood=FINANCE, language="en")
+    assert house.everything() == before
+    assert "Abgemeldet, ab sofort: " in _do(house, path, "", topic=FINANCE, stood=stood)
+    assert house.confirmed(maria) == {FINANCE}
+    assert "Sie sind von allen Themen abgemeldet." in _do(house, path, "leave")
+    assert house.confirmed(maria) == set()

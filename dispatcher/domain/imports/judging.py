@@ -21,6 +21,7 @@ class Standing:
     topics: dict[Topic, tuple[SubscriptionState, datetime]] = field(default_factory=dict)
     forbidden: dict[str, SuppressionReason] = field(default_factory=dict)  # by scope
     numbers: dict[Topic, int | None] = field(default_factory=dict)  # of the words in which they stand so
+    is_restricted: bool = False  # Art. 18 GDPR: an end holds, and nothing else is taken in
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ def judge(row: Row, known: Standing, words: Words = ANY_WORDS) -> Verdict:
         return Verdict(Fate.SUPPRESSED)
     verdict = Verdict(Fate.UNCHANGED)
     has_left = False
-    for claim in row.claims:
+    for claim in _heard(row, known):
         match claim.says:
             case Says.AGREED | Says.WISHES:
                 has_left |= _weigh_consent(claim, known, words, verdict)
@@ -78,11 +79,18 @@ def judge(row: Row, known: Standing, words: Words = ANY_WORDS) -> Verdict:
                 has_left |= _weigh_bar(claim, known, verdict)
     if any(topic is None for topic, _ in verdict.barred):
         verdict.agreed, verdict.wishes = [], []  # they may never be written to: what for?
-    verdict.fate = _fate(verdict, words, has_left=has_left)
+    verdict.fate = _fate(verdict, known, words, has_left=has_left)
     return verdict
 
 
-def _fate(verdict: Verdict, words: Words, *, has_left: bool) -> Fate:
+def _heard(row: Row, known: Standing) -> tuple[Claim, ...]:
+    """Of whoever's data is restricted an end is heard, and nothing else."""
+    if not known.is_restricted:
+        return row.claims
+    return tuple(claim for claim in row.claims if claim.says in (Says.LEFT, Says.BARRED))
+
+
+def _fate(verdict: Verdict, known: Standing, words: Words, *, has_left: bool) -> Fate:
     if verdict.barred:
         return Fate.BARRED
     if verdict.agreed:
@@ -92,6 +100,8 @@ def _fate(verdict: Verdict, words: Words, *, has_left: bool) -> Fate:
         return Fate.PENDING
     if verdict.left:
         return Fate.LEFT
+    if known.is_restricted:
+        return Fate.RESTRICTED
     return Fate.WITHDRAWN if has_left else Fate.UNCHANGED
 
 

@@ -27,6 +27,7 @@ class Fate(StrEnum):
     DUPLICATE = "duplicate"  # the same address stood in an earlier row
     WITHDRAWN = "withdrawn"  # the person left before: the row changes nothing
     SUPPRESSED = "suppressed"  # on the never-mail list before: the row changes nothing
+    RESTRICTED = "restricted"  # what is known of them is only kept (Art. 18 GDPR): the row changes nothing
     REJECTED = "rejected"  # cannot be read
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from dispatcher.db.columns import one_of_many
 from dispatcher.db.tables import subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import chain_head, consent, coverage, declarations, subscribers
+from dispatcher.domain import chain_head, consent, coverage, declarations, restriction, subscribers
 from dispatcher.domain.chain_head import Head
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, Words, judge
@@ -92,6 +92,8 @@ def _standings(conn: Connection, hashes: list[bytes]) -> dict[bytes, Standing]:
     by_id = {}
     for hashed, subscriber_id in subscribers.by_hashes(conn, hashes).items():
         by_id[subscriber_id] = found[hashed] = Standing(subscriber_id)
+    for subscriber_id in restriction.among(conn, by_id):
+        by_id[subscriber_id].is_restricted = True
     if by_id:  # not joined: of a table that has just grown PostgreSQL knows too little to join well
         who = one_of_many(conn, t.subscriber_id, by_id)
         stands = select(t.subscriber_id, t.topic, t.state, t.since, t.declaration_number).where(who)
