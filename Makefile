@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 # More than a small machine has cores: many tests wait, for a limit or a process, and leave theirs to others meanwhile.
 WORKERS ?= 4
 
+# Where this is set, every start compiles everything anew, and every worker of the tests rewrites every test.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A stamp stands for "installed as these files ask". It lies inside .venv, so that it goes when .venv goes.
 RUN := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev

@@ -8,6 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Text, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
@@ -84,6 +85,12 @@ def test_words_that_were_agreed_to_are_numbered_when_the_database_is_brought_up_
         resting = dict(conn.execute(select(subscription.c.topic, subscription.c.declaration_number)).all())
     assert numbers == {1: 1, 2: 1, 3: 2}
     assert resting == {"finance-news": 2, "product-news": 1, "special-offers": None}
+
+
+def test_the_newest_revision_is_the_one_that_alembic_finds() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(PACKAGE / "db" / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate.newest()]
 
 
 def revise(conn: Connection, order: Callable[[Config, str], None], revision: str) -> None:

@@ -1,11 +1,13 @@
 """The command itself: its errors, its help, its doctor, and the schema."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
 import pytest
 
-from dispatcher.cli.main import cli
+from dispatcher.cli.main import _COMMANDS, cli
 from tests.cli.conftest import Run
 
 
@@ -28,6 +30,22 @@ def test_the_help_of_every_command_explains_it_in_a_sentence(run: Run, words: tu
     usage, _, text = ran.out.partition("\n\n")
     assert usage.startswith(f"Usage: dispatcher {' '.join(words)}")
     assert " ".join(text.partition("Options:")[0].split("\n\n")[0].split()).endswith(".")
+
+
+def test_the_list_of_commands_says_of_each_what_it_says_of_itself(run: Run) -> None:
+    listed = " ".join(run("--help").out.partition("Commands:")[2].split())
+    for (name,) in [words for words in _commands() if len(words) == 1]:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        purpose = _COMMANDS[name][1]
+        assert f" {name} {purpose}" in f" {listed}"
+        assert (command.help or "").startswith(purpose.removesuffix("."))
+
+
+def test_to_list_the_commands_nothing_is_loaded_that_only_they_need() -> None:
+    listing = "import sys; from dispatcher.cli.main import cli; cli(['--help'], standalone_mode=False)"
+    heavy = "assert not {'sqlalchemy', 'alembic', 'structlog', 'rich', 'starlette'} & {*sys.modules}"
+    subprocess.run([sys.executable, "-c", f"{listing}; {heavy}"], stdout=subprocess.DEVNULL, timeout=60, check=True)
 
 
 def test_help_and_version_need_no_settings_and_no_database(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,14 @@
 """A whole house of real processes for a journey: broker, worker, web, on one database; the relay records all."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import psutil
@@ -24,6 +22,7 @@ from dispatcher.sending import house as houses
 from dispatcher.settings import Settings
 from dispatcher.worker import supervisor
 from dispatcher.worker.programs import Program
+from tests.processes import Forked, command
 from tests.relay import RelayProcess
 from tests.stage import Stage
 
@@ -32,10 +31,11 @@ KEYS = f"k2:{'2' * 64} k1:{'1' * 64}"
 
 def wait_for(claim: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     """Wait until a claim holds; fail with what was waited for."""
-    until = time.monotonic() + seconds
+    began = time.monotonic()
     while not claim():
-        assert time.monotonic() < until, f"waited {seconds:g} s for {what}"
-        time.sleep(0.02)
+        waited = time.monotonic() - began
+        assert waited < seconds, f"waited {seconds:g} s for {what}"
+        time.sleep(min(max(waited / 20, 0.01), 0.1))  # to look costs as much as what is waited for; few look often
 
 
 @dataclass
@@ -47,7 +47,7 @@ class RunningHouse:
     relay: RelayProcess
     web_port: int = 0
     lanes: int = 4
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[Forked] = field(default_factory=list)
     broker: Program | None = None
     clients: list[httpx.Client] = field(default_factory=list)
     extra: dict[str, str] = field(default_factory=dict)
@@ -72,33 +72,19 @@ class RunningHouse:
     def keyring(self) -> Keyring:
         return houses.keyring(self.settings)
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start `dispatcher ARGUMENTS`; its lines go to a file under `var`."""
-        bare = {name: value for name, value in os.environ.items() if not name.startswith("DISPATCHER_")}
-        with (self.var / f"{arguments[0]}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "dispatcher", *arguments],
-                env={**bare, **self.environ},
-                stdout=log,
-                stderr=log,
-                cwd=self.var,
-            )
-        self.processes.append(process)
-        return process
+    def start(self, *words: str) -> Forked:
+        """Start `dispatcher WORDS`; its lines go to a file under `var`."""
+        log = self.var / f"{words[0]}.log"
+        self.processes.append(Forked(command, self.environ, self.var, words, log, log))
+        return self.processes[-1]
 
-    def run(self, *arguments: str) -> str:
-        """Run `dispatcher ARGUMENTS` to its end; give what it printed."""
-        bare = {name: value for name, value in os.environ.items() if not name.startswith("DISPATCHER_")}
-        done = subprocess.run(
-            [sys.executable, "-m", "dispatcher", *arguments],
-            env={**bare, **self.environ},
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.var,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+    def run(self, *words: str) -> str:
+        """Run `dispatcher WORDS` to its end; give what it printed."""
+        with TemporaryDirectory() as folder:
+            said, complained = Path(folder, "said"), Path(folder, "complained")
+            code = Forked(command, self.environ, self.var, words, said, complained).wait(120)
+            assert code == 0, f"dispatcher {' '.join(words)} ended with {code}: {complained.read_text()}"
+            return said.read_text(encoding="utf-8")
 
     def start_web(self) -> httpx.Client:
         """Start the pages; give a client of theirs."""
@@ -122,7 +108,7 @@ class RunningHouse:
             process.wait()
 
 
-def sender_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
+def sender_of(worker: Forked) -> psutil.Process | None:
     """Find the process of a worker that sends campaigns: the child of its Celery worker `bulk`."""
     for child in psutil.Process(worker.pid).children():
         if "bulk" in child.cmdline():
@@ -133,10 +119,11 @@ def sender_of(worker: subprocess.Popen[bytes]) -> psutil.Process | None:
 
 def kill_tree(pid: int) -> None:
     """SIGKILL a process and all below it."""
-    parent = psutil.Process(pid)
-    for process in [parent, *parent.children(recursive=True)]:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGKILL)
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in [parent, *parent.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
 
 
 def let_leases_end(engine: Engine) -> None:

@@ -119,6 +119,7 @@ def demands_gdpr_7_1_each_letter_names_the_consent_it_went_under(d: Shown) -> No
 DEMANDS = [found for name, found in list(globals().items()) if name.startswith("demands_")]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_dossier_of_a_real_flow_holds_everything_that_the_courts_asked_for(
     house: RunningHouse, engine: Engine
 ) -> None:

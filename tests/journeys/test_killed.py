@@ -23,10 +23,14 @@ def house(tmp_path: Path, database_url: str) -> Iterator[RunningHouse]:
 
 
 def reached(house: RunningHouse, count: int) -> bool:
-    return len(house.relay.accepted()) >= count
+    return house.relay.count() >= count
 
 
-@pytest.mark.parametrize("victim", ["the sending process", "everything"])
+@pytest.mark.parametrize(
+    ("victim", "database_url"),
+    [("the sending process", "sqlite"), ("everything", "postgresql")],
+    indirect=["database_url"],  # a death at each point, on both, is tried in tests/torture
+)
 def test_after_kill_9_in_the_middle_everyone_is_accounted_for(
     house: RunningHouse, stage: Stage, engine: Engine, victim: str
 ) -> None:
@@ -63,8 +67,8 @@ def test_a_worker_that_is_told_to_end_does_so_soon_and_gives_its_batches_back(
     campaign = stage.campaign()
     worker = house.start("worker", "--concurrency", "1")
     wait_for(lambda: reached(house, 50), "50 letters")
-    worker.terminate()
-    worker.wait(20)
+    worker.tell(signal.SIGTERM)
+    assert worker.wait(20) == 0
     house.processes.remove(worker)
     status = stage.status(campaign)
     assert status.sent == len(house.relay.accepted()) < PEOPLE

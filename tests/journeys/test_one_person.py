@@ -157,6 +157,7 @@ def leave_with_one_click(pages: httpx.Client, letter: EmailMessage) -> None:
     assert pages.post(link, files={"List-Unsubscribe": (None, "One-Click")}).status_code == 200
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_person_signs_up_confirms_reads_leaves_with_one_click_and_is_passed_by(
     house: RunningHouse, engine: Engine
 ) -> None:

@@ -58,7 +58,7 @@ def test_a_campaign_survives_a_crash_of_postgresql(server: PostgresServer, house
     people = stage.add(PEOPLE)
     campaign = stage.campaign()
     house.start("worker", "--concurrency", "1")
-    wait_for(lambda: len(house.relay.accepted()) >= 100, "100 letters")
+    wait_for(lambda: house.relay.count() >= 100, "100 letters")
     server.stop("immediate")
     server.start()
     engine.dispose()

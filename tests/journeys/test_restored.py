@@ -106,10 +106,10 @@ def end(house: RunningHouse) -> None:
 def send_in_part(house: RunningHouse, way: Sqlite | Postgresql) -> Counter[str]:
     """Send some letters, make a backup, send some more; give who got one."""
     house.start("worker", "--concurrency", "1")
-    wait_for(lambda: len(house.relay.accepted()) >= 100, "the first letters")
+    wait_for(lambda: house.relay.count() >= 100, "the first letters")
     way.back_up(house)
-    at_backup = len(house.relay.accepted())
-    wait_for(lambda: len(house.relay.accepted()) >= at_backup + 200, "letters after the backup")
+    at_backup = house.relay.count()
+    wait_for(lambda: house.relay.count() >= at_backup + 200, "letters after the backup")
     end(house)
     return Counter(a.recipient for a in house.relay.accepted())
 
@@ -191,10 +191,10 @@ def test_a_database_that_is_put_back_under_a_running_worker_mails_nobody_who_lef
     stage.add(PEOPLE)
     of = stage.campaign()
     house.start("worker", "--concurrency", "1")
-    wait_for(lambda: len(house.relay.accepted()) >= 100, "the first letters")
+    wait_for(lambda: house.relay.count() >= 100, "the first letters")
     restoring.back_up(house)
-    at_backup = len(house.relay.accepted())
-    wait_for(lambda: len(house.relay.accepted()) >= at_backup + 50, "letters after the backup")
+    at_backup = house.relay.count()
+    wait_for(lambda: house.relay.count() >= at_backup + 50, "letters after the backup")
     house.run("consent", "withdraw", OPERATOR)
     stage.engine.dispose()
     restoring.put_back(house)

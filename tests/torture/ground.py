@@ -23,12 +23,12 @@ from dispatcher.sending import house as houses
 from dispatcher.sending import release
 from dispatcher.settings import load
 from tests import builders
+from tests.processes import KILLED, Forked, command
 from tests.relay_script import Accepted
 from tests.torture.checker import Evidence, Taken
 from tests.torture.points import Tempo
-from tests.torture.processes import KILLED, Forked
 from tests.torture.witness import Weather, Witness
-from tests.torture.worker import Order, command, work
+from tests.torture.worker import Order, work
 
 TOPIC = Topic.FINANCE_NEWS
 KEYRING = Keyring((Key("k2", bytes.fromhex("22" * 32)), Key("k1", bytes.fromhex("11" * 32))))
@@ -256,7 +256,7 @@ class Ground:
         """Run a command of the command line, in a process of its own; give what it printed."""
         said = self.folder / "said"
         said.unlink(missing_ok=True)
-        asked = Forked(command, self.environ, arguments, said)
+        asked = Forked(command, self.environ, self.folder, arguments, said, said)
         code = asked.wait(30)
         assert code == 0, f"dispatcher {' '.join(arguments)} ended with {code}: {said.read_text()}"
         return said.read_text()

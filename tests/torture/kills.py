@@ -12,11 +12,11 @@ from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 
 from dispatcher.db.terms import UnknownPolicy
+from tests.processes import Forked
 from tests.relay_script import accept_then_drop
 from tests.torture.ground import KEYRING, TOPIC, Databases, Ground, clear, lay_out
 from tests.torture.leavers import Leaving, leave
 from tests.torture.points import Tempo
-from tests.torture.processes import Forked
 from tests.torture.scenes import Result, result_of
 from tests.torture.witness import Fault, Weather, rows_of
 

@@ -17,12 +17,12 @@ from dispatcher.db.tables import batch, campaign
 from dispatcher.db.terms import UnknownPolicy
 from dispatcher.domain import consent
 from dispatcher.domain.consent import Evidence
+from tests.processes import KILLED
 from tests.relay import Accepted, Act, Ask, ScriptedRelay
 from tests.torture.checker import check, copies
 from tests.torture.conftest import Lay
 from tests.torture.ground import TOPIC, Ground
 from tests.torture.points import CONSTANTS, PLACES, Place, Point, find
-from tests.torture.processes import KILLED
 
 PEOPLE = 6
 

@@ -15,9 +15,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from tests.processes import FORKS, Forked
 from tests.relay import ScriptedRelay
 from tests.relay_script import Accepted, Act, Ask
-from tests.torture.processes import FORKS, Forked
 
 
 @dataclass(frozen=True, slots=True)

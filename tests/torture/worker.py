@@ -1,4 +1,4 @@
-"""What runs in the processes that torture starts: a worker's loop without a broker, a command of the command line.
+"""What runs in the processes that torture starts: a worker's loop without a broker.
 
 They are forked off a warm process in which everything is imported already (`multiprocessing`'s fork server), so that a
 worker starts, and may be killed, within a few hundredths of a second. What runs is the production code; only before it
@@ -6,11 +6,9 @@ starts, its constants may be hurried, a point of death armed, or its disk made s
 """
 
 import gc
-import os
 import pickle
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +17,6 @@ from sqlalchemy import Engine, event, select
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher import settings as settings_module
-from dispatcher.cli import campaigns as _  # noqa: F401  (imported before the fork)
-from dispatcher.cli import main as command_line
 from dispatcher.db.clock import steady
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import campaign
@@ -30,6 +26,7 @@ from dispatcher.observe import logs
 from dispatcher.sending import sweep
 from dispatcher.worker.stop import Stop
 from dispatcher.worker.tasks import Bench, make_bench, run_drain
+from tests.processes import lead
 from tests.torture.points import Point, Tempo, arm, hurry
 
 log = structlog.get_logger()
@@ -52,7 +49,8 @@ class Order:
 def work(order: Order) -> None:
     """Be a worker whose broker is away: tick, drain, look again; end when no campaign is alive, or told to."""
     gc.freeze()  # what the fork inherited: a round over it would copy all of its memory
-    _write_to(order.var / "workers.log")
+    for stream in (1, 2):
+        lead(stream, order.var / "workers.log")
     logs.configure("json")
     hurry(order.tempo)
     if order.point is not None:
@@ -66,17 +64,6 @@ def work(order: Order) -> None:
         if not _is_alive_after_a_round(bench):
             return
         stop.wait(0.01)
-
-
-def command(environ: dict[str, str], arguments: Sequence[str], said: Path) -> None:
-    """Run `dispatcher ARGUMENTS`; what it prints goes into a file."""
-    gc.freeze()
-    _write_to(said)
-    for name in [name for name in os.environ if name.startswith("DISPATCHER_")]:
-        del os.environ[name]
-    os.environ.update(environ)
-    sys.argv = ["dispatcher", *arguments]
-    command_line.main()
 
 
 def _is_alive_after_a_round(bench: Bench) -> bool:
@@ -102,14 +89,6 @@ def _make_small(engine: Engine, pages: int) -> None:
     @event.listens_for(engine, "connect")
     def _limit(connection, _record) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
-
-
-def _write_to(path: Path) -> None:
-    """Let both streams lead to a file, for every piece of code that has them already."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    os.close(file)
 
 
 if __name__ == "__main__":
