@@ -29,7 +29,7 @@ from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Outcome, Scope, Topic
-from dispatcher.domain import accounts, missing
+from dispatcher.domain import accounts, missing, zones
 from dispatcher.domain import campaigns as life
 from dispatcher.domain.campaigns import Campaign, Draft
 from dispatcher.domain.missing import Part, Place
@@ -37,6 +37,7 @@ from dispatcher.domain.shares import By, shares
 from dispatcher.errors import ContentInvalid, NotFound
 from dispatcher.sending import house as houses
 from dispatcher.sending import release
+from dispatcher.sending.press import Stationery
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"])
 _LARGEST_RATE = 10_000_000
@@ -256,7 +257,9 @@ def schedule(
 
     def act(conn: Connection, now: datetime) -> Done:
         newsletter(conn, campaign_id)
-        return _release(conn, desk, campaign_id, life.moment(said.at, said.zone, now), said.zone)
+        at = zones.moment(said.at, said.zone, now)
+        of = release.schedule(conn, campaign_id, at, said.zone, _stationery(desk), houses.house(desk.settings))
+        return Done(_told(conn, of))
 
     return once.do(said, act)
 
@@ -269,8 +272,8 @@ def start(
 
     def act(conn: Connection, now: datetime) -> Done:
         newsletter(conn, campaign_id)
-        done = _release(conn, desk, campaign_id, now, "UTC")
-        return Done(done.told, lambda: desk.nudge(campaign_id))
+        of = release.start(conn, campaign_id, now, _stationery(desk), houses.house(desk.settings))
+        return Done(_told(conn, of), lambda: desk.nudge(campaign_id))
 
     return once.do(None, act)
 
@@ -293,9 +296,9 @@ def resume(
 ) -> Response:
     """Go on with one that is paused, where it stopped."""
 
-    def act(conn: Connection, _now: datetime) -> Done:
+    def act(conn: Connection, now: datetime) -> Done:
         newsletter(conn, campaign_id)
-        life.resume(conn, campaign_id)
+        release.resume(conn, campaign_id, now)
         return Done(_told(conn, life.get(conn, campaign_id)), desk.nudge_drains)
 
     return once.do(None, act)
@@ -343,10 +346,8 @@ def _draft(said: DraftSaid) -> Draft:
     return Draft(said.topic, said.name or said.subject, said.subject, next(iter(found)), found, said.rate_per_min)
 
 
-def _release(conn: Connection, desk: Desk, campaign_id: int, at: datetime, zone: str) -> Done:
-    stationery = houses.stationery(desk.settings, signs=False)  # letters are composed on trial, and signed by workers
-    of = release.schedule(conn, campaign_id, at, zone, stationery, houses.house(desk.settings))
-    return Done(_told(conn, of))
+def _stationery(desk: Desk) -> Stationery:
+    return houses.stationery(desk.settings, signs=False)  # letters are composed on trial, and signed by workers
 
 
 def _told(conn: Connection, of: Campaign, *, counts: bool = True) -> CampaignTold:
