@@ -8,6 +8,7 @@ from dispatcher.console.guard import Cookies
 from dispatcher.console.health import HealthWatch
 from dispatcher.console.live import Hub
 from dispatcher.console.paper import Paper
+from dispatcher.console.pulse import Pulse
 from dispatcher.db.terms import Role
 from dispatcher.domain.staff import login
 from dispatcher.domain.tokens import Keyring
@@ -24,6 +25,7 @@ class Desk:
     cookies: Cookies
     hub: Hub
     health: HealthWatch
+    pulse: Pulse
 
     @property
     def engine(self) -> Engine:
@@ -55,4 +57,5 @@ def make_desk(site: Site) -> Desk:
         Cookies(https=site.settings.public_url.startswith("https:")),
         Hub(),
         HealthWatch(site.settings, site.engine),
+        Pulse(),
     )

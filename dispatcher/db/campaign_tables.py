@@ -76,6 +76,13 @@ campaign = Table(
         postgresql_where=text("state IN ('scheduled', 'preparing', 'sending')"),
         sqlite_where=text("state IN ('scheduled', 'preparing', 'sending')"),
     ),
+    # Lists show newsletters, the newest first: few among a letter of its own for everybody who signed up.
+    Index(
+        "ix_campaign_newsletter",
+        "id",
+        postgresql_where=text("kind = 'newsletter'"),
+        sqlite_where=text("kind = 'newsletter'"),
+    ),
 )
 
 # What the marketer wrote, a file per language, as it was given.

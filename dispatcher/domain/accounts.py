@@ -63,11 +63,16 @@ def status(conn: Connection, of: Campaign, now: datetime) -> Status:
         remaining=remaining,
         rate_per_s=round(rate, 1),
         eta_s=round(remaining / rate) if rate and of.state is CampaignState.SENDING and not next_at else None,
-        problem=of.problem or _batch_problem(conn, of),
+        problem=problem(conn, of),
         prices_as_of=of.prices_as_of,
         prices_until=of.prices_until,
         next_at=next_at,
     )
+
+
+def problem(conn: Connection, of: Campaign) -> str | None:
+    """Say why a campaign stands still or makes no progress, in words; None: nothing is known to be wrong."""
+    return of.problem or _batch_problem(conn, of)
 
 
 def is_complete(conn: Connection, campaign_id: int, audience: int) -> bool:

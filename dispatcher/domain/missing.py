@@ -34,6 +34,9 @@ class Missing:
     address: str
     outcome: str
     reason: str
+    said: str = ""  # in the reason, the words of the relay, or ours
+    attempt: int | None = None  # deferred: the next one
+    retry_at: datetime | None = None
 
 
 class Part(IntEnum):
@@ -141,8 +144,12 @@ def _deferred(conn: Connection, of: Campaign, after: Place, limit: int) -> list[
     )
     found = []
     for row in conn.execute(waiting):
-        when = f"attempt {row.attempt}, next at {row.retry_at:%Y-%m-%d %H:%M} UTC: {_said(row.code, row.reply)}"
-        missing = Missing(row.subscriber_id, bytes(row.public_id), row.address or "(erased)", "deferred", when)
+        said = _said(row.code, row.reply)
+        when = f"attempt {row.attempt}, next at {row.retry_at:%Y-%m-%d %H:%M} UTC: {said}"
+        missing = Missing(
+            row.subscriber_id, bytes(row.public_id), row.address or "(erased)", "deferred", when, said, row.attempt,
+            row.retry_at,
+        )  # fmt: skip
         found.append((Place(Part.DEFERRED, 0, row.subscriber_id), missing))
     return found
 
@@ -158,16 +165,12 @@ def _final(conn: Connection, of: Campaign, after: Place, limit: int, only: str |
     )
     if only is not None:
         final = final.where(d.outcome == only)
-    return [
-        (
-            Place(Part.FINAL, 0, row.subscriber_id),
-            Missing(
-                row.subscriber_id, bytes(row.public_id), row.address or "(erased)", row.outcome,
-                _said(row.code, row.reply),
-            ),
-        )
-        for row in conn.execute(final)
-    ]  # fmt: skip
+    found = []
+    for row in conn.execute(final):
+        said = _said(row.code, row.reply)
+        missing = Missing(row.subscriber_id, bytes(row.public_id), row.address or "(erased)", row.outcome, said, said)
+        found.append((Place(Part.FINAL, 0, row.subscriber_id), missing))
+    return found
 
 
 def _said(code: int | None, reply: str | None) -> str:

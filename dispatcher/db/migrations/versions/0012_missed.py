@@ -1,4 +1,5 @@
-"""An index of the letters that did not arrive, so that they can be counted and paged through among millions that did.
+"""Two indexes: of the letters that did not arrive, so that they can be counted and paged through among millions that
+did; and of newsletters, among the letters that ask for a confirmation.
 
 Revision ID: 0012
 Revises: 0011
@@ -13,6 +14,7 @@ branch_labels = None
 depends_on = None
 
 _MISSED = sa.text("outcome <> 'sent'")
+_NEWSLETTER = sa.text("kind = 'newsletter'")
 
 
 def upgrade() -> None:
@@ -23,7 +25,11 @@ def upgrade() -> None:
         postgresql_where=_MISSED,
         sqlite_where=_MISSED,
     )
+    op.create_index(
+        "ix_campaign_newsletter", "campaign", ["id"], postgresql_where=_NEWSLETTER, sqlite_where=_NEWSLETTER
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_campaign_newsletter", "campaign")
     op.drop_index("ix_delivery_missed", "delivery")
