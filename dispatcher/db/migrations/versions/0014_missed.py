@@ -1,15 +1,15 @@
 """Two indexes: of the letters that did not arrive, so that they can be counted and paged through among millions that
 did; and of newsletters, among the letters that ask for a confirmation.
 
-Revision ID: 0012
-Revises: 0011
+Revision ID: 0014
+Revises: 0013
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
