@@ -11,6 +11,7 @@ from dispatcher.console.paper import Paper
 from dispatcher.console.pulse import Pulse
 from dispatcher.db.terms import Role
 from dispatcher.domain.staff import login
+from dispatcher.domain.tallies import Memory
 from dispatcher.domain.tokens import Keyring
 from dispatcher.settings import Settings
 from dispatcher.web.site import Site
@@ -26,6 +27,7 @@ class Desk:
     hub: Hub
     health: HealthWatch
     pulse: Pulse
+    memory: Memory
 
     @property
     def engine(self) -> Engine:
@@ -58,4 +60,5 @@ def make_desk(site: Site) -> Desk:
         Hub(),
         HealthWatch(site.settings, site.engine),
         Pulse(),
+        Memory(),
     )

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
 from dispatcher.db.columns import Id, Rows, among
 from dispatcher.db.tables import batch, deferral, delivery, delivery_count
@@ -22,6 +22,7 @@ from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.on_hold import IN_DOUBT
 
 _FEW = 50_000  # people whose rows are looked up one by one; for more it is faster to count all rows
+_REMEMBERED = 10_000  # campaigns
 _IDS = Rows("ids", {"id": Id})
 
 
@@ -43,23 +44,69 @@ class Tally:
         return self.audience - self.deferred - self.remaining
 
 
+class Memory:
+    """What is final of campaigns that are over, so that it is counted once: who failed or was withheld stays so. Who is
+    unknown is counted anew each time, for an answer may come late.
+    """
+
+    def __init__(self) -> None:
+        self._final: dict[int, Counter[str]] = {}
+
+    def of(self, ids: Sequence[int]) -> dict[int, Counter[str]]:
+        """Give what is known of these."""
+        return {campaign_id: self._final[campaign_id] for campaign_id in ids if campaign_id in self._final}
+
+    def keep(self, campaign_id: int, found: Counter[str]) -> None:
+        """Remember a campaign that is over."""
+        if len(self._final) >= _REMEMBERED:
+            self._final.clear()
+        self._final[campaign_id] = Counter({word: found[word] for word in (Outcome.FAILED, Outcome.WITHHELD)})
+
+
 def tally(conn: Connection, of: Campaign) -> Tally:
     """Count one campaign."""
     return tallies(conn, [of])[of.id]
 
 
-def tallies(conn: Connection, campaigns: Sequence[Campaign]) -> dict[int, Tally]:
+def tallies(conn: Connection, campaigns: Sequence[Campaign], memory: Memory | None = None) -> dict[int, Tally]:
     """Count these campaigns; give their figures by number."""
     ids = [of.id for of in campaigns if of.audience is not None]
-    missed, folded, waiting = _missed(conn, ids), _folded(conn, ids), _waiting(conn, ids)
+    known = memory.of(ids) if memory is not None else {}
+    folded, waiting = _folded(conn, ids), _waiting(conn, ids)
+    missed = _missed(conn, [campaign_id for campaign_id in ids if campaign_id not in known])
+    doubted = _missed(conn, list(known), delivery.c.outcome == Outcome.UNKNOWN)
     counted = {}
     for of in campaigns:
         if of.audience is None:
             counted[of.id] = Tally()
             continue
+        past = folded.get(of.id, Counter())
+        if of.id in known:
+            found = known[of.id] + doubted[of.id] + Counter({Outcome.UNKNOWN.value: past[Outcome.UNKNOWN]})
+        else:
+            found = missed[of.id] + past
+            if memory is not None and of.state is CampaignState.SENT:
+                memory.keep(of.id, found)
         served = of.audience if of.state is CampaignState.SENT else _served(conn, of, of.audience, folded.get(of.id))
-        counted[of.id] = _tally(of.audience, served, missed[of.id] + folded.get(of.id, Counter()), waiting[of.id])
+        counted[of.id] = _tally(of.audience, served, found, waiting[of.id])
     return counted
+
+
+def never_claimed_by_provider(conn: Connection, of: Campaign) -> dict[str, int]:
+    """Count by mailbox provider the people of batches that nobody claimed yet, of whom none has a row."""
+    query = select(batch.c.provider, func.sum(_size(conn))).where(
+        batch.c.campaign_id == of.id, batch.c.token == 0, batch.c.state != BatchState.DONE
+    )
+    return {name: int(people) for name, people in conn.execute(query.group_by(batch.c.provider))}
+
+
+def was_held(conn: Connection, of: Campaign) -> bool:
+    """Say whether people of batches that nobody claimed have rows: after a restore only (on_hold.py)."""
+    d = delivery.c
+    doubted = select(d.subscriber_id).where(
+        d.campaign_id == of.id, IS_MISSED, d.outcome == Outcome.UNKNOWN, d.reply == IN_DOUBT
+    )
+    return bool(conn.execute(select(doubted.exists())).scalar_one())
 
 
 def _tally(audience: int, served: int, found: Counter[str], waiting: int) -> Tally:
@@ -75,15 +122,15 @@ def _tally(audience: int, served: int, found: Counter[str], waiting: int) -> Tal
     )
 
 
-def _missed(conn: Connection, ids: Sequence[int]) -> Mapping[int, Counter[str]]:
+def _missed(conn: Connection, ids: Sequence[int], *more: ColumnElement[bool]) -> Mapping[int, Counter[str]]:
     d = delivery.c
     query = (
         select(d.campaign_id, d.outcome, func.count())
-        .where(among(conn, d.campaign_id, ids), IS_MISSED)
+        .where(among(conn, d.campaign_id, ids), IS_MISSED, *more)
         .group_by(d.campaign_id, d.outcome)
     )
     found: dict[int, Counter[str]] = defaultdict(Counter)
-    for campaign_id, outcome, people in conn.execute(query):
+    for campaign_id, outcome, people in conn.execute(query) if ids else ():
         found[campaign_id][outcome] = people
     return found
 
@@ -110,7 +157,7 @@ def _served(conn: Connection, of: Campaign, audience: int, folded: Counter[str] 
     if folded is not None:
         return _rows(conn, of) + folded.total()
     people = _people(conn, of)
-    if people["open"] > _FEW or _was_held(conn, of):
+    if people["open"] > _FEW or was_held(conn, of):
         return _rows(conn, of)
     withheld = audience - sum(people.values())
     return withheld + people["done"] + people["deferred"] - _waiting_in_deferred(conn, of) + _rows_in_open(conn, of)
@@ -118,23 +165,18 @@ def _served(conn: Connection, of: Campaign, audience: int, folded: Counter[str] 
 
 def _people(conn: Connection, of: Campaign) -> Counter[str]:
     """Count the people of batches that are done, deferred, open, or were never claimed: nobody of those has a row."""
-    size = func.cardinality if conn.dialect.name == "postgresql" else func.json_array_length
     kind = case(
         (batch.c.state.in_([BatchState.DONE, BatchState.DEFERRED]), batch.c.state),
         (batch.c.token == 0, "never"),
         else_="open",
     ).label("kind")
-    query = select(kind, func.sum(size(batch.c.subscriber_ids))).where(batch.c.campaign_id == of.id)
+    query = select(kind, func.sum(_size(conn))).where(batch.c.campaign_id == of.id)
     return Counter({word: int(people) for word, people in conn.execute(query.group_by(kind))})
 
 
-def _was_held(conn: Connection, of: Campaign) -> bool:
-    """Say whether people of batches that nobody claimed have rows: after a restore only (on_hold.py)."""
-    d = delivery.c
-    doubted = select(d.subscriber_id).where(
-        d.campaign_id == of.id, IS_MISSED, d.outcome == Outcome.UNKNOWN, d.reply == IN_DOUBT
-    )
-    return bool(conn.execute(select(doubted.exists())).scalar_one())
+def _size(conn: Connection) -> ColumnElement[int]:
+    size = func.cardinality if conn.dialect.name == "postgresql" else func.json_array_length
+    return size(batch.c.subscriber_ids)
 
 
 def _waiting_in_deferred(conn: Connection, of: Campaign) -> int:

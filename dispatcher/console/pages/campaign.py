@@ -116,7 +116,7 @@ PAGES = area(
     "campaigns",
     look(_ONE, _P.SEE_CAMPAIGNS, "campaign", show),
     live(f"{_ONE}/live", _P.SEE_CAMPAIGNS, "campaign_live", poll),
-    live(f"{_ONE}/parts", _P.SEE_CAMPAIGNS, "campaign_parts", poll_parts, every=15),
+    live(f"{_ONE}/parts", _P.SEE_CAMPAIGNS, "campaign_parts", poll_parts, every=30),
     act(f"{_ONE}/pause", _P.SEND_CAMPAIGNS, "campaign.paused", pause, mends=_ONE),
     act(f"{_ONE}/resume", _P.SEND_CAMPAIGNS, "campaign.resumed", resume, mends=_ONE),
     act(f"{_ONE}/rate", _P.SEND_CAMPAIGNS, "campaign.rate", set_rate, mends=_ONE),

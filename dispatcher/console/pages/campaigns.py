@@ -17,7 +17,7 @@ def show(visit: Visit) -> Values:
     sheet = paging.sheet(found, asked, lambda of: of.id)
     return {
         "sheet": sheet,
-        "counted": tallies.tallies(visit.conn, sheet.things),
+        "counted": tallies.tallies(visit.conn, sheet.things, visit.desk.memory),
         "states": list(CampaignState),
         "state": wanted or "",
         "sought": name,

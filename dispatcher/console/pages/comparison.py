@@ -39,7 +39,7 @@ def show(visit: Visit) -> Values:
         found = campaigns.newest(visit.conn, _LOOKED_AT)
     launched = [of for of in found if of.topic is not None and of.audience]
     chosen = sorted(launched, key=lambda of: -of.id)[: MOST if wanted else _LATELY]
-    counted = tallies.tallies(visit.conn, chosen)
+    counted = tallies.tallies(visit.conn, chosen, visit.desk.memory)
     lines = [Line(of, counted[of.id], _took(of)) for of in chosen]
     return {"lines": lines, "chart": _chart(visit, lines) if lines else "", "most": MOST}
 

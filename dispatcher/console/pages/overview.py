@@ -32,7 +32,7 @@ def poll(moment: Moment) -> Values:
     planned = sorted((one for one in newest if one.state is _S.SCHEDULED), key=_when)
     lately = [one for one in newest if one.state is _S.SENT][:_LATELY]
     live = [one for one in newest if one.state in _UNDER_WAY]
-    counted = tallies.tallies(moment.conn, [*live, *lately])
+    counted = tallies.tallies(moment.conn, [*live, *lately], moment.desk.memory)
     under_way = [figures.of_counted(moment, one, counted[one.id]) for one in live]
     return {
         "now": moment.now,
