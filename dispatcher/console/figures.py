@@ -1,6 +1,7 @@
 """A campaign in figures, as pages show them: the parts of its audience, how fast it goes, and what is wrong."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from dispatcher.console.declare import Moment
 from dispatcher.console.troubles import Trouble, trouble
@@ -14,7 +15,8 @@ from dispatcher.domain.tallies import Tally
 class Figures:
     """`per_minute` is that of the last half minute, or of the whole when it is over; `eta_s` is None when nobody knows.
 
-    `line`: letters a minute in each stretch of the last ten minutes, while it sends.
+    `line`: letters a minute in each stretch of the last ten minutes, while it sends. `next_at`: when the time of the
+    next readers comes, by their own clocks.
     """
 
     campaign: Campaign
@@ -23,6 +25,7 @@ class Figures:
     eta_s: int | None = None
     line: tuple[int, ...] = ()
     trouble: Trouble | None = None
+    next_at: datetime | None = None
 
 
 def figures(moment: Moment, of: Campaign) -> Figures:
@@ -42,5 +45,6 @@ def of_counted(moment: Moment, of: Campaign, counted: Tally) -> Figures:
         return Figures(of, counted, trouble=wrong)
     beat = moment.desk.pulse.feel(moment.conn, of, counted, moment.now)
     is_going = of.state is CampaignState.SENDING and beat.per_second > 0
-    eta = round(counted.remaining / beat.per_second) if is_going else None
-    return Figures(of, counted, round(60 * beat.per_second) if is_going else 0, eta, beat.line, wrong)
+    coming = accounts.next_at(moment.conn, of, moment.now)
+    eta = round(counted.remaining / beat.per_second) if is_going and coming is None else None
+    return Figures(of, counted, round(60 * beat.per_second) if is_going else 0, eta, beat.line, wrong, coming)

@@ -18,6 +18,7 @@ class Trouble:
 
 _KINDS = (
     ("spoilt", r"more than \d+ % of the letters could not be composed"),
+    ("stale", r"held: its prices "),
     ("held", r"held: "),
     ("lost", r"it was written and launched after the backup"),
     ("set_aside", r"set aside: "),

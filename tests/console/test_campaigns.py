@@ -3,6 +3,7 @@
 import csv
 import io
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, update
@@ -261,3 +262,17 @@ def test_campaigns_are_compared_as_a_table_and_as_a_picture_with_nothing_the_pol
     picture = page.text.partition("<svg")[2].partition("</svg>")[0]
     assert 'role="img"' in picture
     assert [word for word in ("<script", "<style", "style=", "href", "Pygal") if word in picture] == []
+
+
+@on_sqlite
+def test_prices_that_are_too_old_go_on_only_when_somebody_says_so(office: Office, under_way: Sent) -> None:
+    long_past = under_way.dispatch.now - timedelta(days=1)
+    with office.engine.begin() as conn:
+        conn.execute(update(campaign).values(state="paused", prices_as_of=long_past, prices_until=long_past))
+    browser = office.browser_of(Role.SENDER)
+    path = f"/campaigns/{under_way.id}"
+    told = browser.post(f"{path}/resume")
+    assert (told.status_code, under_way.now_is().state) == (422, CampaignState.PAUSED)
+    assert "Bitte ankreuzen" in text_of(told)
+    assert browser.post(f"{path}/resume", {"old_prices": "yes"}).status_code == 303
+    assert under_way.now_is().state is CampaignState.SENDING

@@ -58,6 +58,7 @@ def test_every_reason_of_ours_has_a_sentence() -> None:
     [
         (feed.SPOILT, "spoilt"),
         (gate.DATABASE_AWAY, "database"),
+        ("held: its prices are of yesterday", "stale"),
         ("held: the database was put back to an earlier state", "held"),
         ("relay relay.example.de:587, MAIL FROM: 535 5.7.8 authentication failed", "log_in"),
         ("relay relay.example.de:587, refused the connection", "relay"),

@@ -11,7 +11,7 @@ from dispatcher.console import figures
 from dispatcher.console.declare import Mend, Moment, Values, act, area, live, look
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain import campaigns, tallies
+from dispatcher.domain import campaigns, freshness, tallies
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.shares import By, Share, shares
 from dispatcher.domain.staff.roles import Permission
@@ -39,6 +39,7 @@ def show(visit: Visit) -> Values:
     return {
         "of": of,
         "is_under_way": of.state in UNDER_WAY,
+        "is_stale": of.is_stale(visit.now),
         "languages": sorted(campaigns.contents(visit.conn, of.id)),
         "parts": _parts(visit.conn, of) if is_small or visit.asked("parts") else None,
         **poll(moment),
@@ -64,8 +65,16 @@ def pause(visit: Visit) -> Response:
 
 def resume(visit: Visit) -> Response:
     """Go on where it stopped."""
+    of = newsletter(visit.conn, visit.number("campaign"))
+    with_old_prices = visit.said("old_prices") == "yes"
+    if of.state is _S.PAUSED and of.is_stale(visit.now) and not with_old_prices:
+        raise Mend({"old_prices": "campaign.prices_are_old"})
     visit.afterwards(lambda: broker.nudge_drains(visit.desk.settings, 0, _CALLS, _CALLS))
-    return _move(visit, campaigns.resume, "campaign.goes_on")
+
+    def go_on(conn: Connection, number: int) -> None:
+        freshness.resume(conn, number, visit.now, with_old_prices=with_old_prices)
+
+    return _move(visit, go_on, "campaign.goes_on")
 
 
 def ask_to_cancel(visit: Visit) -> Values:

@@ -1,15 +1,15 @@
 """Two indexes: of the letters that did not arrive, so that they can be counted and paged through among millions that
 did; and of newsletters, among the letters that ask for a confirmation.
 
-Revision ID: 0014
-Revises: 0013
+Revision ID: 0015
+Revises: 0014
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 
