@@ -8,8 +8,10 @@ from dispatcher.console.guard import Cookies
 from dispatcher.console.health import HealthWatch
 from dispatcher.console.live import Hub
 from dispatcher.console.paper import Paper
+from dispatcher.console.pulse import Pulse
 from dispatcher.db.terms import Role
 from dispatcher.domain.staff import login
+from dispatcher.domain.tallies import Memory
 from dispatcher.domain.tokens import Keyring
 from dispatcher.settings import Settings
 from dispatcher.web.site import Site
@@ -24,6 +26,8 @@ class Desk:
     cookies: Cookies
     hub: Hub
     health: HealthWatch
+    pulse: Pulse
+    memory: Memory
 
     @property
     def engine(self) -> Engine:
@@ -55,4 +59,6 @@ def make_desk(site: Site) -> Desk:
         Cookies(https=site.settings.public_url.startswith("https:")),
         Hub(),
         HealthWatch(site.settings, site.engine),
+        Pulse(),
+        Memory(),
     )

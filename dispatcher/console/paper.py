@@ -16,6 +16,7 @@ from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dispatcher.assets import PACKAGE, templates
+from dispatcher.console import charts
 from dispatcher.db.terms import Language
 from dispatcher.web.language import LOCALES, topic_title
 from dispatcher.zone import ZONE
@@ -41,12 +42,14 @@ class Paper:
             style=f"{root}/static/console.css?v={_version('console.css')}",
             script=f"{root}/static/console.js?v={_version('console.js')}",
             icon=f"{root}/static/console.svg?v={_version('console.svg')}",
+            charts=charts,
         )
 
     def html(self, name: str, language: Language, **values: object) -> str:
         """Render NAME.html."""
         template = self._environment.get_template(f"{name}.html")
-        return template.render(lang=language, say=partial(say, language), tell=Telling(language), **values)
+        wording = {"say": partial(say, language), "has": partial(has, language), "tell": Telling(language)}
+        return template.render(lang=language, **wording, **values)
 
 
 class Telling:

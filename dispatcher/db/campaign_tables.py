@@ -76,6 +76,13 @@ campaign = Table(
         postgresql_where=text("state IN ('scheduled', 'preparing', 'sending')"),
         sqlite_where=text("state IN ('scheduled', 'preparing', 'sending')"),
     ),
+    # Lists show newsletters, the newest first: few among a letter of its own for everybody who signed up.
+    Index(
+        "ix_campaign_newsletter",
+        "id",
+        postgresql_where=text("kind = 'newsletter'"),
+        sqlite_where=text("kind = 'newsletter'"),
+    ),
 )
 
 # What the marketer wrote, a file per language, as it was given.
@@ -140,8 +147,8 @@ batch = Table(
 )
 
 # The ledger of deliveries: INSERT only, at most one row per campaign and person, so "twice" cannot be recorded.
-# No foreign keys and one index: each look-up would be paid for with every letter. One person's story is looked up
-# campaign by campaign.
+# No foreign keys, and one index for a letter that arrived: each look-up would be paid for with every letter. One
+# person's story is looked up campaign by campaign.
 delivery = Table(
     "delivery",
     metadata,
@@ -157,6 +164,15 @@ delivery = Table(
     PrimaryKeyConstraint("campaign_id", "subscriber_id"),
     one_of("outcome", Outcome),
     CheckConstraint("outcome NOT IN ('sent', 'unknown') OR consent_event_id IS NOT NULL", name="sent_names_consent"),
+    # Few among many: they are counted and paged through (tallies.py, missing.py), without those that arrived.
+    Index(
+        "ix_delivery_missed",
+        "campaign_id",
+        "outcome",
+        "subscriber_id",
+        postgresql_where=text("outcome <> 'sent'"),
+        sqlite_where=text("outcome <> 'sent'"),
+    ),
 )
 
 # What became of the recipients of an old campaign whose rows in `delivery` were folded: counted, nobody named.

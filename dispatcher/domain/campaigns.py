@@ -12,7 +12,7 @@ who try at once, one wins and the other is told.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, literal_column, or_, select, update
 
 from dispatcher.db.tables import campaign, campaign_version, content, edition
 from dispatcher.db.terms import CampaignKind, CampaignState, Hold, Language, Topic, UnknownPolicy
@@ -78,6 +78,8 @@ class Campaign:
 
 
 _COLUMNS = [campaign.c[name] for name in Campaign.__slots__]
+# As the index of newsletters has it, which are few among the letters that ask for a confirmation.
+_IS_NEWSLETTER: ColumnElement[bool] = literal_column(f"campaign.kind = '{CampaignKind.NEWSLETTER.value}'")
 
 
 Contents = dict[Language, tuple[str, str]]  # what a marketer wrote, by language: (file name, source)
@@ -190,23 +192,37 @@ def find(conn: Connection, campaign_id: int) -> Campaign | None:
 
 
 def newest(
-    conn: Connection, limit: int = 50, before: int | None = None, state: CampaignState | None = None
+    conn: Connection,
+    limit: int = 50,
+    before: int | None = None,
+    state: CampaignState | None = None,
+    after: int | None = None,
+    named: str = "",
 ) -> list[Campaign]:
-    """Give the newest newsletters first: of those with a smaller number than `before`, and in one state, if named."""
+    """Give the newest newsletters first: of those with a smaller number than `before`, or those just above `after`; in
+    one state, if named, and with this in their name, whether it is written large or small.
+    """
     c = campaign.c
-    wanted = select(*_COLUMNS).where(c.kind == CampaignKind.NEWSLETTER).order_by(c.id.desc()).limit(limit)
+    wanted = select(*_COLUMNS).where(_IS_NEWSLETTER).limit(limit)
     if before is not None:
         wanted = wanted.where(c.id < before)
     if state is not None:
         wanted = wanted.where(c.state == state)
-    return [_campaign(row) for row in conn.execute(wanted)]
+    if named:  # SQLite tells "Ü" from "ü"
+        forms = {named, named.lower(), named.upper(), named.capitalize()}
+        wanted = wanted.where(or_(*(c.name.icontains(form, autoescape=True) for form in sorted(forms))))
+    if after is not None:
+        rows = conn.execute(wanted.where(c.id > after).order_by(c.id)).all()[::-1]
+    else:
+        rows = list(conn.execute(wanted.order_by(c.id.desc())))
+    return [_campaign(row) for row in rows]
 
 
 def standing_still(conn: Connection, limit: int = 50) -> list[Campaign]:
     """Give the newsletters that wait for somebody: what is held or cannot begin, with the reason in `problem`."""
     c = campaign.c
     waits = c.state.in_([_S.DRAFT, _S.PREPARING, _S.PAUSED])
-    wanted = select(*_COLUMNS).where(c.kind == CampaignKind.NEWSLETTER, waits, c.problem.is_not(None))
+    wanted = select(*_COLUMNS).where(_IS_NEWSLETTER, waits, c.problem.is_not(None))
     return [_campaign(row) for row in conn.execute(wanted.order_by(c.id).limit(limit))]
 
 

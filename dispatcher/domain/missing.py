@@ -10,14 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
 from dispatcher.db.columns import Id, Rows
 from dispatcher.db.tables import batch, deferral, delivery, subscriber
-from dispatcher.db.terms import BatchState, CampaignState, Outcome
-from dispatcher.domain.accounts import is_waiting
+from dispatcher.db.terms import BatchState, CampaignState
+from dispatcher.domain.accounts import IS_MISSED, is_waiting
 from dispatcher.domain.campaigns import Campaign
 
 PAGE = 1000
@@ -33,6 +34,9 @@ class Missing:
     address: str
     outcome: str
     reason: str
+    said: str = ""  # in the reason, the words of the relay, or ours
+    attempt: int | None = None  # deferred: the next one
+    retry_at: datetime | None = None
 
 
 class Part(IntEnum):
@@ -55,9 +59,11 @@ START = Place()
 _Placed = tuple[Place, Missing]
 
 
-def page(conn: Connection, of: Campaign, after: Place, limit: int) -> tuple[list[Missing], Place | None]:
-    """Give the next ones, and where the page after them begins. None: there is no more."""
-    found = _from(conn, of, after, limit + 1)
+def page(
+    conn: Connection, of: Campaign, after: Place, limit: int, only: str | None = None
+) -> tuple[list[Missing], Place | None]:
+    """Give the next ones, of one outcome if named, and where the page after them begins. None: there is no more."""
+    found = _from(conn, of, after, limit + 1, only)
     more = found[limit - 1][0] if len(found) > limit else None
     return [missing for _, missing in found[:limit]], more
 
@@ -70,9 +76,17 @@ def everyone(conn: Connection, of: Campaign) -> Iterator[Missing]:
         yield from people
 
 
-def _from(conn: Connection, of: Campaign, after: Place, limit: int) -> list[_Placed]:
+def part_of(outcome: str) -> Part:
+    """Give where people of an outcome stand."""
+    return {"remaining": Part.REMAINING, "deferred": Part.DEFERRED}.get(outcome, Part.FINAL)
+
+
+def _from(conn: Connection, of: Campaign, after: Place, limit: int, only: str | None) -> list[_Placed]:
     found: list[_Placed] = []
-    for part, read in ((Part.REMAINING, _remaining), (Part.DEFERRED, _deferred), (Part.FINAL, _final)):
+    final = partial(_final, only=only)
+    for part, read in ((Part.REMAINING, _remaining), (Part.DEFERRED, _deferred), (Part.FINAL, final)):
+        if only is not None and part is not part_of(only):
+            continue
         if part >= after.part and len(found) < limit:
             found += read(conn, of, after if part is after.part else Place(part), limit - len(found))
     return found
@@ -130,31 +144,33 @@ def _deferred(conn: Connection, of: Campaign, after: Place, limit: int) -> list[
     )
     found = []
     for row in conn.execute(waiting):
-        when = f"attempt {row.attempt}, next at {row.retry_at:%Y-%m-%d %H:%M} UTC: {_said(row.code, row.reply)}"
-        missing = Missing(row.subscriber_id, bytes(row.public_id), row.address or "(erased)", "deferred", when)
+        said = _said(row.code, row.reply)
+        when = f"attempt {row.attempt}, next at {row.retry_at:%Y-%m-%d %H:%M} UTC: {said}"
+        missing = Missing(
+            row.subscriber_id, bytes(row.public_id), row.address or "(erased)", "deferred", when, said, row.attempt,
+            row.retry_at,
+        )  # fmt: skip
         found.append((Place(Part.DEFERRED, 0, row.subscriber_id), missing))
     return found
 
 
-def _final(conn: Connection, of: Campaign, after: Place, limit: int) -> list[_Placed]:
+def _final(conn: Connection, of: Campaign, after: Place, limit: int, only: str | None) -> list[_Placed]:
     d, s = delivery.c, subscriber.c
     final = (
         select(d.subscriber_id, s.public_id, s.address, d.outcome, d.code, d.reply)
         .join(subscriber, s.id == d.subscriber_id)
-        .where(d.campaign_id == of.id, d.outcome != Outcome.SENT, d.subscriber_id > after.subscriber_id)
+        .where(d.campaign_id == of.id, IS_MISSED, d.subscriber_id > after.subscriber_id)
         .order_by(d.subscriber_id)
         .limit(limit)
     )
-    return [
-        (
-            Place(Part.FINAL, 0, row.subscriber_id),
-            Missing(
-                row.subscriber_id, bytes(row.public_id), row.address or "(erased)", row.outcome,
-                _said(row.code, row.reply),
-            ),
-        )
-        for row in conn.execute(final)
-    ]  # fmt: skip
+    if only is not None:
+        final = final.where(d.outcome == only)
+    found = []
+    for row in conn.execute(final):
+        said = _said(row.code, row.reply)
+        missing = Missing(row.subscriber_id, bytes(row.public_id), row.address or "(erased)", row.outcome, said, said)
+        found.append((Place(Part.FINAL, 0, row.subscriber_id), missing))
+    return found
 
 
 def _said(code: int | None, reply: str | None) -> str:

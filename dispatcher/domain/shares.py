@@ -3,17 +3,17 @@
 They come from rows, and each person is in one part: so they add up to what `accounts.status` gives, figure by figure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, literal, select
+from sqlalchemy import Connection, Select, and_, func, literal, select
 
 from dispatcher.db.columns import Id, Rows
 from dispatcher.db.tables import batch, deferral, delivery, subscriber
 from dispatcher.db.terms import BatchState
-from dispatcher.domain import folding
+from dispatcher.domain import folding, tallies
 from dispatcher.domain.accounts import is_waiting
 from dispatcher.domain.campaigns import Campaign
 
@@ -84,24 +84,31 @@ def _deferred(of: Campaign, by: By) -> Select[Any]:
 
 
 def _remaining(conn: Connection, of: Campaign, by: By) -> Iterable[tuple[str | None, int]]:
-    """Count whose turn has not come, batch by batch: only what is not done has any."""
-    pages = conn.execute(
-        select(batch.c.subscriber_ids)
-        .where(batch.c.campaign_id == of.id, batch.c.state != BatchState.DONE)
-        .order_by(batch.c.no)
-    )
+    """Count whose turn has not come. Nobody of a batch that was never claimed has a row, so only the others are looked
+    into, batch by batch; after a restore all that are not done.
+    """
+    is_open = batch.c.state != BatchState.DONE
+    if not tallies.was_held(conn, of):
+        is_open = and_(is_open, batch.c.token > 0)
+        for provider, people in tallies.never_claimed_by_provider(conn, of).items():
+            yield provider if by is By.PROVIDER else NO_RELAY, people
+    pages = conn.execute(select(batch.c.subscriber_ids).where(batch.c.campaign_id == of.id, is_open))
     for (page,) in pages.all():
-        ids = _IDS.table(conn.dialect.name)
-        name = subscriber.c.provider if by is By.PROVIDER else literal(NO_RELAY)
-        left = (
-            select(name.label("name"))
-            .select_from(ids)
-            .join(subscriber, subscriber.c.id == ids.c.id)
-            .outerjoin(delivery, (delivery.c.campaign_id == of.id) & (delivery.c.subscriber_id == ids.c.id))
-            .outerjoin(deferral, (deferral.c.campaign_id == of.id) & (deferral.c.subscriber_id == ids.c.id))
-            .where(delivery.c.subscriber_id.is_(None), deferral.c.subscriber_id.is_(None))
-            .subquery("left_over")
-        )
-        counted = select(left.c.name, func.count()).group_by(left.c.name)
-        for row in conn.execute(counted, _IDS.values(conn.dialect.name, [(i,) for i in page])):
-            yield row[0], row[1]
+        yield from _left_of(conn, of, by, page)
+
+
+def _left_of(conn: Connection, of: Campaign, by: By, page: Sequence[int]) -> Iterable[tuple[str | None, int]]:
+    ids = _IDS.table(conn.dialect.name)
+    name = subscriber.c.provider if by is By.PROVIDER else literal(NO_RELAY)
+    left = (
+        select(name.label("name"))
+        .select_from(ids)
+        .join(subscriber, subscriber.c.id == ids.c.id)
+        .outerjoin(delivery, (delivery.c.campaign_id == of.id) & (delivery.c.subscriber_id == ids.c.id))
+        .outerjoin(deferral, (deferral.c.campaign_id == of.id) & (deferral.c.subscriber_id == ids.c.id))
+        .where(delivery.c.subscriber_id.is_(None), deferral.c.subscriber_id.is_(None))
+        .subquery("left_over")
+    )
+    counted = select(left.c.name, func.count()).group_by(left.c.name)
+    for row in conn.execute(counted, _IDS.values(conn.dialect.name, [(i,) for i in page])):
+        yield row[0], row[1]

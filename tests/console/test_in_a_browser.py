@@ -101,11 +101,10 @@ def test_somebody_logs_in_by_keyboard_and_sees_the_overview(browser: Browser, se
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    page.wait_for_load_state()
-    assert page.locator("h1").inner_text() == "Das darf Ihre Rolle nicht"
+    page.get_by_role("heading", name="Das darf Ihre Rolle nicht").wait_for()
     page.get_by_role("link", name="Zur Übersicht").click()
     assert page.locator("h1").inner_text() == "Übersicht"
-    assert page.get_by_role("navigation").get_by_role("link").all_inner_texts() == ["Übersicht"]
+    assert page.get_by_role("navigation").get_by_role("link").all_inner_texts() == ["Übersicht", "Kampagnen"]
     page.get_by_role("button", name="Abmelden").click()
     assert "Sie sind abgemeldet." in page.locator("main").inner_text()
     context.close()

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select, update
 
 from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
-from dispatcher.domain import accounts, batches, campaigns, consent, dealing_out, ledger, passage
+from dispatcher.domain import accounts, batches, campaigns, consent, dealing_out, ledger, passage, tallies
 from dispatcher.domain.accounts import Status
 from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
@@ -19,6 +19,7 @@ from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Deferral, Final, Record
 from dispatcher.domain.passage import Decision, Intent, Pass
 from dispatcher.domain.recipients import Recipient, to_serve
+from dispatcher.domain.tallies import Tally
 from dispatcher.domain.tokens import Keyring
 from tests import builders
 
@@ -128,7 +129,12 @@ class Dispatch:
 
     def status(self, of: Campaign) -> Status:
         with self.engine.begin() as conn:
-            return accounts.status(conn, campaigns.get(conn, of.id), self.now)
+            stands = campaigns.get(conn, of.id)
+            counted = accounts.status(conn, stands, self.now)
+            glance = tallies.tally(conn, stands)
+        for figure in Tally.__slots__:
+            assert getattr(glance, figure) == getattr(counted, figure), figure  # whoever asks, and whenever
+        return counted
 
     def is_complete(self, of: Campaign) -> bool:
         with self.engine.begin() as conn:

@@ -137,6 +137,7 @@ def test_a_4xx_beside_an_outcome_is_not_counted_and_keeps_no_campaign_open(dispa
 def test_the_rate_is_that_of_the_last_half_minute_and_foretells_the_end(dispatch: Dispatch) -> None:
     people = dispatch.people(100)
     of = dispatch.campaign()
+    dispatch.must_claim()
     dispatch.now += 2 * MINUTE
     dispatch.record(*(final(of, who, Outcome.FAILED, None, 550) for who in people[:10]))
     dispatch.now += MINUTE

@@ -1,7 +1,18 @@
 """Which pages there are. The order of the areas is that of the navigation."""
 
 from dispatcher.console.declare import Page
-from dispatcher.console.pages import audit, invitation, login, overview, people, profile
+from dispatcher.console.pages import (
+    audit,
+    campaign,
+    campaigns,
+    comparison,
+    invitation,
+    login,
+    missing,
+    overview,
+    people,
+    profile,
+)
 
 AREAS = ("overview", "campaigns", "subscribers", "consent", "health", "people", "audit")
 
@@ -9,6 +20,10 @@ PAGES: tuple[Page, ...] = (
     *login.PAGES,
     *invitation.PAGES,
     *overview.PAGES,
+    *campaigns.PAGES,
+    *comparison.PAGES,  # before those of one, whose path names any word
+    *campaign.PAGES,
+    *missing.PAGES,
     *people.PAGES,
     *audit.PAGES,
     *profile.PAGES,

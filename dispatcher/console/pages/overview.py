@@ -1,16 +1,15 @@
 """What is being sent, what is next, what is wrong: at one glance, and renewed while one looks."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
+from dispatcher.console import figures
 from dispatcher.console.declare import Moment, Values, area, live, look
 from dispatcher.console.visit import Visit
 from dispatcher.db.tables import subscription
 from dispatcher.db.terms import CampaignState, SubscriptionState, Topic
-from dispatcher.domain import accounts, campaigns
-from dispatcher.domain.accounts import Status
+from dispatcher.domain import campaigns, tallies
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.staff.roles import Permission
 
@@ -19,14 +18,6 @@ _UNDER_WAY = (_S.PREPARING, _S.SENDING, _S.PAUSED)
 _LATELY = 5
 _LOOKED_AT = 200  # the newest campaigns
 _PATIENCE = timedelta(minutes=1)  # a worker ticks every five seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A campaign and its figures."""
-
-    campaign: Campaign
-    status: Status
 
 
 def show(visit: Visit) -> Values:
@@ -39,20 +30,19 @@ def poll(moment: Moment) -> Values:
     """Give what renews itself."""
     newest = campaigns.newest(moment.conn, _LOOKED_AT)
     planned = sorted((one for one in newest if one.state is _S.SCHEDULED), key=_when)
-    under_way = [_line(moment, one) for one in newest if one.state in _UNDER_WAY]
+    lately = [one for one in newest if one.state is _S.SENT][:_LATELY]
+    live = [one for one in newest if one.state in _UNDER_WAY]
+    counted = tallies.tallies(moment.conn, [*live, *lately], moment.desk.memory)
+    under_way = [figures.of_counted(moment, one, counted[one.id]) for one in live]
     return {
         "now": moment.now,
         "under_way": under_way,
         "next": planned[:_LATELY],
         "late": [one for one in planned if moment.now - _when(one) > _PATIENCE],
-        "lately": [_line(moment, one) for one in newest if one.state is _S.SENT][:_LATELY],
+        "lately": [figures.of_counted(moment, one, counted[one.id]) for one in lately],
         "wrong": [finding for finding in moment.desk.health.findings() if not finding.is_well],
-        "stuck": [line for line in under_way if line.status.problem],
+        "stuck": [one for one in under_way if one.trouble],
     }
-
-
-def _line(moment: Moment, of: Campaign) -> Line:
-    return Line(of, accounts.status(moment.conn, of, moment.now))
 
 
 def _when(campaign: Campaign) -> datetime:

@@ -1,12 +1,18 @@
 // What a page of the console cannot do without a script: renew a part by itself, and copy a link.
 "use strict";
 
-// <div data-live="/console/live/overview">: its content is replaced whenever the server sends it anew.
+// <div data-live="/console/live/overview">: its content is replaced whenever the server sends it anew. With
+// data-state="sending" the page is asked for anew when an element of the content has another data-state.
 for (const part of document.querySelectorAll("[data-live]")) {
   const source = new EventSource(part.dataset.live);
   source.addEventListener("message", (event) => {
     if (!part.contains(document.activeElement)) {
       part.innerHTML = event.data; // rendered by our server, every value escaped
+    }
+    const told = part.querySelector("[data-state]");
+    const isTyping = document.activeElement?.matches("input, textarea, select");
+    if (part.dataset.state && told && told.dataset.state !== part.dataset.state && !isTyping) {
+      location.reload(); // it has gone on to another state: what can be done with it is another, too
     }
   });
   source.addEventListener("over", () => {
