@@ -11,23 +11,23 @@ import click
 from rich.markup import escape
 
 from dispatcher import broker
-from dispatcher.cli import preflight
+from dispatcher.cli import preflight, revisions, signatures
+from dispatcher.cli.content_files import read_contents
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.cli.figures import show_shares, show_status, watch_status
 from dispatcher.cli.preflight import gate_options
 from dispatcher.cli.providers import read_rate, show_rate
-from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import accounts
+from dispatcher.domain import accounts, authors
 from dispatcher.domain import campaigns as life
 from dispatcher.domain import missing as missing_people
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.shares import By, shares
 from dispatcher.domain.spreadsheets import guarded
-from dispatcher.errors import ContentInvalid, InputRefused, NotFound
+from dispatcher.errors import InputRefused, NotFound
 from dispatcher.sending import house as houses
 from dispatcher.sending import proof, release
 from dispatcher.smtp.verdict import Deferred, Refused, Sent
@@ -57,7 +57,7 @@ def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
     if topic not in list(Topic):
         raise InputRefused(f"there is no topic {topic!r}", f"use one of: {', '.join(Topic)}")
     default, contents = read_contents(file)
-    by = preflight.actor(said["by"])
+    by = preflight.actor(context, said["by"])
     draft = Draft(Topic(topic), said["name"] or subject, subject, default, contents, said["rate"], by)
     with context.engine.begin() as conn:
         campaign_id = release.draft(conn, draft, context.house, clock.now(conn))
@@ -203,6 +203,8 @@ def list_(context: Context, as_json: bool) -> None:
 def status(context: Context, campaign_id: int, watch: bool, by: str | None, as_json: bool) -> None:
     """Count a campaign: audience = sent + deferred + failed + unknown + withheld + remaining.
 
+    Below the figures: who wrote it, who released it, and what they answered for.
+
     \b
     dispatcher campaigns status 7 --watch
     dispatcher campaigns status 7 --by provider
@@ -213,10 +215,17 @@ def status(context: Context, campaign_id: int, watch: bool, by: str | None, as_j
         of = life.get(conn, campaign_id)
         counted = accounts.status(conn, of, clock.now(conn))
         parts = shares(conn, of, By(by)) if by else []
+        written, signed = authors.versions(conn, campaign_id), authors.signatures(conn, campaign_id)
     if as_json:
-        print_json(asdict(counted) | ({f"by_{by}": [asdict(part) for part in parts]} if by else {}))
+        print_json(
+            asdict(counted)
+            | {"written": [signatures.version_json(one) for one in written]}
+            | {"releases": [signatures.release_json(one) for one in signed]}
+            | ({f"by_{by}": [asdict(part) for part in parts]} if by else {})
+        )
         return
     show_status(of, counted)
+    signatures.show(written, signed)
     if by:
         show_shares(by, parts)
 
@@ -289,28 +298,5 @@ def preview(context: Context, campaign_id: int, address: str, form: str) -> None
             sys.stdout.buffer.flush()
 
 
-def read_contents(file: Path) -> tuple[Language, dict[Language, tuple[str, str]]]:
-    """Read a content file and its siblings in other languages; give the first one's language and all by language."""
-    first = _read(file)
-    default = Language(parse_content(first, file=file.name).language)
-    contents = {default: (file.name, first)}
-    stem = file.name.removesuffix(".md").removesuffix(f".{default}")
-    for language in Language:
-        sibling = file.with_name(f"{stem}.{language}.md")
-        if language is not default and sibling.is_file():
-            source = _read(sibling)
-            stated = parse_content(source, file=sibling.name).language
-            if stated != language:
-                raise ContentInvalid(sibling.name, 1, f"says language: {stated}", f"write language: {language}")
-            contents[language] = (sibling.name, source)
-    return default, contents
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputRefused(f"{file} cannot be read: {error.strerror}", "check the path") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ContentInvalid(file.name, line, "has bytes that are not UTF-8", "save it as UTF-8") from None
+for _command in (revisions.contents, revisions.edit, revisions.take_back):
+    campaigns.add_command(_command)

@@ -61,7 +61,7 @@ def check_campaign(context: Context, campaign_id: int, language: Language, *, as
 def release(context: Context, campaign_id: int, at: datetime | None, zone: str, said: dict[str, Any]) -> Released:
     """Release a campaign through the gate; what stops it is told, and the command ends."""
     despite = dict.fromkeys(said["despite"], said["because"])
-    order = Order(campaign_id, at, zone, actor(said["by"]), despite)
+    order = Order(campaign_id, at, zone, actor(context, said["by"]), despite)
     with _bars() as progress:
         came = gate.release_campaign(context.engine, order, houses.desk(context.settings), progress)
     show(came.report, Language(said["lang"]), least=Severity.WARN)
@@ -73,8 +73,10 @@ def release(context: Context, campaign_id: int, at: datetime | None, zone: str, 
     sys.exit(STOPPED)
 
 
-def actor(name: str | None) -> Actor:
-    """Say who acts at the command line: as told, or whoever is logged in."""
+def actor(context: Context, name: str | None) -> Actor:
+    """Say who acts at the command line: as told, or whoever is logged in; with four eyes it has to be told."""
+    if name is None and context.settings.four_eyes:
+        raise InputRefused("it is not said who acts, and DISPATCHER_FOUR_EYES is on", "add --by NAME")
     try:
         found = name if name is not None else getpass.getuser()
     except (OSError, KeyError):

@@ -9,14 +9,16 @@ What must stay true: a move is one UPDATE whose WHERE names the states it may st
 who try at once, one wins and the other is told.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from dispatcher.db.tables import campaign, campaign_version, content, edition
+from dispatcher.db.tables import campaign, content, edition
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, UnknownPolicy
+from dispatcher.domain import authors
 from dispatcher.domain.providers import checked_rate
 from dispatcher.domain.staff.audit import NOBODY, Actor
 from dispatcher.errors import InputRefused, MoveRefused, NotFound
@@ -61,6 +63,7 @@ class Campaign:
     finished_at: datetime | None
     rate_per_min: int | None = None  # over all workers; None: as fast as can be
     renews: int | None = None  # it asks to renew consent, under the declaration of this number
+    version: int = 1  # of what was written
 
     @property
     def expires_at(self) -> datetime:
@@ -99,12 +102,8 @@ def create(conn: Connection, draft: Draft, now: datetime) -> int:
         "created_at": now,
     }
     campaign_id = int(conn.execute(insert(campaign).returning(campaign.c.id), row).scalar_one())
-    files = [
-        {"campaign_id": campaign_id, "language": language, "file": file, "source": source}
-        for language, (file, source) in draft.contents.items()
-    ]
-    conn.execute(insert(content), files)
-    _note_writer(conn, campaign_id, 1, draft.by, now)
+    write_contents(conn, campaign_id, draft.contents)
+    authors.note(conn, campaign_id, 1, draft.by, now)
     return campaign_id
 
 
@@ -280,6 +279,16 @@ def contents(conn: Connection, campaign_id: int) -> dict[Language, tuple[str, st
     return {Language(r.language): (r.file, r.source) for r in rows}
 
 
+def write_contents(conn: Connection, campaign_id: int, files: Mapping[Language, tuple[str, str]]) -> None:
+    """Store what the marketer wrote, in place of what stood there."""
+    conn.execute(delete(content).where(content.c.campaign_id == campaign_id))
+    rows = [
+        {"campaign_id": campaign_id, "language": language, "file": file, "source": source}
+        for language, (file, source) in files.items()
+    ]
+    conn.execute(insert(content), rows)
+
+
 def freeze_editions(conn: Connection, campaign_id: int, frozen: dict[Language, tuple[str, bytes]]) -> None:
     """Store the frozen letter per language as (text, SHA-256), in place of an earlier release's."""
     conn.execute(delete(edition).where(edition.c.campaign_id == campaign_id))
@@ -326,11 +335,6 @@ def moment(text: str, zone: str, now: datetime) -> datetime:
     if chosen < now:
         raise InputRefused(f"{text} in {zone} is in the past", "choose a later time, or use `campaigns start`")
     return chosen
-
-
-def _note_writer(conn: Connection, campaign_id: int, version: int, by: Actor, now: datetime) -> None:
-    who = {"actor": by.kind, "member_id": by.member_id, "actor_name": by.name}
-    conn.execute(insert(campaign_version), {"campaign_id": campaign_id, "version": version, "at": now, **who})
 
 
 def _campaign(row: object) -> Campaign:

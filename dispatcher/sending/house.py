@@ -102,6 +102,7 @@ def desk(settings: Settings) -> "Desk":
         resolver=settings.mx_lookup,
         spam_check=settings.spam_check,
         caniemail=settings.caniemail,
+        four_eyes=settings.four_eyes,
     )
 
 

@@ -14,10 +14,12 @@ from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.tables import opt_in_request
 from dispatcher.db.terms import CampaignState, Errand, Language
-from dispatcher.domain import campaigns, releases
+from dispatcher.domain import authors, campaigns, releases, revisions
 from dispatcher.domain.campaigns import Campaign, Draft
 from dispatcher.domain.recipients import Recipient
-from dispatcher.errors import InputRefused
+from dispatcher.domain.revisions import Revision
+from dispatcher.domain.staff.audit import Actor
+from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending.binding import bind
 from dispatcher.sending.press import CampaignPress, Stationery
 
@@ -32,6 +34,34 @@ def draft(conn: Connection, wanted: Draft, house: House, now: datetime) -> int:
     return campaign_id
 
 
+def edit(conn: Connection, campaign_id: int, said: Revision, house: House, now: datetime) -> int:
+    """Save a draft anew; give its version. Raises MoveRefused when somebody has saved since it was read, and
+    ContentInvalid for what cannot be composed.
+    """
+    saved = revisions.edit(conn, campaign_id, said, now)
+    editions(conn, campaigns.get(conn, campaign_id), house)
+    return saved
+
+
+def take_back(conn: Connection, campaign_id: int, why: str, by: Actor, now: datetime) -> None:
+    """Make a scheduled newsletter a draft again, and end its release with the reason. Raises NotFound, InputRefused for
+    no reason, and MoveRefused when it is not scheduled (any more).
+    """
+    if not why.strip():
+        raise InputRefused(f"no reason is given for taking back campaign {campaign_id}", "say why: it is written down")
+    of = campaigns.get(conn, campaign_id)
+    if of.topic is None or of.renews is not None:
+        raise InputRefused(f"campaign {campaign_id} is nothing that somebody wrote", "it goes by itself; cancel it")
+    if not campaigns.move(conn, campaign_id, CampaignState.DRAFT, only_from=CampaignState.SCHEDULED, problem=None):
+        stands = campaigns.get(conn, campaign_id).state
+        raise MoveRefused(
+            f"campaign {campaign_id} is {stands}: only one that is scheduled can be taken back",
+            f"see `dispatcher campaigns status {campaign_id}`",
+        )
+    name = authors.who(conn, by).name
+    releases.end(conn, campaign_id, f"taken back by {name}: {why.strip()}", now)
+
+
 def schedule(
     conn: Connection, campaign_id: int, at: datetime, zone: str, stationery: Stationery, house: House
 ) -> Campaign:
@@ -44,7 +74,7 @@ def schedule(
     _try_out(of, frozen, stationery)
     campaigns.require_move(conn, campaign_id, CampaignState.SCHEDULED, send_at=at, zone=zone, problem=None)
     _store(conn, campaign_id, frozen)
-    releases.enter(conn, campaign_id, bind(conn, of, house), clock.now(conn))
+    releases.enter(conn, campaign_id, of.version, bind(conn, of, house), clock.now(conn))
     return campaigns.get(conn, campaign_id)
 
 
@@ -60,7 +90,8 @@ def editions(conn: Connection, of: Campaign, house: House) -> dict[Language, Edi
         frozen[language] = freeze(content, topic=of.topic, subject=of.subject, house=house, campaign_id=of.id)
     if of.default_language not in frozen:
         raise InputRefused(
-            f"campaign {of.id} has no content in its default language {of.default_language}", "create it anew"
+            f"campaign {of.id} has no content in its default language {of.default_language}",
+            "edit it, or create it anew",
         )
     return frozen
 
