@@ -45,6 +45,7 @@ class Desk:
     spam_check: str = ""
     caniemail: Path | None = None
     four_eyes: bool = False
+    keys_elsewhere: bool = False  # letters are signed, by workers; this process cannot read the keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def release_it(conn: Connection, looked: Looked, desk: Desk) -> Released | Stopp
         return Stopped(looked.report)
     campaigns.hold(conn, order.campaign_id)  # whoever edits or releases it comes wholly before or after us
     _require_eyes(conn, order, desk)
-    _refuse_second(conn, looked)
+    _refuse_if_moved(conn, looked)
     at = order.at or clock.now(conn)
     of = release.schedule(conn, order.campaign_id, at, order.zone, desk.stationery, desk.house)
     _sign(conn, looked)
@@ -139,14 +139,18 @@ def _require_eyes(conn: Connection, order: Order, desk: Desk) -> None:
         authors.require_other_eyes(conn, order.campaign_id, order.by)
 
 
-def _refuse_second(conn: Connection, looked: Looked) -> None:
-    held = releases.holding(conn, looked.order.campaign_id)
-    if held is not None and held.id != looked.held:
-        name = authors.who(conn, held.by).name or "the program"
-        raise MoveRefused(
-            f"campaign {held.campaign_id} was released by {name} while you looked it over",
-            f"see `dispatcher campaigns status {held.campaign_id}`; release it again if it is to be another time",
-        )
+def _refuse_if_moved(conn: Connection, looked: Looked) -> None:
+    """Whoever releases goes by what held when they began to look: another's release, or its end, they have not seen."""
+    campaign_id = looked.order.campaign_id
+    held = releases.holding(conn, campaign_id)
+    if (held.id if held else None) == looked.held:
+        return
+    (newest,) = authors.signatures(conn, campaign_id, limit=1)
+    came = f"released by {newest.by.name or 'the program'}" if held else f"made a draft again ({newest.ended_why})"
+    raise MoveRefused(
+        f"campaign {campaign_id} was {came} while you looked it over",
+        f"see `dispatcher campaigns status {campaign_id}`, then release it again if it is still to go",
+    )
 
 
 def _sign(conn: Connection, looked: Looked) -> None:
