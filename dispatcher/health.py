@@ -13,7 +13,7 @@ from dispatcher import broker
 from dispatcher.counting import counted
 from dispatcher.db import clock, engine, migrate
 from dispatcher.db.engine import reading
-from dispatcher.domain import ending_marks, rights, seal
+from dispatcher.domain import campaigns, ending_marks, rights, seal, series
 from dispatcher.errors import DispatcherError, PartUnavailable
 from dispatcher.sending import endings, notary, sweep
 from dispatcher.sending import house as houses
@@ -34,6 +34,7 @@ class Part(StrEnum):
     SEAL = "seal"
     RELAY = "relay"  # each of them
     WORK = "work"
+    CAMPAIGNS = "campaigns"
     RIGHTS = "rights"
 
 
@@ -177,6 +178,20 @@ def _work(house: _House) -> str:
     return f"waiting: {batches}, {counted(work.confirmations, 'confirmation')}{due}"
 
 
+def _campaigns(house: _House) -> str:
+    with reading(house.engine()).connect() as conn:
+        held = campaigns.standing_still(conn)
+        unsure = next((of for of in series.newest(conn) if of.problem), None)
+    if unsure:
+        what = f"series {unsure.id} is {unsure.state}, {unsure.problem}"
+        raise PartUnavailable(what, f"see: dispatcher series show {unsure.id}")
+    if held:
+        what = f"campaign {held[0].id} stands still, {held[0].problem}"
+        others = f"; so do {', '.join(str(of.id) for of in held[1:])}" if held[1:] else ""
+        raise PartUnavailable(what + others, f"see: dispatcher campaigns status {held[0].id}")
+    return "none waits for anybody"
+
+
 def _rights(house: _House) -> str:
     with reading(house.engine()).connect() as conn:
         late = rights.overdue(conn, clock.now(conn))
@@ -194,5 +209,6 @@ _SAYS: Mapping[Part, Callable[[_House], str]] = {
     Part.DKIM: _dkim,
     Part.SEAL: _seal,
     Part.WORK: _work,
+    Part.CAMPAIGNS: _campaigns,
     Part.RIGHTS: _rights,
 }

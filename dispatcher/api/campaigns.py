@@ -256,9 +256,9 @@ def resume(
 ) -> Response:
     """Go on with one that is paused, where it stopped."""
 
-    def act(conn: Connection, _now: datetime) -> Done:
+    def act(conn: Connection, now: datetime) -> Done:
         newsletter(conn, campaign_id)
-        life.resume(conn, campaign_id)
+        release.resume(conn, campaign_id, now)
         return Done(told(conn, life.get(conn, campaign_id)), desk.nudge_drains)
 
     return once.do(None, act)

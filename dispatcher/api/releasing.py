@@ -22,7 +22,7 @@ from dispatcher.api.shapes import CampaignId, Line, Moment, Said, Told
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Scope
-from dispatcher.domain import campaigns as life
+from dispatcher.domain import zones
 from dispatcher.errors import InputRefused
 from dispatcher.sending import house as houses
 from dispatcher.sending.preflight import gate
@@ -95,7 +95,7 @@ def schedule(
         return kept
     with reading(desk.engine).connect() as conn:
         newsletter(conn, campaign_id)
-        at = life.moment(said.at, said.zone, clock.now(conn))
+        at = zones.moment(said.at, said.zone, clock.now(conn))
     act = _look(desk, Order(campaign_id, at, said.zone, caller.actor, _reasons(said)))
     return once.do(said, act)
 

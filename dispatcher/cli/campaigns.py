@@ -14,15 +14,16 @@ from dispatcher import broker
 from dispatcher.cli import preflight, revisions, signatures
 from dispatcher.cli.content_files import read_contents
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
-from dispatcher.cli.figures import show_shares, show_status, watch_status
+from dispatcher.cli.figures import show_shares, show_status, show_waves, watch_status
 from dispatcher.cli.preflight import gate_options
 from dispatcher.cli.providers import read_rate, show_rate
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import accounts, authors
+from dispatcher.db.terms import CampaignState, Language, Topic
+from dispatcher.domain import accounts, authors, freshness, local_time, zones
 from dispatcher.domain import campaigns as life
 from dispatcher.domain import missing as missing_people
+from dispatcher.domain import revisions as saving
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.shares import By, shares
@@ -30,6 +31,7 @@ from dispatcher.domain.spreadsheets import guarded
 from dispatcher.errors import InputRefused, NotFound
 from dispatcher.sending import house as houses
 from dispatcher.sending import proof, release
+from dispatcher.sending.preflight import gate
 from dispatcher.smtp.verdict import Deferred, Refused, Sent
 
 
@@ -94,18 +96,30 @@ def check(context: Context, campaign_id: int, lang: str, as_json: bool) -> None:
 @click.argument("campaign_id", metavar="ID", type=int)
 @click.option("--at", required=True, help="Wall-clock time, 2026-12-01T09:00.")
 @click.option("--zone", default="Europe/Berlin", show_default=True, help="IANA time zone of that time.")
+@click.option("--local", is_flag=True, help="At that time by each reader's own clock; --zone is for those without one.")
 @gate_options
 @pass_context
-def schedule(context: Context, /, campaign_id: int, at: str, zone: str, **said: Any) -> None:
+def schedule(context: Context, /, campaign_id: int, at: str, zone: str, local: bool, **said: Any) -> None:
     """Look a campaign over, and release it for a moment. What stops it is told, and it is not released.
 
     \b
     dispatcher campaigns schedule 7 --at 2026-12-01T09:00 --zone Europe/Berlin
+    dispatcher campaigns schedule 7 --at 2026-12-01T09:00 --zone Europe/Berlin --local
     """
     with reading(context.engine).connect() as conn:
-        moment = life.moment(at, zone, clock.now(conn))
-    preflight.release(context, campaign_id, moment, zone, said)
-    out.print(f"campaign {campaign_id} goes out at {at} {zone} ({moment:%Y-%m-%d %H:%M} UTC)")
+        now = clock.now(conn)
+        moment = zones.moment(at, zone, now)
+    order = preflight.order(context, campaign_id, said, at=moment, zone=zone, wall_time=at if local else None)
+    of = preflight.release(context, order, said).campaign
+    if local:
+        with reading(context.engine).connect() as conn:
+            waves = local_time.waves(conn, Topic(of.topic or ""), at, zone)
+        out.print(f"campaign {campaign_id} goes out at {at} by each reader's own clock")
+        show_waves(waves, zone, now)
+    else:
+        out.print(f"campaign {campaign_id} goes out at {at} {zone} ({moment:%Y-%m-%d %H:%M} UTC)")
+    if of.is_stale(moment):
+        out.print(f"[yellow]it will be held then:[/] {freshness.what_is_stale(of)}; {freshness.cure(campaign_id)}")
 
 
 @campaigns.command()
@@ -119,7 +133,7 @@ def start(context: Context, /, campaign_id: int, **said: Any) -> None:
     dispatcher campaigns start 7
     dispatcher campaigns start 7 --despite links --because "the shop opens at nine"
     """
-    preflight.release(context, campaign_id, None, "UTC", said)
+    preflight.release(context, preflight.order(context, campaign_id, said), said)
     heard = broker.nudge_launch(context.settings, campaign_id)
     out.print(f"campaign {campaign_id} starts" + ("" if heard else " at the next tick (the broker does not answer)"))
     out.print(f"next: dispatcher campaigns status {campaign_id} --watch")
@@ -137,13 +151,49 @@ def pause(context: Context, campaign_id: int) -> None:
 
 @campaigns.command()
 @click.argument("campaign_id", metavar="ID", type=int)
+@click.option("--with-old-prices", is_flag=True, help="However old its prices are or get.")
 @pass_context
-def resume(context: Context, campaign_id: int) -> None:
+def resume(context: Context, campaign_id: int, with_old_prices: bool) -> None:
     """Go on with a paused campaign, where it stopped."""
     with context.engine.begin() as conn:
-        life.resume(conn, campaign_id)
+        release.resume(conn, campaign_id, clock.now(conn), with_old_prices=with_old_prices)
     broker.nudge_drains(context.settings, 0, 16, 16)
     out.print(f"campaign {campaign_id} goes on")
+
+
+@campaigns.command()
+@click.argument("campaign_id", metavar="ID", type=int)
+@click.option("--content", "file", type=click.Path(path_type=Path), help="A Markdown file; without: what was put in.")
+@click.option("--version", "read", type=int, help="Which version you read; needed where the newest is not yours.")
+@gate_options
+@pass_context
+def replace(context: Context, /, campaign_id: int, file: Path | None, **said: Any) -> None:
+    """Put other content into a draft, a scheduled or a paused campaign, looked over and released as the old one was.
+
+    Of one under way, whoever was not served gets the new letter; one that was held for its prices goes on.
+
+    \b
+    dispatcher campaigns replace 7 --content news.de.md
+    """
+    by = preflight.actor(context, said["by"])
+    contents = read_contents(file)[1] if file is not None else None
+    with context.engine.begin() as conn:
+        if contents is not None:
+            saving.require_read(conn, campaign_id, revisions.version_read(conn, campaign_id, said["read"], by))
+            of = release.replace(conn, campaign_id, contents, by, context.house, clock.now(conn))
+        else:
+            of = life.get(conn, campaign_id)
+        again = gate.as_before(conn, of, by)
+    if again is not None:
+        of = preflight.release(context, preflight.despite(again, said), said).campaign
+    elif contents is None:
+        raise InputRefused(f"campaign {campaign_id} is {of.state}: nothing of it waits to be released", "add --content")
+    what = f"has new content in {' and '.join(contents)}" if contents else f"is released in version {of.version}"
+    out.print(f"campaign {campaign_id} {what}; it is {of.state}")
+    if of.state is CampaignState.SENDING:
+        broker.nudge_drains(context.settings, 0, 16, 16)
+    elif of.state is CampaignState.PAUSED:
+        out.print(f"next: dispatcher campaigns resume {campaign_id}")
 
 
 @campaigns.command()

@@ -15,8 +15,8 @@ from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
-from dispatcher.domain import campaigns, resting, wording
 from dispatcher.domain import declarations as words
+from dispatcher.domain import resting, wording, zones
 from dispatcher.domain.declarations import UNKNOWN, Draft, Version
 from dispatcher.domain.resting import Resting
 from dispatcher.domain.spreadsheets import guarded
@@ -120,7 +120,7 @@ def add(context: Context, /, version: str, files: tuple[str, ...], **said: Any) 
     with context.engine.begin() as conn:
         now = clock.now(conn)
         shown.enter(conn, context.settings, now)  # what older consent rests on is there before what is newer
-        at = campaigns.moment(said["valid_from"], said["zone"], now) if said["valid_from"] else None
+        at = zones.moment(said["valid_from"], said["zone"], now) if said["valid_from"] else None
         is_new = words.enter(conn, replace(draft, valid_from=at), now)
         entered = words.named(conn, version)
         stopped = {topic: renewal.count(conn, entered, topic).total() for topic in sorted(entered.renews)}

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -15,7 +16,9 @@ from dispatcher.db.terms import CampaignState
 from dispatcher.domain import accounts, campaigns
 from dispatcher.domain.accounts import Status
 from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.local_time import Wave
 from dispatcher.domain.shares import Share
+from dispatcher.zone import ZONE
 
 _WIDTH = 50
 _PARTS = (
@@ -40,8 +43,22 @@ def show_status(of: Campaign, counted: Status) -> None:
     if counted.rate_per_s:
         limit = f" (at most {of.rate_per_min:,} a minute)" if of.rate_per_min else ""
         out.print(f"{counted.rate_per_s:,.0f} letters a second{limit}" + _eta(counted.eta_s))
+    if counted.prices_until is not None and counted.state not in _ENDS:
+        out.print(f"its prices are good until {counted.prices_until.astimezone(ZONE):%Y-%m-%d %H:%M %Z}")
+    if counted.next_at is not None:
+        out.print(f"the next go out at {counted.next_at:%Y-%m-%d %H:%M} UTC")
     if counted.problem:
         out.print(f"[yellow]problem:[/] {escape(counted.problem)}")
+
+
+def show_waves(waves: Sequence[Wave], zone: str, now: datetime) -> None:
+    """Print when a campaign goes to whom, where each reader's own clock counts."""
+    table = make_table("UTC", "people", "zones", right=("people",))
+    for wave in waves:
+        names = ", ".join(name or f"none, so {zone}" for name in wave.zones)
+        past = " (past there: with the launch)" if wave.at < now else ""
+        table.add_row(f"{wave.at:%Y-%m-%d %H:%M}{past}", f"{wave.people:,}", names)
+    out.print(table)
 
 
 def show_shares(by: str, parts: Sequence[Share]) -> None:

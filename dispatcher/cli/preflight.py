@@ -4,8 +4,7 @@ import getpass
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, replace
 from itertools import groupby
 from typing import Any
 
@@ -58,17 +57,26 @@ def check_campaign(context: Context, campaign_id: int, language: Language, *, as
         sys.exit(STOPPED)
 
 
-def release(context: Context, campaign_id: int, at: datetime | None, zone: str, said: dict[str, Any]) -> Released:
+def order(context: Context, campaign_id: int, said: dict[str, Any], **how: Any) -> Order:
+    """Put together what is to be released, how (at once, where nothing is said), and by whom despite what."""
+    at_once: dict[str, Any] = {"at": None, "zone": "UTC", "by": actor(context, said["by"]), "despite": {}}
+    return despite(Order(campaign_id, **(at_once | how)), said)
+
+
+def despite(order: Order, said: dict[str, Any]) -> Order:
+    """Give the order with what somebody answers for."""
+    return replace(order, despite=dict.fromkeys(said["despite"], said["because"]))
+
+
+def release(context: Context, order: Order, said: dict[str, Any]) -> Released:
     """Release a campaign through the gate; what stops it is told, and the command ends."""
-    despite = dict.fromkeys(said["despite"], said["because"])
-    order = Order(campaign_id, at, zone, actor(context, said["by"]), despite)
     with _bars() as progress:
         came = gate.release_campaign(context.engine, order, houses.desk(context.settings), progress)
     show(came.report, Language(said["lang"]), least=Severity.WARN)
     if isinstance(came, Released):
         return came
-    checks = " ".join(f"--despite {check}" for check in sorted({f.check for f in came.report.stops(despite)}))
-    err.print(f"[bold red]error:[/] campaign {campaign_id} is not released: see what stops it above")
+    checks = " ".join(f"--despite {check}" for check in sorted({f.check for f in came.report.stops(order.despite)}))
+    err.print(f"[bold red]error:[/] campaign {order.campaign_id} is not released: see what stops it above")
     err.print(f"[bold]  cure:[/] mend it, or answer for it: {checks} --because REASON")
     sys.exit(STOPPED)
 

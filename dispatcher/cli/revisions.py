@@ -76,7 +76,7 @@ def edit(context: Context, /, campaign_id: int, file: Path | None, **said: Any) 
         written = {default: found[default], **found}
     with context.engine.begin() as conn:
         now = clock.now(conn)
-        read = said["read"] if said["read"] is not None else _newest_if_own(conn, campaign_id, by)
+        read = version_read(conn, campaign_id, said["read"], by)
         revision = Revision(read, by, said["subject"], said["name"], written)
         saved = release.edit(conn, campaign_id, revision, context.house, now)
         audit.record(conn, by, Deed("campaigns.edit", "campaign", campaign_id, {"version": saved}), now)
@@ -103,9 +103,11 @@ def take_back(context: Context, campaign_id: int, because: str, by: str | None) 
     out.print(f"campaign {campaign_id} is a draft again; nothing was sent")
 
 
-def _newest_if_own(conn: Connection, campaign_id: int, by: Actor) -> int:
-    """Whoever saved the newest version has read it; anybody else has to say which one they read."""
+def version_read(conn: Connection, campaign_id: int, said: int | None, by: Actor) -> int:
+    """Give which version an editor has read: the one they say, or the newest if they saved it. Raises InputRefused."""
     of = life.get(conn, campaign_id)
+    if said is not None:
+        return said
     newest = authors.versions(conn, campaign_id, limit=1)
     if newest and newest[0].version == of.version and newest[0].by.is_same(authors.who(conn, by)):
         return of.version

@@ -67,11 +67,12 @@ def access(  # noqa: PLR0913  (one parameter per option)
     "--language", type=click.Choice([each.value for each in Language]), help="Write in this language from now on."
 )
 @click.option("--address", "new", help="The right address; it is asked by mail before anything else goes there.")
+@click.option("--zone", help="The time zone, such as Europe/Berlin.")
 @RECEIVED
 @BY
 @pass_context
 def rectify(  # noqa: PLR0913  (one parameter per option)
-    context: Context, address: str, name: str | None, language: str | None, new: str | None,
+    context: Context, address: str, name: str | None, language: str | None, new: str | None, zone: str | None,
     received: datetime | None, operator: str,
 ) -> None:  # fmt: skip
     """Put a person's data right (Art. 16 GDPR). Entered in the log.
@@ -83,8 +84,8 @@ def rectify(  # noqa: PLR0913  (one parameter per option)
     dispatcher subscribers rectify maria@example.de --name "Maria Muster" --language en
     dispatcher subscribers rectify maria@exmaple.de --address maria@example.de
     """
-    if name is None and language is None and new is None:
-        raise click.UsageError("name what is to be put right: --name, --language or --address")
+    if name is None and language is None and new is None and zone is None:
+        raise click.UsageError("name what is to be put right: --name, --language, --zone or --address")
     asked = serving.order(context.engine, address, received, operator)
     with context.engine.begin() as conn:
         now = clock.now(conn)
@@ -97,6 +98,9 @@ def rectify(  # noqa: PLR0913  (one parameter per option)
         if language is not None:
             rectification.speak(conn, person.id, Language(language))
             done.append("language")
+        if zone is not None:
+            rectification.locate(conn, person.id, zone)
+            done.append("time zone")
         if new is not None:
             person = serving.known(conn, context.keyring, asked.address)  # with what was just put right
             words, mail = _readdress(conn, context, person, new, now)

@@ -8,7 +8,7 @@ the file and a cure. Texts hold markers where the recipient's fields go (snippet
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from dispatcher.compose.front_matter import Mapping, Text, split
@@ -21,8 +21,8 @@ from dispatcher.languages import Language
 LARGEST_SOURCE = 1_000_000  # octets
 MOST_ENTRIES = 60  # of articles, products or offers
 
-_KEYS = frozenset({"language", "subject", "title", "preheader", "lead", "as_of", "articles", "products", "offers",
-                   "button"})  # fmt: skip
+_KEYS = frozenset({"language", "subject", "title", "preheader", "lead", "as_of", "prices_good_for", "articles",
+                   "products", "offers", "button"})  # fmt: skip
 _ARTICLE = frozenset({"title", "text", "link", "link_text", "image", "alt"})
 _PRODUCT = frozenset({"name", "price", "currency", "unit", "as_of", "link"})
 _OFFER = frozenset({"title", "text", "price", "currency", "valid_until", "code", "link"})
@@ -91,6 +91,7 @@ class Content:
     preheader: str
     lead: str
     as_of: datetime | date | None
+    prices_good_for: timedelta | None
     articles: tuple[Article, ...]
     products: tuple[Product, ...]
     offers: tuple[Offer, ...]
@@ -125,6 +126,7 @@ class _Author:
             preheader=self._line(head, "preheader"),
             lead=self._line(head, "lead"),
             as_of=head.moment("as_of"),
+            prices_good_for=head.span("prices_good_for"),
             articles=tuple(self._article(entry) for entry in self._entries("articles", _ARTICLE)),
             products=tuple(self._product(entry) for entry in self._entries("products", _PRODUCT)),
             offers=tuple(self._offer(entry) for entry in self._entries("offers", _OFFER)),

@@ -4,9 +4,10 @@ YAML's nodes are read as they stand, not turned into Python objects first: nodes
 exactly as written, and show a key that was given twice.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 import yaml
@@ -15,6 +16,9 @@ from dispatcher.compose.snippets import Marked
 from dispatcher.errors import ContentInvalid
 
 _FENCE = "---"
+_SPAN = re.compile(r"([0-9]{1,4}) ?(min|h|d)")
+_UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_LONGEST_SPAN = timedelta(days=60)
 _PLAIN_SCALARS = ("str", "int", "float", "timestamp")
 
 
@@ -110,6 +114,18 @@ class Mapping:
         if isinstance(moment, datetime):
             raise self.refuse(key, f"`{key}` must be a day without a time", "Write 2026-03-02.")
         return moment
+
+    def span(self, key: str) -> timedelta | None:
+        """Give a span of time: 90min, 4h, 2d; up to 60 days."""
+        found = self.text(key)
+        if found is None:
+            return None
+        read = _SPAN.fullmatch(found.text)
+        span = int(read[1]) * _UNITS[read[2]] if read else timedelta()
+        if not timedelta() < span <= _LONGEST_SPAN:
+            cure = "Write 90min, 4h or 2d; 60 days at most."
+            raise self.refuse(key, f"`{key}` is no span of time: {found.text[:20]}", cure)
+        return span
 
     def each(self, key: str, known: frozenset[str]) -> Iterator["Mapping"]:
         """Give the mappings of a list."""

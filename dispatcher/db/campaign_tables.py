@@ -17,7 +17,16 @@ from sqlalchemy import (
 
 from dispatcher.db.columns import Id, IdList, Json, Utc, one_of
 from dispatcher.db.metadata import metadata
-from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Language, Outcome, Topic, UnknownPolicy
+from dispatcher.db.terms import (
+    BatchState,
+    CampaignKind,
+    CampaignState,
+    Hold,
+    Language,
+    Outcome,
+    Topic,
+    UnknownPolicy,
+)
 
 # A newsletter, or the one letter that asks a person to confirm. domain/campaigns.py has its life.
 campaign = Table(
@@ -31,14 +40,21 @@ campaign = Table(
     Column("default_language", String(2), nullable=False),
     Column("state", Text, nullable=False),
     Column("problem", Text),  # why it stands still, in words
+    Column("hold", Text),  # paused by itself: why
+    Column("epoch", Integer, nullable=False, server_default="0"),  # grows with what running workers must heed at once
     Column("priority", Integer, nullable=False, server_default="0"),  # larger goes first
     Column("send_at", Utc),
     Column("zone", Text),  # IANA; the zone in which send_at was named
+    Column("wall_time", Text),  # goes out when each reader's own clock shows this; NULL: to all at send_at
     Column("unknown_policy", Text, nullable=False),
     Column("expires_after_s", Integer, nullable=False),  # from launch; after it a deferred letter has failed
     Column("rate_per_min", Integer),  # letters a minute at most, over all workers; NULL: no limit
     Column("request_id", Id, ForeignKey("opt_in_request.id"), unique=True),  # a confirmation: of which request
+    Column("series_id", Id, ForeignKey("series.id"), index=True),  # an issue of it; a draft waits for its turn
     Column("renews", Integer),  # no newsletter: it asks to renew consent, under the declaration of this number
+    Column("prices_as_of", Utc),  # the oldest of its prices
+    Column("prices_until", Utc),  # from then on no letter passes the gate; NULL: its prices do not age
+    Column("edition_no", Integer, nullable=False, server_default="1"),  # which edition letters are made of now
     Column("audience", Integer),  # frozen at launch
     Column("version", Integer, nullable=False, server_default="1"),  # of what was written: one more with each saving
     Column("created_at", Utc, nullable=False),
@@ -46,6 +62,7 @@ campaign = Table(
     Column("finished_at", Utc),
     one_of("kind", CampaignKind),
     one_of("state", CampaignState),
+    one_of("hold", Hold),
     one_of("topic", Topic),
     one_of("default_language", Language),
     one_of("unknown_policy", UnknownPolicy),
@@ -73,15 +90,17 @@ content = Table(
     one_of("language", Language),
 )
 
-# The frozen letter per language: made when a campaign is released, never changed after.
+# The frozen letter per language: made when a campaign is released, never changed after. Content that is replaced while
+# letters are out makes one with the next number.
 edition = Table(
     "edition",
     metadata,
     Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False),
+    Column("no", Integer, nullable=False),
     Column("language", String(2), nullable=False),
     Column("frozen", Text, nullable=False),
     Column("sha256", LargeBinary(32), nullable=False),
-    PrimaryKeyConstraint("campaign_id", "language"),
+    PrimaryKeyConstraint("campaign_id", "no", "language"),
     one_of("language", Language),
 )
 
@@ -102,6 +121,7 @@ batch = Table(
     Column("lease_until", Utc),
     Column("attempts", Integer, nullable=False, server_default="0"),  # claims that ended without a word
     Column("left_last", Integer),  # how many were left when such a claim was last looked at
+    Column("due_at", Utc),  # when its people's time comes; NULL: with the launch
     Column("not_before", Utc),
     Column("last_error", Text),
     Column("in_flight", Json),  # whose dots may be out: [subscriber, attempt, consent event, relay] each
@@ -133,6 +153,7 @@ delivery = Table(
     Column("code", Integer),  # the relay's reply code
     Column("reply", Text),  # its words, or why it was withheld
     Column("relay", Text),
+    Column("edition_no", Integer),  # which edition went out; NULL: no letter did, or it is from before editions had one
     PrimaryKeyConstraint("campaign_id", "subscriber_id"),
     one_of("outcome", Outcome),
     CheckConstraint("outcome NOT IN ('sent', 'unknown') OR consent_event_id IS NOT NULL", name="sent_names_consent"),

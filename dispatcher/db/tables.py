@@ -47,6 +47,8 @@ from dispatcher.db.release_tables import campaign_version as campaign_version
 from dispatcher.db.release_tables import preflight as preflight
 from dispatcher.db.rights_table import former_address as former_address
 from dispatcher.db.rights_table import rights_request as rights_request
+from dispatcher.db.series_tables import series as series
+from dispatcher.db.series_tables import series_issue as series_issue
 from dispatcher.db.staff_tables import audit_entry as audit_entry
 from dispatcher.db.staff_tables import login_attempt as login_attempt
 from dispatcher.db.staff_tables import staff_invitation as staff_invitation
@@ -81,6 +83,7 @@ subscriber = Table(
     Column("language", String(2), nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("erased_at", Utc),
+    Column("zone", Text),  # IANA; NULL: not known, and letters come by the campaign's
     Column("paused_until", Date),  # in the sender's zone, the day on which letters go again; NULL: no pause
     Column("restricted_at", Utc),  # Art. 18 GDPR: since when it is only kept; NULL: it is not restricted
     # The tick looks for pauses that are over, among many people who paused nothing.

@@ -9,8 +9,8 @@ from dispatcher.languages import Language
 
 __all__ = [
     "EVERY_TOPIC", "TOPIC_CODES", "ActorKind", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Errand",
-    "Language", "Outcome", "RightKind", "Role", "Scope", "SessionStage", "SubscriptionState", "SuppressionReason",
-    "Topic", "UnknownPolicy",
+    "Hold", "IssueOutcome", "Language", "Outcome", "RightKind", "Role", "Scope", "SeriesState", "SessionStage",
+    "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy",
 ]  # fmt: skip
 
 
@@ -106,11 +106,35 @@ class CampaignState(StrEnum):
     CANCELLED = "cancelled"  # what had not passed the gate never will
 
 
+class Hold(StrEnum):
+    """Why a campaign was paused by itself, and what lets it go on by itself."""
+
+    STALE_PRICES = "stale-prices"  # its prices are older than it allows: goes on with new content
+
+
 class UnknownPolicy(StrEnum):
     """What to do with a letter whose fate cannot be known."""
 
     HOLD = "hold"  # count it, name it, leave it to a person
     RESEND = "resend"  # send again with the same Message-ID
+
+
+class SeriesState(StrEnum):
+    """The life of a series."""
+
+    ACTIVE = "active"  # its next issue has a time
+    PAUSED = "paused"  # no issue comes until it is resumed
+    ENDED = "ended"  # for good
+
+
+class IssueOutcome(StrEnum):
+    """What became of an issue of a series when its time came."""
+
+    RELEASED = "released"  # as a campaign of its own
+    EMPTY = "empty"  # there was no content: passed over
+    SKIPPED = "skipped"  # passed over on an operator's word; the content waits for the next
+    MISSED = "missed"  # nobody was there at its time, and it was too late when somebody came
+    REFUSED = "refused"  # its content could not be released; it waits, to be mended
 
 
 class BatchState(StrEnum):

@@ -21,7 +21,9 @@ _RATE_OVER = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A campaign in figures. `rate_per_s` is that of the last half minute; `eta_s` is None when it cannot be known."""
+    """A campaign in figures. `rate_per_s` is that of the last half minute; `eta_s` is None when it cannot be known.
+    From `prices_until` on nothing goes any more; `next_at` is when the time of the next readers comes, by their clocks.
+    """
 
     state: CampaignState
     audience: int
@@ -34,6 +36,9 @@ class Status:
     rate_per_s: float
     eta_s: int | None
     problem: str | None
+    prices_as_of: datetime | None
+    prices_until: datetime | None
+    next_at: datetime | None
 
 
 def status(conn: Connection, of: Campaign, now: datetime) -> Status:
@@ -44,7 +49,7 @@ def status(conn: Connection, of: Campaign, now: datetime) -> Status:
     deferred = conn.execute(select(func.count()).select_from(deferral).where(is_waiting(of.id))).scalar_one()
     audience = of.audience or 0
     remaining = audience - sum(counts.values()) - deferred
-    rate = _rate(conn, of, now)
+    rate, next_at = _rate(conn, of, now), _next_at(conn, of, now)
     return Status(
         state=of.state,
         audience=audience,
@@ -55,8 +60,11 @@ def status(conn: Connection, of: Campaign, now: datetime) -> Status:
         withheld=counts.get(Outcome.WITHHELD, 0),
         remaining=remaining,
         rate_per_s=round(rate, 1),
-        eta_s=round(remaining / rate) if rate and of.state is CampaignState.SENDING else None,
+        eta_s=round(remaining / rate) if rate and of.state is CampaignState.SENDING and not next_at else None,
         problem=of.problem or _batch_problem(conn, of),
+        prices_as_of=of.prices_as_of,
+        prices_until=of.prices_until,
+        next_at=next_at,
     )
 
 
@@ -92,6 +100,16 @@ def _rate(conn: Connection, of: Campaign, now: datetime) -> float:
         delivery.c.campaign_id == of.id, delivery.c.outcome != Outcome.WITHHELD, delivery.c.at > now - over
     )
     return float(conn.execute(recent).scalar_one()) / over.total_seconds()
+
+
+def _next_at(conn: Connection, of: Campaign, now: datetime) -> datetime | None:
+    if of.wall_time is None:
+        return None
+    b = batch.c
+    at: datetime | None = conn.execute(
+        select(func.min(b.due_at)).where(b.campaign_id == of.id, b.state != BatchState.DONE, b.due_at > now)
+    ).scalar_one()
+    return at
 
 
 def _batch_problem(conn: Connection, of: Campaign) -> str | None:

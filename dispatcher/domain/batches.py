@@ -16,35 +16,26 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Connection,
-    FromClause,
-    Insert,
     Integer,
-    MetaData,
     Select,
-    Table,
-    Text,
     and_,
     bindparam,
     func,
-    insert,
-    literal,
     or_,
     select,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from dispatcher.db.columns import Id, IdList, Rows, Utc, among, collect
-from dispatcher.db.tables import batch, campaign, deferral, delivery, subscriber
-from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
-from dispatcher.domain import audiences, ledger
+from dispatcher.db.columns import Id, Rows, Utc, among
+from dispatcher.db.tables import batch, campaign, deferral, delivery
+from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, UnknownPolicy
+from dispatcher.domain import ledger
 from dispatcher.domain.ledger import Deferral, Final, Record, Released
 from dispatcher.domain.providers import Provider
 
-PAGE = 500  # recipients to a batch
 LEASE = timedelta(seconds=60)
 _OPEN = (BatchState.READY, BatchState.LEASED, BatchState.DEFERRED)
 DIED_IN_FLIGHT = "the worker ended before the relay's answer was recorded"
@@ -60,6 +51,7 @@ class Claim:
     attempts: int
     subscriber_ids: tuple[int, ...]
     provider: str = Provider.OTHER  # whose mailboxes these are, all of them
+    due_at: datetime | None = None  # when their time came, if not with the launch
 
     @property
     def key(self) -> tuple[int, int]:
@@ -89,43 +81,10 @@ class Flight(NamedTuple):
 
 _CLAIMED = (
     batch.c.campaign_id, batch.c.no, batch.c.token, batch.c.attempts, batch.c.subscriber_ids, batch.c.in_flight,
-    batch.c.provider,
+    batch.c.provider, batch.c.due_at,
 )  # fmt: skip
-_PAGE_COLUMNS = ["campaign_id", "no", "state", "subscriber_ids", "provider"]
 SERVED = Rows("served", {"id": Id})
-# Everybody whom a campaign may be for, looked at once, while an audience is frozen on SQLite.
-_LOOKED_AT = Table(
-    "looked_at",
-    MetaData(),
-    Column("subscriber_id", Integer, primary_key=True),
-    Column("provider", Text),
-    Column("reason", Text),
-    prefixes=["TEMPORARY"],
-)
 HELD = Rows("held", {"campaign_id": Id, "no": Integer(), "token": Integer()})
-
-
-def freeze(conn: Connection, campaign_id: int, topic: Topic, now: datetime, renews: int | None = None) -> int:
-    """Freeze an audience (`renews`: of whose consent is to be renewed): withheld people into the ledger, the others
-    into batches of one mailbox provider each, all providers alternating in proportion. Give its size.
-    """
-    people = audiences.everyone(topic) if renews is None else audiences.to_renew(topic, renews)
-    of = (campaign_id, people, now)
-    reached = _freeze_at_once(conn, *of) if conn.dialect.name == "postgresql" else _freeze_in_steps(conn, *of)
-    kept_back = select(func.count()).where(delivery.c.campaign_id == campaign_id)
-    return int(reached + conn.execute(kept_back).scalar_one())
-
-
-def freeze_one(conn: Connection, campaign_id: int, subscriber_id: int, provider: str | None = None) -> None:
-    """Freeze an audience of one person. `provider` is that of the mailbox, if it is not the one that they have."""
-    of_whom = select(
-        literal(campaign_id, Id),
-        literal(0, Integer()),
-        literal(BatchState.READY.value),
-        literal([subscriber_id], IdList),
-        literal(provider) if provider else subscriber.c.provider,
-    ).where(subscriber.c.id == subscriber_id)
-    conn.execute(insert(batch).from_select(_PAGE_COLUMNS, of_whom))
 
 
 def claim(
@@ -141,7 +100,7 @@ def claim(
     row = conn.execute(_claiming(tuple(kinds), closed), values).one_or_none()
     if row is None:
         return None
-    mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids), row.provider)
+    mine = _claimed(row)
     _settle_orphans(conn, mine, row.in_flight, now)
     return mine
 
@@ -151,6 +110,7 @@ def claimable(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     due = or_(batch.c.not_before.is_(None), batch.c.not_before <= now)
     return and_(
         campaign.c.state == CampaignState.SENDING,
+        or_(campaign.c.prices_until.is_(None), campaign.c.prices_until > now),
         or_(
             and_(batch.c.state.in_([BatchState.READY, BatchState.DEFERRED]), due),
             and_(batch.c.state == BatchState.LEASED, batch.c.lease_until < now),
@@ -205,10 +165,23 @@ def give_back(conn: Connection, mine: Claim, not_before: datetime | None, proble
 
 def close_cancelled(conn: Connection, now: datetime, limit: int = 100) -> None:
     """Settle what vanished workers had in flight of cancelled campaigns, whose batches nobody claims any more."""
+    _close_vanished(conn, campaign.c.state == CampaignState.CANCELLED, now, limit)
+
+
+def are_all_in(conn: Connection, campaign_id: int, now: datetime) -> bool:
+    """Settle what vanished workers had in flight of a campaign of which nothing is claimed; say whether none of its
+    batches is in a worker's hands any more.
+    """
+    _close_vanished(conn, campaign.c.id == campaign_id, now, limit=1000)
+    held = select(batch.c.no).where(batch.c.campaign_id == campaign_id, batch.c.state == BatchState.LEASED)
+    return not conn.execute(select(held.exists())).scalar_one()
+
+
+def _close_vanished(conn: Connection, of: ColumnElement[bool], now: datetime, limit: int) -> None:
     dead = (
         select(batch.c.campaign_id, batch.c.no)
         .join(campaign, campaign.c.id == batch.c.campaign_id)
-        .where(campaign.c.state == CampaignState.CANCELLED)
+        .where(of)
         .where(batch.c.state == BatchState.LEASED, batch.c.lease_until < now)
         .limit(limit)
         .with_for_update(skip_locked=True, of=batch)
@@ -221,8 +194,8 @@ def close_cancelled(conn: Connection, now: datetime, limit: int = 100) -> None:
         .returning(*_CLAIMED)
     ).all()
     for row in freed:
-        mine = Claim(row.campaign_id, row.no, row.token, row.attempts, tuple(row.subscriber_ids), row.provider)
-        _settle_orphans(conn, mine, row.in_flight, now, UnknownPolicy.HOLD)
+        mine = _claimed(row)
+        _settle_orphans(conn, mine, row.in_flight, now, may_resend=False)
 
 
 def waiting(
@@ -239,54 +212,9 @@ def waiting(
     return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
 
 
-def _freeze_at_once(conn: Connection, campaign_id: int, all_: Select[Any], now: datetime) -> int:
-    """PostgreSQL: one look at everybody. Whose consent changes meanwhile still belongs to exactly one of the two."""
-    people = all_.cte("people")
-    withheld = _withhold(campaign_id, people, now).cte("withheld")
-    paging = _page(campaign_id, people).add_cte(withheld).returning(func.cardinality(batch.c.subscriber_ids))
-    return sum(conn.execute(paging).scalars())
-
-
-def _freeze_in_steps(conn: Connection, campaign_id: int, all_: Select[Any], now: datetime) -> int:
-    """SQLite: nobody else can write meanwhile. To look at everybody twice would take half as long again."""
-    _LOOKED_AT.create(conn)
-    conn.execute(insert(_LOOKED_AT).from_select(list(_LOOKED_AT.c), all_))
-    conn.execute(_withhold(campaign_id, _LOOKED_AT, now))
-    paging = _page(campaign_id, _LOOKED_AT).returning(func.json_array_length(batch.c.subscriber_ids))
-    reached: int = sum(conn.execute(paging).scalars())
-    _LOOKED_AT.drop(conn)
-    return reached
-
-
-def _withhold(campaign_id: int, people: FromClause, now: datetime) -> Insert:
-    reasons = select(
-        literal(campaign_id, Id),
-        people.c.subscriber_id,
-        literal(Outcome.WITHHELD.value),
-        literal(now, delivery.c.at.type),
-        people.c.reason,
-    ).where(people.c.reason.is_not(None))
-    return insert(delivery).from_select(["campaign_id", "subscriber_id", "outcome", "at", "reply"], reasons)
-
-
-def _page(campaign_id: int, people: FromClause) -> Insert:
-    """Deal people out: a provider's in order of id, PAGE to a batch; the k-th of n batches of a provider stands at the
-    (k - 1/2)/n-th part of the whole, so that in any stretch each has its share.
-    """
-    theirs = people.c.provider
-    place = func.row_number().over(partition_by=theirs, order_by=people.c.subscriber_id) - 1
-    placed = select(people.c.subscriber_id, theirs, (place // PAGE).label("page")).where(people.c.reason.is_(None))
-    each = placed.subquery("placed")
-    page = (
-        select(each.c.provider, each.c.page, collect(each.c.subscriber_id).label("ids"))
-        .group_by(each.c.provider, each.c.page)
-        .subquery("page")
-    )
-    count = func.count().over(partition_by=page.c.provider)
-    counted = select(page, ((page.c.page + 0.5) / count).label("part")).subquery("counted")
-    no = func.row_number().over(order_by=[counted.c.part, counted.c.provider]) - 1
-    pages = select(literal(campaign_id, Id), no, literal(BatchState.READY.value), counted.c.ids, counted.c.provider)
-    return insert(batch).from_select(_PAGE_COLUMNS, pages)
+def _claimed(row: Any) -> Claim:
+    ids = tuple(row.subscriber_ids)
+    return Claim(row.campaign_id, row.no, row.token, row.attempts, ids, row.provider, row.due_at)
 
 
 def _open_to(closed: Closed) -> Iterator[ColumnElement[bool]]:
@@ -366,16 +294,16 @@ _LEAVING = (
 
 
 def _settle_orphans(
-    conn: Connection, mine: Claim, in_flight: list[list[Any]] | None, now: datetime, policy: UnknownPolicy | None = None
+    conn: Connection, mine: Claim, in_flight: list[list[Any]] | None, now: datetime, *, may_resend: bool = True
 ) -> None:
-    """Turn letters of earlier holders whose answer is not recorded into `unknown`, or, as the policy (the campaign's,
-    unless given) says, into such as are sent again.
+    """Turn letters of earlier holders whose answer is not recorded into `unknown`, or, if they may be and the
+    campaign's policy says so, into such as are sent again.
     """
     if not in_flight:
         return
-    if policy is None:
-        found = select(campaign.c.unknown_policy).where(campaign.c.id == mine.campaign_id)
-        policy = UnknownPolicy(conn.execute(found).scalar_one())
+    c = campaign.c
+    of = conn.execute(select(c.unknown_policy, c.edition_no).where(c.id == mine.campaign_id)).one()
+    is_resent = may_resend and of.unknown_policy == UnknownPolicy.RESEND
     flights = [Flight(*entry) for entry in in_flight]
     who = among(conn, deferral.c.subscriber_id, [flight.subscriber_id for flight in flights])
     waiting = select(deferral.c.subscriber_id, deferral.c.attempt).where(
@@ -384,16 +312,20 @@ def _settle_orphans(
     answered: dict[int, int] = {row.subscriber_id: row.attempt for row in conn.execute(waiting)}
     lost = [flight for flight in flights if answered.get(flight.subscriber_id, 0) < flight.attempt]
     released = [Released(mine.campaign_id, flight.subscriber_id) for flight in lost]
-    ledger.record(conn, [*(_orphan(mine, flight, policy, now) for flight in lost), *released], now)
+    records = [_again(mine, f, now) if is_resent else _doubt(mine, f, of.edition_no) for f in lost]
+    ledger.record(conn, [*records, *released], now)
     ours = and_(batch.c.campaign_id == mine.campaign_id, batch.c.no == mine.no, batch.c.token == mine.token)
     conn.execute(update(batch).where(ours).values(in_flight=None))
 
 
-def _orphan(mine: Claim, f: Flight, policy: UnknownPolicy, now: datetime) -> Record:
-    if policy is UnknownPolicy.HOLD:
-        return Final(
-            mine.campaign_id, f.subscriber_id, Outcome.UNKNOWN, f.consent_event_id, None, DIED_IN_FLIGHT, f.relay
-        )
+def _doubt(mine: Claim, f: Flight, edition_no: int) -> Record:
+    return Final(
+        mine.campaign_id, f.subscriber_id, Outcome.UNKNOWN, f.consent_event_id, None, DIED_IN_FLIGHT, f.relay,
+        edition_no=edition_no,
+    )  # fmt: skip
+
+
+def _again(mine: Claim, f: Flight, now: datetime) -> Record:
     return Deferral(
         mine.campaign_id, f.subscriber_id, mine.no, f.attempt, now, None, DIED_IN_FLIGHT, f.relay, f.consent_event_id
     )

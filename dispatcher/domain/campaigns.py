@@ -9,19 +9,17 @@ What must stay true: a move is one UPDATE whose WHERE names the states it may st
 who try at once, one wins and the other is told.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from dispatcher.db.tables import campaign, content, edition
-from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, UnknownPolicy
+from dispatcher.db.terms import CampaignKind, CampaignState, Hold, Language, Topic, UnknownPolicy
 from dispatcher.domain import authors
 from dispatcher.domain.providers import checked_rate
 from dispatcher.domain.staff.audit import NOBODY, Actor
-from dispatcher.errors import InputRefused, MoveRefused, NotFound
+from dispatcher.errors import MoveRefused, NotFound
 
 _S = CampaignState
 # From which states each state may be entered.
@@ -63,26 +61,39 @@ class Campaign:
     finished_at: datetime | None
     rate_per_min: int | None = None  # over all workers; None: as fast as can be
     renews: int | None = None  # it asks to renew consent, under the declaration of this number
+    hold: Hold | None = None  # paused by itself: why
+    epoch: int = 0  # grows with what running workers must heed at once: rate, content, how long prices are good
+    prices_as_of: datetime | None = None
+    prices_until: datetime | None = None  # from then on no letter passes the gate
+    edition_no: int = 1  # which edition letters are made of
+    wall_time: str | None = None  # goes out when each reader's own clock shows this
+    series_id: int | None = None  # an issue of this series; a draft waits for its turn
     version: int = 1  # of what was written
 
-    @property
-    def expires_at(self) -> datetime:
-        """Give the moment after which a letter that was put off is given up."""
-        return (self.launched_at or self.created_at) + timedelta(seconds=self.expires_after_s)
+    def expires_at(self, due_at: datetime | None) -> datetime:
+        """Give the moment after which a letter that was put off is given up; `due_at`: its own time, if it had one."""
+        return (due_at or self.launched_at or self.created_at) + timedelta(seconds=self.expires_after_s)
+
+    def is_stale(self, now: datetime) -> bool:
+        """Claim that its prices are older than it allows."""
+        return self.prices_until is not None and self.prices_until <= now
 
 
 _COLUMNS = [campaign.c[name] for name in Campaign.__slots__]
 
 
+Contents = dict[Language, tuple[str, str]]  # what a marketer wrote, by language: (file name, source)
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a marketer hands in: content per language, as (file name, source)."""
+    """What a marketer hands in."""
 
     topic: Topic
     name: str
     subject: str
     default_language: Language
-    contents: dict[Language, tuple[str, str]]
+    contents: Contents
     rate_per_min: int | None = None
     by: Actor = NOBODY  # who wrote it
 
@@ -193,11 +204,23 @@ def newest(
     return [_campaign(row) for row in conn.execute(wanted)]
 
 
+def standing_still(conn: Connection, limit: int = 50) -> list[Campaign]:
+    """Give the newsletters that wait for somebody: what is held or cannot begin, with the reason in `problem`."""
+    c = campaign.c
+    waits = c.state.in_([_S.DRAFT, _S.PREPARING, _S.PAUSED])
+    wanted = select(*_COLUMNS).where(c.kind == CampaignKind.NEWSLETTER, waits, c.problem.is_not(None))
+    return [_campaign(row) for row in conn.execute(wanted.order_by(c.id).limit(limit))]
+
+
 def move(
     conn: Connection, campaign_id: int, to: CampaignState, *, only_from: CampaignState | None = None, **values: object
 ) -> bool:
-    """Move a campaign, and set `values` with it. False: it stood in no state from which this is allowed."""
+    """Move a campaign, and set `values` with it; what held it does so no more, unless they say so.
+
+    False: it stood in no state from which this is allowed.
+    """
     sources = MOVES[to] if only_from is None else MOVES[to] & {only_from}
+    values = {"hold": None} | values
     moved = conn.execute(
         update(campaign)
         .where(campaign.c.id == campaign_id, campaign.c.state.in_(sources))
@@ -226,11 +249,6 @@ def pause(conn: Connection, campaign_id: int) -> None:
     require_move(conn, campaign_id, _S.PAUSED)
 
 
-def resume(conn: Connection, campaign_id: int) -> None:
-    """Go on with a paused campaign, where it stopped. Raises NotFound, MoveRefused."""
-    require_move(conn, campaign_id, _S.SENDING, only_from=_S.PAUSED, problem=None)
-
-
 def cancel(conn: Connection, campaign_id: int, now: datetime) -> None:
     """End a campaign for good: what has not passed the gate never will. Raises NotFound, MoveRefused."""
     require_move(conn, campaign_id, _S.CANCELLED, finished_at=now)
@@ -243,7 +261,7 @@ def note_audience(conn: Connection, campaign_id: int, size: int) -> None:
 
 def note_problem(conn: Connection, campaign_id: int, problem: str | None) -> None:
     """Write down why a campaign stands still, in words; None: it does not any more."""
-    conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(problem=problem))
+    conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(problem=problem, hold=None))
 
 
 def set_rate(conn: Connection, campaign_id: int, rate_per_min: int | None) -> None:
@@ -251,10 +269,13 @@ def set_rate(conn: Connection, campaign_id: int, rate_per_min: int | None) -> No
 
     Raises InputRefused for no rate, NotFound, and MoveRefused when the campaign is over.
     """
+    c, rate = campaign.c, checked_rate(rate_per_min)
+    # To say again what holds already must not send every worker to look again.
+    epoch = c.epoch + case((c.rate_per_min.is_not_distinct_from(rate), 0), else_=1)
     changed = conn.execute(
         update(campaign)
-        .where(campaign.c.id == campaign_id, campaign.c.state.not_in([_S.SENT, _S.CANCELLED]))
-        .values(rate_per_min=checked_rate(rate_per_min))
+        .where(c.id == campaign_id, c.state.not_in([_S.SENT, _S.CANCELLED]))
+        .values(rate_per_min=rate, epoch=epoch)
         .returning(campaign.c.id)
     )
     if changed.one_or_none() is None:
@@ -269,18 +290,16 @@ def rates(conn: Connection) -> dict[int, int]:
     return {row.id: row.rate_per_min for row in found}
 
 
-def contents(conn: Connection, campaign_id: int) -> dict[Language, tuple[str, str]]:
-    """Give what the marketer wrote: (file name, source) by language."""
-    rows = conn.execute(
-        select(content.c.language, content.c.file, content.c.source)
-        .where(content.c.campaign_id == campaign_id)
-        .limit(len(Language))
-    )
-    return {Language(r.language): (r.file, r.source) for r in rows}
+def put_contents(conn: Connection, campaign_id: int, files: Contents, by: Actor, now: datetime) -> None:
+    """Write down what a marketer wrote, in place of what was there: another version of it."""
+    c = campaign.c
+    write_contents(conn, campaign_id, files)
+    saved = update(campaign).where(c.id == campaign_id).values(version=c.version + 1).returning(c.version)
+    authors.note(conn, campaign_id, int(conn.execute(saved).scalar_one()), by, now)
 
 
-def write_contents(conn: Connection, campaign_id: int, files: Mapping[Language, tuple[str, str]]) -> None:
-    """Store what the marketer wrote, in place of what stood there."""
+def write_contents(conn: Connection, campaign_id: int, files: Contents) -> None:
+    """Store what a marketer wrote, in place of what was there."""
     conn.execute(delete(content).where(content.c.campaign_id == campaign_id))
     rows = [
         {"campaign_id": campaign_id, "language": language, "file": file, "source": source}
@@ -289,52 +308,36 @@ def write_contents(conn: Connection, campaign_id: int, files: Mapping[Language, 
     conn.execute(insert(content), rows)
 
 
-def freeze_editions(conn: Connection, campaign_id: int, frozen: dict[Language, tuple[str, bytes]]) -> None:
-    """Store the frozen letter per language as (text, SHA-256), in place of an earlier release's."""
-    conn.execute(delete(edition).where(edition.c.campaign_id == campaign_id))
+def contents(conn: Connection, campaign_id: int) -> Contents:
+    """Give what the marketer wrote."""
+    rows = conn.execute(
+        select(content.c.language, content.c.file, content.c.source)
+        .where(content.c.campaign_id == campaign_id)
+        .limit(len(Language))
+    )
+    return {Language(r.language): (r.file, r.source) for r in rows}
+
+
+def freeze_editions(
+    conn: Connection, campaign_id: int, frozen: dict[Language, tuple[str, bytes]], *, no: int = 1
+) -> None:
+    """Store the frozen letter per language as (text, SHA-256), in place of an earlier release's of this number."""
+    conn.execute(delete(edition).where(edition.c.campaign_id == campaign_id, edition.c.no == no))
     rows = [
-        {"campaign_id": campaign_id, "language": language, "frozen": text, "sha256": sha256}
+        {"campaign_id": campaign_id, "no": no, "language": language, "frozen": text, "sha256": sha256}
         for language, (text, sha256) in frozen.items()
     ]
     conn.execute(insert(edition), rows)
 
 
-def editions(conn: Connection, campaign_id: int) -> dict[Language, str]:
-    """Give the frozen letters by language; empty before release."""
+def editions(conn: Connection, campaign_id: int, no: int = 1) -> dict[Language, str]:
+    """Give the frozen letters of an edition by language; empty before release."""
     rows = conn.execute(
-        select(edition.c.language, edition.c.frozen).where(edition.c.campaign_id == campaign_id).limit(len(Language))
+        select(edition.c.language, edition.c.frozen)
+        .where(edition.c.campaign_id == campaign_id, edition.c.no == no)
+        .limit(len(Language))
     )
     return {Language(r.language): r.frozen for r in rows}
-
-
-def moment(text: str, zone: str, now: datetime) -> datetime:
-    """Read a wall-clock time in an IANA zone; give it in UTC.
-
-    Raises InputRefused for an unknown zone, a time in the past, and one that the zone skips (clocks put forward). Of a
-    time that comes twice (clocks put back) the first is meant.
-    """
-    try:
-        tz = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InputRefused(f"there is no time zone {zone!r}", "use a name such as Europe/Berlin") from None
-    try:
-        local = datetime.fromisoformat(text)
-    except ValueError:
-        raise InputRefused(f"{text!r} is not a time", "write it as 2026-12-01T09:00") from None
-    if local.tzinfo is not None:
-        raise InputRefused(f"{text!r} names an offset", "write the wall-clock time and give the zone with --zone")
-    try:
-        chosen = local.replace(tzinfo=tz).astimezone(UTC)
-        shown = chosen.astimezone(tz).replace(tzinfo=None)
-    except OverflowError:
-        raise InputRefused(f"{text!r} is not a time that can come", "write it as 2026-12-01T09:00") from None
-    if shown != local:
-        raise InputRefused(
-            f"{text} does not exist in {zone}: the clocks are put forward over it", "choose an hour earlier or later"
-        )
-    if chosen < now:
-        raise InputRefused(f"{text} in {zone} is in the past", "choose a later time, or use `campaigns start`")
-    return chosen
 
 
 def _campaign(row: object) -> Campaign:
@@ -344,4 +347,5 @@ def _campaign(row: object) -> Campaign:
     values["default_language"] = Language(values["default_language"])
     values["state"] = CampaignState(values["state"])
     values["unknown_policy"] = UnknownPolicy(values["unknown_policy"])
+    values["hold"] = Hold(values["hold"]) if values["hold"] else None
     return Campaign(**values)

@@ -44,7 +44,9 @@ def erase(
     gone = conn.execute(
         update(subscriber)
         .where(s.id == subscriber_id, s.address.is_not(None) | s.erased_at.is_(None))
-        .values(address=None, name="", provider="other", paused_until=None, restricted_at=None, erased_at=now)
+        .values(
+            address=None, name="", provider="other", zone=None, paused_until=None, restricted_at=None, erased_at=now
+        )
         .returning(s.id)
     ).one_or_none()
     known = {*held.addresses, *([named.mail] if named else [])}

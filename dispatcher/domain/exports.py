@@ -50,6 +50,7 @@ class Person:
     address: str
     name: str
     language: str
+    zone: str | None
     topics: dict[Topic, Stands] = field(default_factory=dict)
     suppressed: list[tuple[SuppressionReason, str]] = field(default_factory=list)
 
@@ -81,12 +82,14 @@ def page(conn: Connection, wanted: Wanted, after: int, size: int) -> list[Person
     """Give the people whose ids come after this one."""
     s = subscriber.c
     rows = conn.execute(
-        select(s.id, s.public_id, s.address, s.name, s.language, s.address_hash)
+        select(s.id, s.public_id, s.address, s.name, s.language, s.zone, s.address_hash)
         .where(s.id > after, _is_wanted(wanted))
         .order_by(s.id)
         .limit(size)
     ).all()
-    people = {row.id: Person(row.id, bytes(row.public_id), row.address, row.name, row.language) for row in rows}
+    people = {
+        row.id: Person(row.id, bytes(row.public_id), row.address, row.name, row.language, row.zone) for row in rows
+    }
     if people:
         _add_topics(conn, people, wanted)
         _add_suppressions(conn, people, {bytes(row.address_hash): row.id for row in rows})
@@ -100,7 +103,7 @@ def header(wanted: Wanted) -> list[str]:
 
 def cells(person: Person, wanted: Wanted) -> list[str]:
     """Give a person as a row that an import reads back."""
-    row = [person.address, person.name, person.language]
+    row = [person.address, person.name, person.language, person.zone or ""]
     for topic in wanted.topics:
         stands = person.topics.get(topic)
         row += [""] * 5 if stands is None else _group(stands)
@@ -114,6 +117,7 @@ def facts(person: Person) -> dict[str, Any]:
         "address": person.address,
         "name": person.name,
         "language": person.language,
+        "zone": person.zone,
         "topics": {
             topic: {"state": s.state, "since": s.since.isoformat(), "ip": s.ip, "source": s.source,
                     "declaration": s.declaration}

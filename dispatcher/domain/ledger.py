@@ -46,6 +46,7 @@ class Final:
     reply: str
     relay: str | None
     was_deferred: bool = True  # False: it is known that no 4xx answer of theirs waits
+    edition_no: int | None = None  # which edition went out
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ _FINALS = Rows(
     "finals",
     {
         "campaign_id": Id, "subscriber_id": Id, "outcome": Text(), "consent_event_id": Id, "code": Integer(),
-        "reply": Text(), "relay": Text(),
+        "reply": Text(), "relay": Text(), "edition_no": Integer(),
     },
 )  # fmt: skip
 _DEFERRALS = Rows(
@@ -143,6 +144,7 @@ def finals_values(finals: Sequence[Final], now: datetime) -> dict[str, object]:
         "finals_code": array_of([f.code for f in finals]),
         "finals_reply": array_of_texts([f.reply for f in finals]),
         "finals_relay": array_of_texts([f.relay for f in finals]),
+        "finals_edition_no": array_of([f.edition_no for f in finals]),
     }
 
 
@@ -150,7 +152,17 @@ def _write_finals_one_by_one(conn: Connection, finals: Sequence[Final], now: dat
     """SQLite: a row is a call there, and costs a third of what it costs to take it out of a piece of JSON."""
     at = stored(now)
     rows = [
-        (f.campaign_id, f.subscriber_id, f.outcome.value, f.consent_event_id, at, f.code, f.reply, f.relay)
+        (
+            f.campaign_id,
+            f.subscriber_id,
+            f.outcome.value,
+            f.consent_event_id,
+            at,
+            f.code,
+            f.reply,
+            f.relay,
+            f.edition_no,
+        )
         for f in finals
     ]
     conn.exec_driver_sql(_one_final(), rows)

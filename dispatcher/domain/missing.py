@@ -8,6 +8,7 @@ leaves nobody out: who moves on meanwhile comes twice at worst, and the later wo
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -78,14 +79,14 @@ def _from(conn: Connection, of: Campaign, after: Place, limit: int) -> list[_Pla
 
 
 def _remaining(conn: Connection, of: Campaign, after: Place, limit: int) -> list[_Placed]:
-    reason = "the campaign was cancelled first" if of.state is CampaignState.CANCELLED else "not yet tried"
-    numbers = conn.execute(
-        select(batch.c.no)
+    batches = conn.execute(
+        select(batch.c.no, batch.c.due_at)
         .where(batch.c.campaign_id == of.id, batch.c.state != BatchState.DONE, batch.c.no >= after.batch_no)
         .order_by(batch.c.no)
-    ).scalars()
+    ).all()
     found: list[_Placed] = []
-    for no in numbers.all():
+    for no, due_at in batches:
+        reason = _not_yet(of, due_at)
         beyond = after.subscriber_id if no == after.batch_no else 0
         for row in _untouched(conn, of, no, beyond, limit - len(found)):
             missing = Missing(row.id, bytes(row.public_id), row.address or "(erased)", "remaining", reason)
@@ -93,6 +94,12 @@ def _remaining(conn: Connection, of: Campaign, after: Place, limit: int) -> list
         if len(found) >= limit:
             break
     return found
+
+
+def _not_yet(of: Campaign, due_at: datetime | None) -> str:
+    if of.state is CampaignState.CANCELLED:
+        return "the campaign was cancelled first"
+    return "not yet tried" + (f": by the clock there at {due_at:%Y-%m-%d %H:%M} UTC" if due_at is not None else "")
 
 
 def _untouched(conn: Connection, of: Campaign, no: int, beyond: int, limit: int) -> list[Any]:

@@ -3,6 +3,7 @@
     sending, paused   -> paused   whose batch was claimed since, or held then, and has no row in the ledger: `unknown`
     preparing         -> draft    its audience was not frozen yet; whom it reached cannot be said
     scheduled         -> draft    if its time has come meanwhile, or it was launched; else it stays
+    draft             -> draft    if it was launched; and it waits in no series any more
     not there at all  -> cancelled  it was launched after the backup; its number is not given out again
     asks to renew     -> cancelled instead of draft: there is nothing to edit, and the command asks anew
 
@@ -14,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from dispatcher.counting import counted
 from dispatcher.db.columns import among
@@ -30,13 +31,14 @@ from dispatcher.db.terms import (
     Topic,
     UnknownPolicy,
 )
-from dispatcher.domain import campaigns, ledger, releases
+from dispatcher.domain import campaigns, ledger, releases, series
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final
 
 IN_DOUBT = "its batch was in a worker's hands when the database was put back: the letter may have gone out"
 _LOST = "lost by a restore"
 _WHY_LOST = "it was written and launched after the backup that was put back: whom it reached is not known any more"
+_LAUNCHED_SINCE = "held: it was launched after the backup that was put back; whoever it reached would get it again"
 _ALIVE = (CampaignState.SCHEDULED, CampaignState.PREPARING, CampaignState.SENDING, CampaignState.PAUSED)
 
 
@@ -64,14 +66,26 @@ def hold(conn: Connection, since: Since, now: datetime) -> list[Held]:
     """Hold every newsletter that may have reached somebody since the backup; give them. To repeat it is harmless."""
     c = campaign_table.c
     alive = select(c.id).where(c.kind == CampaignKind.NEWSLETTER, c.state.in_(_ALIVE)).order_by(c.id)
-    held = []
+    held = _mark_drafts(conn, since.launched)
     for campaign_id in conn.execute(alive).scalars().all():
         of = campaigns.get(conn, campaign_id)
         if of.state in {CampaignState.SENDING, CampaignState.PAUSED}:
             held.append(_pause(conn, of, since.claimed.get(of.id, frozenset()), now))
         elif of.state is CampaignState.PREPARING or of.id in since.launched or _is_due(of, now):
             held.append(_take_back(conn, of, since, now))
+    series.hold(conn, now)
     return held + _enter_lost(conn, since.launched, now)
+
+
+def _mark_drafts(conn: Connection, launched: Collection[int]) -> list[Held]:
+    """Say of drafts that they were released and launched since; no series may send them again by itself."""
+    c = campaign_table.c
+    drafts = select(c.id, c.name).where(among(conn, c.id, launched), c.state == CampaignState.DRAFT).order_by(c.id)
+    found = conn.execute(drafts).all() if launched else []
+    for row in found:
+        conn.execute(update(campaign_table).where(c.id == row.id).values(problem=_LAUNCHED_SINCE, series_id=None))
+    draft = CampaignState.DRAFT
+    return [Held(row.id, row.name, draft, draft, _LAUNCHED_SINCE, 0) for row in found]
 
 
 def _enter_lost(conn: Connection, launched: Mapping[int, Topic], now: datetime) -> list[Held]:
@@ -118,7 +132,7 @@ def _pause(conn: Connection, of: Campaign, claimed: Collection[int], now: dateti
 
 def _take_back(conn: Connection, of: Campaign, since: Since, now: datetime) -> Held:
     why = (
-        "held: it was launched after the backup that was put back; whoever it reached would get it again"
+        _LAUNCHED_SINCE
         if of.id in since.launched
         else "held: its time came while the database was gone; if it was sent then, it would be sent again"
     )
@@ -158,4 +172,7 @@ def _in_doubt(conn: Connection, of: Campaign, ids: list[int]) -> list[Final]:
             ~is_served,
         )
     )
-    return [Final(of.id, r.subscriber_id, Outcome.UNKNOWN, r.event_id, None, IN_DOUBT, None) for r in rows]
+    return [
+        Final(of.id, r.subscriber_id, Outcome.UNKNOWN, r.event_id, None, IN_DOUBT, None, edition_no=of.edition_no)
+        for r in rows
+    ]

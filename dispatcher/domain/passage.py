@@ -45,7 +45,8 @@ from dispatcher.domain.ledger import Final, Record
 
 TAKEN_OVER = "the batch was claimed by another worker"
 WENT_BACK = "the database was put back to an earlier state"
-RATE_CHANGED = "the campaign's rate was changed"
+CHANGED = "the campaign was changed"
+STALE = "the campaign's prices are too old"
 
 
 class Intent(NamedTuple):
@@ -93,7 +94,7 @@ class _Answer:
     """What the database says about one campaign's intents."""
 
     states: dict[int, CampaignState]  # of the batches that are ours
-    is_at_our_rate: bool  # the campaign still has the rate we go by; otherwise nobody passes
+    is_as_known: bool  # the campaign is still the one that we know; otherwise nobody passes
     events: dict[int, int]  # by subscriber: the consent under which the dot may go
     went_back: bool = False  # it is older than what this process has seen: nobody passes
 
@@ -167,19 +168,26 @@ def _decide(
         state = answer.states.get(intent.claim.no)
         if event is not None:
             decided[of.id, who] = Pass(event)
-        elif state is None:
-            decided[of.id, who] = Halted(TAKEN_OVER)
-        elif answer.went_back:
-            decided[of.id, who] = Halted(WENT_BACK)
-        elif state is not CampaignState.SENDING:
-            decided[of.id, who] = Halted(f"the campaign is {state}")
-        elif not answer.is_at_our_rate:
-            decided[of.id, who] = Halted(RATE_CHANGED)
+        elif (standstill := _standstill(of, state, answer, now)) is not None:
+            decided[of.id, who] = Halted(standstill)
         else:
             turned_away.append(who)
     for who, reason in withhold(conn, of, turned_away, now).items():
         decided[of.id, who] = Withheld(reason)
     return decided
+
+
+def _standstill(of: Campaign, state: CampaignState | None, answer: _Answer, now: datetime) -> str | None:
+    """Say why nothing of a batch goes now. None: only consent can be what keeps somebody's letter back."""
+    if state is None:
+        return TAKEN_OVER
+    if answer.went_back:
+        return WENT_BACK
+    if state is not CampaignState.SENDING:
+        return f"the campaign is {state}"
+    if not answer.is_as_known:
+        return CHANGED
+    return STALE if of.is_stale(now) else None
 
 
 def withhold(conn: Connection, of: Campaign, ids: list[int], now: datetime) -> dict[int, str]:
@@ -242,14 +250,14 @@ def _step_by_step(
     claims = {intent.claim.no: intent.claim for intent in intents}
     went_back = not known.tide.heed(int(conn.execute(_STANDS).scalar_one()))
     states = {}
-    rate = of.rate_per_min
+    epoch = of.epoch
     for claim in claims.values():
         found = conn.execute(_STATE_OF_OURS, {"of": of.id, "no": claim.no, "token": claim.token}).one_or_none()
         if found is not None:
             states[claim.no] = CampaignState(found.state)
-            rate = found.rate_per_min
-    at_our_rate = rate == of.rate_per_min
-    running = {no for no, state in states.items() if state is CampaignState.SENDING and at_our_rate and not went_back}
+            epoch = found.epoch
+    may_go = epoch == of.epoch and not went_back and not of.is_stale(now)
+    running = {no for no, state in states.items() if state is CampaignState.SENDING and may_go}
     events = permitted_among(conn, of, [i.subscriber_id for i in intents if i.claim.no in running])
     for no in states:
         going = [
@@ -259,12 +267,12 @@ def _step_by_step(
         ]
         flights = [*known.out.get((of.id, no), ()), *going]
         conn.execute(_RENEW, {"of": of.id, "at": no, "until": now + LEASE, "flights": flights})
-    return _Answer(states, at_our_rate, events, went_back)
+    return _Answer(states, epoch == of.epoch, events, went_back)
 
 
 _STANDS = select(ending_marks.stands())
 _STATE_OF_OURS = (
-    select(campaign.c.state, campaign.c.rate_per_min)
+    select(campaign.c.state, campaign.c.epoch)
     .join(batch, batch.c.campaign_id == campaign.c.id)
     .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("no"))
     .where(batch.c.token == bindparam("token"), batch.c.state == BatchState.LEASED)
@@ -283,7 +291,7 @@ def _in_one_statement(
     claims = {intent.claim.no: intent.claim for intent in intents}
     values: dict[str, object] = {
         "of": of.id,
-        "rate": of.rate_per_min,
+        "epoch": _NEVER if of.is_stale(now) else of.epoch,  # what the prices are good for is as known, or nobody passes
         "tide": known.tide.seen,
         "until": now + LEASE,
         "ours_no": array_of(claims),
@@ -297,9 +305,9 @@ def _in_one_statement(
     if finals:
         values |= ledger.finals_values(finals, now)
     answer = _Answer({}, True, {})
-    for no, state, rate, stands, ids, events in _execute(conn, _prepared(_Question.of(of), bool(finals)), values):
+    for no, state, epoch, stands, ids, events in _execute(conn, _prepared(_Question.of(of), bool(finals)), values):
         answer.states[no] = CampaignState(state)
-        answer.is_at_our_rate = rate == of.rate_per_min
+        answer.is_as_known = epoch == of.epoch
         answer.went_back = not known.tide.heed(stands)
         if ids:
             answer.events.update(zip(ids, events, strict=True))
@@ -340,6 +348,7 @@ def _prepared(asked: _Question, with_finals: bool) -> _Prepared:
 
 
 _POSTGRESQL = "postgresql"
+_NEVER = -1  # no campaign's epoch
 _DOLLARS = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()})
 _ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer(), "relay": Text()})
@@ -349,14 +358,14 @@ def _statement(question: _Question, with_finals: bool) -> Update:
     ours, asked = _OURS.table(_POSTGRESQL), _ASKED.table(_POSTGRESQL)
     stands = ending_marks.stands().label("stands")
     held = (
-        select(batch.c.no, campaign.c.state, campaign.c.rate_per_min, ours.c.still_out, stands)
+        select(batch.c.no, campaign.c.state, campaign.c.epoch, ours.c.still_out, stands)
         .join(ours, and_(ours.c.no == batch.c.no, ours.c.token == batch.c.token))
         .join(campaign, campaign.c.id == batch.c.campaign_id)
         .where(batch.c.campaign_id == bindparam("of"), batch.c.state == BatchState.LEASED)
         .with_for_update(of=batch)  # whoever claims the batch comes wholly before us or wholly after us
         .cte("held")
     )
-    is_at_our_rate = held.c.rate_per_min.is_not_distinct_from(bindparam("rate", type_=Integer()))
+    is_as_known = held.c.epoch == bindparam("epoch", type_=Integer())
     is_no_older = held.c.stands >= bindparam("tide", type_=BigInteger())
     allowed = _permits(question).subquery("allowed")
     flight = func.jsonb_build_array(asked.c.subscriber_id, asked.c.attempt, allowed.c.event_id, asked.c.relay)
@@ -367,7 +376,7 @@ def _statement(question: _Question, with_finals: bool) -> Update:
             func.array_agg(allowed.c.event_id).label("events"),
             func.jsonb_agg(flight).label("flights"),
         )
-        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING, is_at_our_rate, is_no_older))
+        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING, is_as_known, is_no_older))
         .join(allowed, allowed.c.subscriber_id == asked.c.subscriber_id)
         .group_by(asked.c.no)
         .cte("going")
@@ -382,6 +391,6 @@ def _statement(question: _Question, with_finals: bool) -> Update:
             lease_until=bindparam("until", type_=Utc()),
             in_flight=cast(ready.c.still_out, JSONB).concat(func.coalesce(ready.c.flights, none)),
         )
-        .returning(batch.c.no, ready.c.state, ready.c.rate_per_min, ready.c.stands, ready.c.ids, ready.c.events)
+        .returning(batch.c.no, ready.c.state, ready.c.epoch, ready.c.stands, ready.c.ids, ready.c.events)
     )
     return renewed.add_cte(ledger.write_finals().cte("written")) if with_finals else renewed

@@ -69,8 +69,8 @@ def _halve(conn: Connection, mine: Claim, moved: Sequence[int]) -> None:
     kept = [who for who in mine.subscriber_ids if who not in gone]
     again = {"state": BatchState.READY, "attempts": _BEHIND_A_HALF, "left_last": None}
     conn.execute(update(batch).where(_is(mine)).values(subscriber_ids=kept, owner=None, lease_until=None, **again))
-    whose = {"campaign_id": mine.campaign_id, "no": new, "provider": mine.provider, "subscriber_ids": list(moved)}
-    conn.execute(insert(batch).values(**whose, **again))
+    whose = {"campaign_id": mine.campaign_id, "no": new, "provider": mine.provider, "due_at": mine.due_at}
+    conn.execute(insert(batch).values(subscriber_ids=list(moved), **whose, **again))
     waiting = and_(deferral.c.campaign_id == mine.campaign_id, among(conn, deferral.c.subscriber_id, moved))
     conn.execute(update(deferral).where(waiting).values(batch_no=new))
 

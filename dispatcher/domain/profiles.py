@@ -20,7 +20,9 @@ def blank(conn: Connection, ids: Sequence[int], now: datetime) -> None:
     if not ids:
         return
     conn.execute(
-        update(subscriber).where(among(conn, subscriber.c.id, ids)).values(address=None, name="", paused_until=None)
+        update(subscriber)
+        .where(among(conn, subscriber.c.id, ids))
+        .values(address=None, name="", zone=None, paused_until=None)
     )
     r = opt_in_request.c
     erase_requests(conn, among(conn, r.subscriber_id, ids) & r.erased_at.is_(None), now)

@@ -4,16 +4,15 @@ What must stay true: a saving names the version that was read, and the one UPDAT
 nothing is overwritten unread, and nothing that is released changes.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, update
 
 from dispatcher.db.tables import campaign
-from dispatcher.db.terms import CampaignState, Language
+from dispatcher.db.terms import CampaignState
 from dispatcher.domain import authors, campaigns
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.campaigns import Campaign, Contents
 from dispatcher.domain.staff.audit import Actor
 from dispatcher.errors import MoveRefused, SavedMeanwhile
 
@@ -26,7 +25,7 @@ class Revision:
     by: Actor
     subject: str | None = None
     name: str | None = None
-    contents: Mapping[Language, tuple[str, str]] | None = None  # the first language's is the default
+    contents: Contents | None = None  # the first language's is the default
 
 
 def edit(conn: Connection, campaign_id: int, said: Revision, now: datetime) -> int:
@@ -39,7 +38,7 @@ def edit(conn: Connection, campaign_id: int, said: Revision, now: datetime) -> i
         values["default_language"] = next(iter(said.contents))
     saved = conn.execute(
         update(campaign)
-        .where(c.id == campaign_id, c.state == CampaignState.DRAFT, c.version == said.read)
+        .where(c.id == campaign_id, c.state == CampaignState.DRAFT, c.series_id.is_(None), c.version == said.read)
         .values(version=c.version + 1, **values)
         .returning(c.version)
     ).scalar_one_or_none()
@@ -51,6 +50,14 @@ def edit(conn: Connection, campaign_id: int, said: Revision, now: datetime) -> i
     return int(saved)
 
 
+def require_read(conn: Connection, campaign_id: int, read: int) -> None:
+    """Hold a campaign, and make sure that nobody has saved since this version. Raises NotFound, SavedMeanwhile."""
+    campaigns.hold(conn, campaign_id)
+    of = campaigns.get(conn, campaign_id)
+    if of.version != read:
+        raise _other_version(conn, of, read)
+
+
 def _not_saved(conn: Connection, of: Campaign, read: int) -> MoveRefused:
     if of.state is not CampaignState.DRAFT:
         can = of.state is CampaignState.SCHEDULED and of.topic is not None and of.renews is None
@@ -58,6 +65,15 @@ def _not_saved(conn: Connection, of: Campaign, read: int) -> MoveRefused:
             f"take it back first: dispatcher campaigns take-back {of.id} --because REASON" if can else "enter a new one"
         )
         return MoveRefused(f"campaign {of.id} is {of.state}: only a draft can be edited", cure)
+    if of.series_id is not None:
+        return MoveRefused(
+            f"campaign {of.id} was released for its turn in series {of.series_id}",
+            f"`dispatcher campaigns replace {of.id} --content FILE` releases other content in its place",
+        )
+    return _other_version(conn, of, read)
+
+
+def _other_version(conn: Connection, of: Campaign, read: int) -> MoveRefused:
     if read > of.version:
         return MoveRefused(f"campaign {of.id} has no version {read} yet: it is at {of.version}", f"name {of.version}")
     since = [one for one in authors.versions(conn, of.id) if one.version > read]

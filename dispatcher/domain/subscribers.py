@@ -1,7 +1,7 @@
 """A person: found by address or by public id, added once, and their story told."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -44,6 +44,7 @@ class Newcomer:
     address_hash: bytes
     name: str
     language: Language
+    zone: str | None = None
 
 
 def clean_name(text: str) -> str:
@@ -94,7 +95,15 @@ def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> dict[
     gets one back who was erased on their word, or whose data is restricted.
     """
     rows = [
-        (new_public_id(), new.address.mail, new.address_hash, _provider(new.address), new.name, new.language.value)
+        (
+            new_public_id(),
+            new.address.mail,
+            new.address_hash,
+            _provider(new.address),
+            new.name,
+            new.language.value,
+            new.zone,
+        )
         for new in newcomers
     ]
     if not rows:
@@ -108,7 +117,7 @@ def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> dict[
     return ids | by_hashes(conn, [row[2] for row in rows if row[2] not in ids])
 
 
-_NEW = ("public_id", "address", "address_hash", "provider", "name", "language")
+_NEW = ("public_id", "address", "address_hash", "provider", "name", "language", "zone")
 _NEWCOMERS = Rows(
     "newcomers",
     {name: LargeBinary() if name in {"public_id", "address_hash"} else Text() for name in _NEW},
@@ -137,7 +146,7 @@ def _or_give_back(statement: Any) -> Insert:
     """
     giving: Insert = statement.on_conflict_do_update(
         index_elements=["address_hash"],
-        set_={c: statement.excluded[c] for c in ("address", "provider", "name", "language")},
+        set_={c: statement.excluded[c] for c in ("address", "provider", "name", "language", "zone")},
         where=and_(
             subscriber.c.address.is_(None), subscriber.c.erased_at.is_(None), subscriber.c.restricted_at.is_(None)
         ),
@@ -169,6 +178,22 @@ def come_back(conn: Connection, newcomer: Newcomer) -> None:
             language=newcomer.language,
         )
     )
+
+
+def learn_zones(conn: Connection, zones: Mapping[bytes, str]) -> None:
+    """Note the zones of people, by address hash, who are known and have none yet; nobody else's, and nothing about
+    whoever's data is restricted.
+    """
+    if not zones:
+        return
+    c = subscriber.c
+    found = by_hashes(conn, list(zones))
+    may_learn = and_(c.zone.is_(None), c.address.is_not(None), c.restricted_at.is_(None))
+    without = select(c.id).where(one_of_many(conn, c.id, found.values()), may_learn).order_by(c.id)
+    ids = set(conn.execute(without.with_for_update(key_share=True)).scalars()) if found else set()
+    learnt = [{"of": who, "to": zones[hashed]} for hashed, who in found.items() if who in ids]
+    if learnt:
+        conn.execute(update(subscriber).where(c.id == bindparam("of")).values(zone=bindparam("to")), learnt)
 
 
 def set_language(conn: Connection, subscriber_id: int, language: Language) -> None:

@@ -193,7 +193,9 @@ def _notices(conn: Connection, events: list[Facts]) -> list[Facts]:
 def _editions(conn: Connection, letters: list[Facts]) -> list[Facts]:
     """Of each campaign every language it was frozen in: which one a person got was decided by theirs on that day."""
     e = edition.c
-    wanted = select(e.campaign_id, e.language, e.sha256).order_by(e.campaign_id, e.language)
+    wanted = select(e.campaign_id, e.no.label("edition_no"), e.language, e.sha256).order_by(
+        e.campaign_id, e.no, e.language
+    )
     return rows(_in_parts(conn, wanted, e.campaign_id, [letter["campaign_id"] for letter in letters]))
 
 
@@ -208,7 +210,7 @@ def _letters(conn: Connection, subscriber_id: int) -> list[Facts]:
     found = conn.execute(
         select(
             c.id.label("campaign_id"), c.kind, c.topic, c.name, c.subject, c.request_id, d.outcome, d.at, d.code,
-            d.reply, d.relay, d.consent_event_id,
+            d.reply, d.relay, d.consent_event_id, d.edition_no,
         )
         .join_from(campaign, delivery, d.campaign_id == c.id)
         .where(d.subscriber_id == subscriber_id)

@@ -225,7 +225,7 @@ def _row_of(letter: Facts, language: Language) -> tuple[str, ...]:
     confirmation = say(language, "document.confirmation_mail")
     is_newsletter = letter["kind"] == "newsletter"
     return (
-        f"{letter['campaign_id']}: {letter['subject']}\n{topic(letter['topic'], language)}"
+        f"{_letter_no(letter)}: {letter['subject']}\n{topic(letter['topic'], language)}"
         if is_newsletter
         else f"{letter['campaign_id']}: {confirmation}",
         say_or(language, f"outcomes.{letter['outcome']}", "outcomes.other", outcome=letter["outcome"]),
@@ -236,6 +236,12 @@ def _row_of(letter: Facts, language: Language) -> tuple[str, ...]:
     )
 
 
+def _letter_no(each: Facts) -> str:
+    """Give a letter's number, with that of its edition where it is not the first."""
+    no = each["edition_no"] or 1
+    return f"{each['campaign_id']}" if no == 1 else f"{each['campaign_id']}, {no}."
+
+
 def _of_editions(facts: Facts, language: Language) -> Iterator[dict[str, Any]]:
     if not facts["editions"]:
         return
@@ -243,7 +249,7 @@ def _of_editions(facts: Facts, language: Language) -> Iterator[dict[str, Any]]:
         "title": say(language, "document.editions"),
         "lead": say(language, "document.editions_lead"),
         "head": tuple(say(language, f"names.{name}") for name in ("letter", "language", "edition_sha256")),
-        "rows": tuple((str(each["campaign_id"]), each["language"], each["sha256"]) for each in facts["editions"]),
+        "rows": tuple((_letter_no(each), each["language"], each["sha256"]) for each in facts["editions"]),
     }
 
 

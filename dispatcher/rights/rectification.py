@@ -1,4 +1,4 @@
-"""A person's data is put right (Art. 16 GDPR): name, language, or a misspelt address.
+"""A person's data is put right (Art. 16 GDPR): name, language, time zone, or a misspelt address.
 
 What must stay true: nobody is written to at an address whose owner has not agreed there. A consent was proven for one
 mailbox: somebody who could read its mail pressed the button. An operator who enters another address takes somebody's
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, update
 
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import Language, SubscriptionState, Topic
-from dispatcher.domain import consent, holding, subscribers
+from dispatcher.domain import consent, holding, subscribers, zones
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.subscribers import Subscriber
@@ -58,6 +58,12 @@ def rename(conn: Connection, subscriber_id: int, name: str) -> None:
 def speak(conn: Connection, subscriber_id: int, language: Language) -> None:
     """Write to a person in another language from now on. Raises InputRefused."""
     _put(conn, subscriber_id, language=language)
+
+
+def locate(conn: Connection, subscriber_id: int, zone: str) -> None:
+    """Go by the clocks of another time zone from now on. Raises InputRefused."""
+    zones.zone_of(zone)
+    _put(conn, subscriber_id, zone=zone)
 
 
 def readdress(

@@ -28,13 +28,18 @@ _CHANGED = {
 
 def bind(conn: Connection, of: Campaign, house: House) -> Binding:
     """Take the hashes of a campaign as everything stands now."""
-    written = sorted((language, *file) for language, file in campaigns.contents(conn, of.id).items())
     return Binding(
-        content=_hash([of.topic, of.subject, of.default_language, written]),
+        content=content_hash(conn, of),
         template=_templates(of.topic or ""),
         house=_hash(asdict(house)),
         audience=_hash({"topic": of.topic, "renews": of.renews}),
     )
+
+
+def content_hash(conn: Connection, of: Campaign) -> bytes:
+    """Take the hash of what was written, as it stands now."""
+    written = sorted((language, *file) for language, file in campaigns.contents(conn, of.id).items())
+    return _hash([of.topic, of.subject, of.default_language, written])
 
 
 def require_unchanged(conn: Connection, of: Campaign, house: House) -> None:

@@ -28,7 +28,7 @@ from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind, Outcome, UnknownPolicy
 from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Deferral, Final, Proof, Released
-from dispatcher.domain.passage import RATE_CHANGED, Halted, Intent, Withheld
+from dispatcher.domain.passage import CHANGED, STALE, Halted, Intent, Withheld
 from dispatcher.sending import retry
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.discretion import unnamed
@@ -223,10 +223,12 @@ class _Lane:
         if isinstance(answer, Withheld):
             await self._feed.finish(errand)
             return
-        if answer.reason == RATE_CHANGED:
+        if answer.reason == CHANGED:
             await self._feed.refresh(errand.of.id)
         elif answer.reason != LEASE_OVER:
             self._feed.halt(errand.held, answer.reason)
+        if answer.reason == STALE:
+            self._feed.hold_stale()
         await self._feed.put_back(errand, lost=0)
         if answer.reason in (DATABASE_AWAY, DATABASE_REFUSED):
             self._report.problem = answer.reason
@@ -253,7 +255,7 @@ class _Lane:
         """
         if not verdict.about_us:
             return 1
-        if self._gate.about_now() > errand.of.expires_at:
+        if self._gate.about_now() > errand.of.expires_at(errand.held.claim.due_at):
             return MAX_LOSSES
         return _MAY_BE_ITS_DOING if self._lines.has_taken(berth.relay) else 0
 
@@ -287,7 +289,7 @@ class _Lane:
         self._gate.tell(
             Final(
                 errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], relay,
-                errand.to.attempt > 1,
+                errand.to.attempt > 1, errand.of.edition_no,
             ),
             errand.held.claim,
         )  # fmt: skip
@@ -296,7 +298,7 @@ class _Lane:
         self, errand: Errand, relay: str, at_the_end: Outcome, event: int | None, code: int | None, reply: str
     ) -> None:
         """Have it tried again later; once its time is over, that is its outcome `at_the_end`."""
-        expires = errand.of.expires_at
+        expires = errand.of.expires_at(errand.held.claim.due_at)
         at = retry.next_attempt(errand.to.attempt, self._gate.now(), expires, random.random())  # noqa: S311  (jitter)
         if at is None:
             self._final(errand, relay, at_the_end, event, code, f"gave up after {errand.to.attempt} attempts: {reply}")

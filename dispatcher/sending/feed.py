@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
-from dispatcher.domain import batches, campaigns, endings, poison, recipients, relay_days
+from dispatcher.domain import batches, campaigns, endings, freshness, poison, recipients, relay_days
 from dispatcher.domain.batches import NOTHING_CLOSED, Claim, Closed
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final
@@ -105,6 +105,7 @@ class Feed:
         self._taken: Counter[int] = Counter()  # people claimed, by campaign,
         self._failed: Counter[int] = Counter()  # and of these, whose letter could not be composed
         self._spoilt: list[int] = []  # campaigns to be paused because that was too many
+        self._is_stale = False  # some are to be held because of their prices
         self.closed = False  # no new batch is claimed, no new errand drawn
         self.drawn = 0
 
@@ -119,7 +120,7 @@ class Feed:
                 errand = self.draw_ready(relay)
                 if errand is not None:
                     return errand
-                await self._pause_spoilt()
+                await self._pause_those_due()
                 await self._close_ended()
                 is_more = await self._more()
                 if not is_more and not self._queues:
@@ -166,9 +167,9 @@ class Feed:
         await asyncio.sleep(min(self._until_permit, _LONGEST_WAIT))
 
     def is_stale(self, errand: Errand) -> bool:
-        """Claim that an errand drawn before is not to be begun now: its claim is over, or its rate is another."""
+        """Claim that an errand drawn before is not to be begun now: its claim is over, or its campaign is another."""
         now = self._gate.campaigns[errand.of.id]
-        return errand.held.halted is not None or errand.of.rate_per_min != now.rate_per_min
+        return errand.held.halted is not None or errand.of.epoch != now.epoch
 
     async def finish(self, errand: Errand) -> None:
         """Note that an errand's end was told to the gate; close its claim after the last."""
@@ -194,11 +195,14 @@ class Feed:
         self._end(held, len(self._queues.pop(held, ())))
 
     async def refresh(self, campaign_id: int) -> None:
-        """Go by the campaign's rate as it is now."""
-        self._gate.campaigns[campaign_id] = await self._gate.transact(
-            lambda conn, _now: campaigns.get(conn, campaign_id)
-        )
+        """Go by the campaign as it is now: its rate, its content, how long its prices are good."""
+        now = await self._gate.transact(lambda conn, _now: self._look_again(conn, campaign_id))
+        self._gate.campaigns[campaign_id] = now
         await self._pace.look()
+
+    def hold_stale(self) -> None:
+        """Have every campaign paused whose prices are too old, before more is claimed."""
+        self._is_stale = True
 
     async def close_all(self, problem: str | None, wait: timedelta = timedelta()) -> None:
         """Give back every claim that is still held, with what is left of it; because of a problem, for this long.
@@ -208,7 +212,7 @@ class Feed:
         claiming, self._claiming = self._claiming, None
         if claiming is not None:
             await claiming
-        await self._pause_spoilt()
+        await self._pause_those_due()
         await self._close_ended()
         for held in list(self._queues):
             await self._give_back(held, problem, wait)
@@ -283,6 +287,12 @@ class Feed:
         self._gate.campaigns[of.id] = of
         return of
 
+    def _look_again(self, conn: Connection, campaign_id: int) -> Campaign:
+        of = campaigns.get(conn, campaign_id)
+        if of.edition_no != self._gate.campaigns[campaign_id].edition_no:
+            self._presses[campaign_id] = presses.load(conn, of, self._stationery)
+        return of
+
     def _compose(self, held: Held, to: Recipient) -> Parcel | None:
         """Compose; a letter that cannot be composed has failed for this person, and for nobody else."""
         try:
@@ -308,13 +318,16 @@ class Feed:
             self._spoilt.append(campaign_id)
             self.halt(held, SPOILT)
 
-    async def _pause_spoilt(self) -> None:
+    async def _pause_those_due(self) -> None:
         while self._spoilt:
             of = self._spoilt[-1]
             await self._gate.transact(
                 lambda conn, _now, of=of: campaigns.move(conn, of, CampaignState.PAUSED, problem=SPOILT)  # type: ignore[misc]
             )
             self._spoilt.remove(of)
+        if self._is_stale:
+            await self._gate.transact(freshness.hold_stale)
+            self._is_stale = False
 
     def press_of(self, errand: Errand) -> CampaignPress:
         """Give the press that an errand's letter came from."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignKind, CampaignState, Errand
-from dispatcher.domain import batches, campaigns, endings, providers
+from dispatcher.domain import campaigns, dealing_out, endings, local_time, providers
 from dispatcher.sending import binding
 
 
@@ -61,7 +61,8 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
             if of.renews is None:
                 binding.require_unchanged(conn, of, house)
             endings.note(conn, [endings.Launched(campaign_id, of.topic, now)])
-            size = batches.freeze(conn, campaign_id, of.topic, now, of.renews)
+            dues = local_time.dues(conn, of.wall_time, of.zone or "UTC") if of.wall_time else None
+            size = dealing_out.freeze(conn, campaign_id, of.topic, now, of.renews, dues)
         case CampaignKind.CONFIRMATION:
             from dispatcher.sending import release  # what freezes letters weighs 5 MB, and most workers only send
 
@@ -70,6 +71,6 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
             asked = conn.execute(select(r.subscriber_id, r.errand, r.other_address).where(r.id == of.request_id)).one()
             elsewhere = asked.other_address if asked.errand in {Errand.TAKE_ADDRESS, Errand.MOVED} else None
             provider = providers.by_domain(elsewhere.rpartition("@")[2]) if elsewhere else None
-            batches.freeze_one(conn, campaign_id, asked.subscriber_id, provider)
+            dealing_out.freeze_one(conn, campaign_id, asked.subscriber_id, provider)
     campaigns.note_audience(conn, campaign_id, size)
     return True

@@ -125,10 +125,10 @@ class RenewalPress(CampaignPress):
         return fields
 
 
-def load(conn: Connection, of: Campaign, stationery: Stationery) -> CampaignPress:
-    """Compile a released campaign's editions."""
+def load(conn: Connection, of: Campaign, stationery: Stationery, no: int | None = None) -> CampaignPress:
+    """Compile an edition of a released campaign, in all its languages: the one with this number, or the newest."""
     kind = CampaignPress if of.renews is None else RenewalPress
-    press = kind(of, campaigns.editions(conn, of.id), stationery)
+    press = kind(of, campaigns.editions(conn, of.id, no or of.edition_no), stationery)
     if of.request_id is not None:
         press.asked = opt_in.asked(conn, of.request_id, stationery.keyring, stationery.public_url)
     return press

@@ -1,26 +1,37 @@
 """Release: content becomes frozen editions, and the campaign gets its time. A campaign that cannot be composed for a
 made-up recipient in every language is not released.
+
+    schedule, schedule_local, start    for a moment, for each reader's own clock, at once
+    put_in, issue                      for its turn in a series, and when that has come
+    replace, renew, resume             other content; released under way, for who is left; and the way on
+
+What must stay true: an edition of which a letter went out does not change. Content that is replaced under way becomes
+an edition with the next number, and only while no worker holds a batch of the campaign.
 """
 
+import dataclasses
 import hashlib
+from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from dispatcher.compose.content import parse_content
 from dispatcher.compose.edition import Edition, Kind
 from dispatcher.compose.freezing import freeze, freeze_service
+from dispatcher.compose.freshness import prices
 from dispatcher.compose.house import House
 from dispatcher.db import clock
-from dispatcher.db.tables import opt_in_request
-from dispatcher.db.terms import CampaignState, Errand, Language
-from dispatcher.domain import authors, campaigns, releases, revisions
-from dispatcher.domain.campaigns import Campaign, Draft
+from dispatcher.db.tables import campaign, opt_in_request
+from dispatcher.db.terms import CampaignState, Errand, Hold, Language, Topic
+from dispatcher.domain import authors, batches, campaigns, freshness, local_time, releases, revisions, series, zones
+from dispatcher.domain.campaigns import Campaign, Contents, Draft
 from dispatcher.domain.recipients import Recipient
 from dispatcher.domain.revisions import Revision
 from dispatcher.domain.staff.audit import Actor
 from dispatcher.errors import InputRefused, MoveRefused
-from dispatcher.sending.binding import bind
+from dispatcher.sending.binding import bind, content_hash, require_unchanged
 from dispatcher.sending.press import CampaignPress, Stationery
 
 # Names that have broken letters elsewhere: each edition is composed for all of them before it may go.
@@ -67,27 +78,120 @@ def schedule(
 ) -> Campaign:
     """Release a campaign for a moment (UTC), bound to what it says now, without looking it over: people come by
     preflight/gate.py. Raises MoveRefused, or ContentInvalid with file and line.
+
+    Prices that will be too old by then are no hindrance, for new ones may come: see `Campaign.prices_until`.
     """
-    campaigns.hold(conn, campaign_id)  # or what is frozen could be older than what is bound
+    return _bound(conn, campaign_id, _When(at, zone), stationery, house)
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A wall-clock time, 2026-12-01T09:00, for each reader's own zone; `zone`: of those without one."""
+
+    wall_time: str
+    zone: str
+
+
+def schedule_local(
+    conn: Connection, campaign_id: int, local: Local, now: datetime, stationery: Stationery, house: House
+) -> Campaign:
+    """Release a campaign to go out when each reader's own clock shows a time. Raises as `schedule` does, and
+    InputRefused where the campaign's own zone is past it or skips it.
+    """
+    otherwise = zones.moment(local.wall_time, local.zone, now)
+    topic = _topic_of(campaigns.get(conn, campaign_id))
+    at = local_time.first(local_time.waves(conn, topic, local.wall_time, local.zone), otherwise, now)
+    return _bound(conn, campaign_id, _When(at, local.zone, local.wall_time), stationery, house)
+
+
+def start(conn: Connection, campaign_id: int, now: datetime, stationery: Stationery, house: House) -> Campaign:
+    """Release a campaign to begin at once. Raises as `schedule` does, and MoveRefused when its prices are too old."""
     of = campaigns.get(conn, campaign_id)
-    frozen = editions(conn, of, house)
-    _try_out(of, frozen, stationery)
-    campaigns.require_move(conn, campaign_id, CampaignState.SCHEDULED, send_at=at, zone=zone, problem=None)
-    _store(conn, campaign_id, frozen)
+    of = dataclasses.replace(of, **_aging(conn, of, now))
+    if of.is_stale(now):
+        raise MoveRefused(
+            f"campaign {campaign_id} cannot go out: {freshness.what_is_stale(of)}",
+            f"`campaigns replace {campaign_id} --content FILE` brings new ones",
+        )
+    return schedule(conn, campaign_id, now, "UTC", stationery, house)
+
+
+def put_in(conn: Connection, campaign_id: int, series_id: int, stationery: Stationery, house: House) -> Campaign:
+    """Release a draft for its turn in a series, bound to what it says now. Raises as `schedule` does, and InputRefused
+    for one of another topic.
+    """
+    campaigns.hold(conn, campaign_id)
+    _try_out(conn, campaign_id, stationery, house)
+    series.put_in(conn, series_id, campaign_id)
+    of = campaigns.get(conn, campaign_id)
     releases.enter(conn, campaign_id, of.version, bind(conn, of, house), clock.now(conn))
+    return of
+
+
+def issue(conn: Connection, campaign_id: int, at: datetime, zone: str, house: House) -> Campaign:
+    """Let a draft that was put into a series go: its turn has come. Raises ReleaseOutdated when it is not what was
+    released then, and MoveRefused.
+    """
+    campaigns.hold(conn, campaign_id)
+    require_unchanged(conn, campaigns.get(conn, campaign_id), house)
+    return _schedule(conn, campaign_id, _When(at, zone), house)
+
+
+def replace(conn: Connection, campaign_id: int, contents: Contents, by: Actor, house: House, now: datetime) -> Campaign:
+    """Put other content into a draft, one that waits for its time, or one that is paused. It goes when it is released:
+    until then the second becomes a draft at its time, and the third does not go on.
+
+    Raises MoveRefused for any other state and while workers hold batches of it, or ContentInvalid.
+    """
+    campaigns.hold(conn, campaign_id)
+    _require_replaceable(conn, campaigns.get(conn, campaign_id), now)
+    campaigns.put_contents(conn, campaign_id, contents, by, now)
+    of = campaigns.get(conn, campaign_id)
+    editions(conn, of, house)
+    return of
+
+
+def renew(conn: Connection, campaign_id: int, now: datetime, stationery: Stationery, house: House) -> Campaign:
+    """Release the content of a paused campaign anew: whoever has not been served gets it. If it was held for its
+    prices, it goes on.
+
+    Raises MoveRefused for any other state, while workers hold batches of it, and for prices that are too old again; or
+    ContentInvalid.
+    """
+    campaigns.hold(conn, campaign_id)
+    of = campaigns.get(conn, campaign_id)
+    if of.state is not CampaignState.PAUSED:
+        raise MoveRefused(f"campaign {campaign_id} is {of.state}, not paused", "see: dispatcher campaigns list")
+    _require_replaceable(conn, of, now)
+    frozen = _try_out(conn, campaign_id, stationery, house)
+    values = {"edition_no": of.edition_no + 1, "epoch": campaign.c.epoch + 1, "problem": None, **_aging(conn, of, now)}
+    conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(**values))
+    _store(conn, campaign_id, frozen, of.edition_no + 1)
+    releases.enter(conn, campaign_id, of.version, bind(conn, of, house), now)
+    if of.hold is Hold.STALE_PRICES:
+        freshness.resume(conn, campaign_id, now)
     return campaigns.get(conn, campaign_id)
+
+
+def resume(conn: Connection, campaign_id: int, now: datetime, *, with_old_prices: bool = False) -> None:
+    """Let a paused campaign go on where it stopped. Raises as `freshness.resume` does, and MoveRefused while it has
+    content that is not released.
+    """
+    held, of = releases.holding(conn, campaign_id), campaigns.get(conn, campaign_id)
+    if held is not None and of.state is CampaignState.PAUSED and held.binding.content != content_hash(conn, of):
+        raise MoveRefused(
+            f"campaign {campaign_id} has new content that is not released",
+            f"release it by `campaigns replace {campaign_id} --content FILE`, or put the old one back so",
+        )
+    freshness.resume(conn, campaign_id, now, with_old_prices=with_old_prices)
 
 
 def editions(conn: Connection, of: Campaign, house: House) -> dict[Language, Edition]:
     """Freeze what the marketer wrote, per language; nothing is stored. Raises ContentInvalid."""
-    if of.topic is None:
-        raise InputRefused(f"campaign {of.id} is a confirmation mail", "it goes by itself; name a newsletter")
-    if of.renews is not None:
-        raise InputRefused(f"campaign {of.id} asks to renew consent", "it goes by itself; pause it or cancel it")
-    frozen = {}
+    topic, frozen = _topic_of(of), {}
     for language, (file, source) in campaigns.contents(conn, of.id).items():
         content = parse_content(source, file=file)
-        frozen[language] = freeze(content, topic=of.topic, subject=of.subject, house=house, campaign_id=of.id)
+        frozen[language] = freeze(content, topic=topic, subject=of.subject, house=house, campaign_id=of.id)
     if of.default_language not in frozen:
         raise InputRefused(
             f"campaign {of.id} has no content in its default language {of.default_language}",
@@ -120,15 +224,75 @@ def press_of(of: Campaign, frozen: dict[Language, Edition], stationery: Statione
     return CampaignPress(of, {language: edition.to_json() for language, edition in frozen.items()}, stationery)
 
 
-def _try_out(of: Campaign, frozen: dict[Language, Edition], stationery: Stationery) -> None:
+@dataclass(frozen=True, slots=True)
+class _When:
+    """The moment (UTC) of the launch and the zone in which it was named; what each reader's own clock is to show."""
+
+    at: datetime
+    zone: str
+    wall_time: str | None = None
+
+
+def _bound(conn: Connection, campaign_id: int, when: _When, stationery: Stationery, house: House) -> Campaign:
+    campaigns.hold(conn, campaign_id)  # or what is frozen could be older than what is bound
+    _try_out(conn, campaign_id, stationery, house)
+    of = _schedule(conn, campaign_id, when, house)
+    releases.enter(conn, campaign_id, of.version, bind(conn, of, house), clock.now(conn))
+    return of
+
+
+def _schedule(conn: Connection, campaign_id: int, when: _When, house: House) -> Campaign:
+    of = campaigns.get(conn, campaign_id)
+    frozen = editions(conn, of, house)
+    values: dict[str, Any] = {"send_at": when.at, "zone": when.zone, "wall_time": when.wall_time, "problem": None}
+    values |= _aging(conn, of, when.at)
+    campaigns.require_move(conn, campaign_id, CampaignState.SCHEDULED, **values)
+    _store(conn, campaign_id, frozen)
+    return campaigns.get(conn, campaign_id)
+
+
+def _topic_of(of: Campaign) -> Topic:
+    if of.topic is None:
+        raise InputRefused(f"campaign {of.id} is a confirmation mail", "it goes by itself; name a newsletter")
+    if of.renews is not None:
+        raise InputRefused(f"campaign {of.id} asks to renew consent", "it goes by itself; pause it or cancel it")
+    return of.topic
+
+
+def _aging(conn: Connection, of: Campaign, at: datetime) -> dict[str, Any]:
+    """Give how old the prices are and until when they are good; they may not be of a time after the sending."""
+    found = prices(parse_content(source, file=file) for file, source in campaigns.contents(conn, of.id).values())
+    if found is None:
+        return {"prices_as_of": None, "prices_until": None}
+    if found.as_of > at:
+        raise InputRefused(
+            f"the prices of campaign {of.id} are of a time after it is sent", "mend `as_of`, or send it later"
+        )
+    return {"prices_as_of": found.as_of, "prices_until": found.until}
+
+
+def _require_replaceable(conn: Connection, of: Campaign, now: datetime) -> None:
+    if of.state not in {CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.PAUSED}:
+        cure = f"`campaigns pause {of.id}` first" if of.state is CampaignState.SENDING else "create a new one"
+        raise MoveRefused(f"campaign {of.id} is {of.state}: its content stays as it is", cure)
+    if of.state is CampaignState.PAUSED and not batches.are_all_in(conn, of.id, now):
+        raise MoveRefused(
+            f"workers still hold letters of campaign {of.id}", "try again in a minute, when they have given them back"
+        )
+
+
+def _try_out(conn: Connection, campaign_id: int, stationery: Stationery, house: House) -> dict[Language, Edition]:
+    """Compose it for difficult names, in every language; give the editions. Raises ContentInvalid."""
+    of = campaigns.get(conn, campaign_id)
+    frozen = editions(conn, of, house)
     press = press_of(of, frozen, stationery)
     for language in frozen:
         for name in _TRIAL_NAMES:
             press.letter(trial_recipient(language, name), of.created_at)
+    return frozen
 
 
-def _store(conn: Connection, campaign_id: int, frozen: dict[Language, Edition]) -> None:
+def _store(conn: Connection, campaign_id: int, frozen: dict[Language, Edition], no: int = 1) -> None:
     texts = {language: edition.to_json() for language, edition in frozen.items()}
-    campaigns.freeze_editions(
-        conn, campaign_id, {k: (text, hashlib.sha256(text.encode()).digest()) for k, text in texts.items()}
-    )
+    hashed = {k: (text, hashlib.sha256(text.encode()).digest()) for k, text in texts.items()}
+    campaigns.freeze_editions(conn, campaign_id, hashed, no=no)

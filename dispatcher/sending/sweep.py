@@ -1,7 +1,9 @@
 """The tick: what has to happen by itself, every few seconds, in any worker, any number of times.
 
-    due campaigns are launched · letters given up past their expiry need no sweep (see retry.py) ·
-    campaigns whose last recipient is accounted for become `sent` · people's pauses end on their day
+    issues of series that are due become campaigns · due campaigns are launched ·
+    letters given up past their expiry need no sweep (see retry.py) ·
+    campaigns whose prices are too old are held · those whose last recipient is accounted for become `sent` ·
+    people's pauses end on their day
 
 Dead leases and due deferrals need no step of their own: a batch that is due or whose lease is over is claimable. What
 the tick gives back is how much work waits, so that its caller can call workers for it.
@@ -19,9 +21,9 @@ from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain import accounts, batches, campaigns, pauses
+from dispatcher.domain import accounts, batches, campaigns, freshness, pauses, series
 from dispatcher.errors import DispatcherError, ReleaseOutdated
-from dispatcher.sending import binding, launch
+from dispatcher.sending import binding, issues, launch
 
 log = structlog.get_logger()
 EVERY = 5.0  # seconds
@@ -35,17 +37,19 @@ class Work:
 
     confirmations: int
     newsletters: int
-    next_due_s: float | None  # seconds until the next campaign is due
+    next_due_s: float | None  # seconds until the next campaign or issue is due
 
 
 def tick(engine: Engine, house: House) -> Work:
     """Do what is due; say how much work waits for lanes."""
+    issues.issue_due(engine, house)
     for campaign_id in _read_due(engine):
         begin(engine, campaign_id, house)
     with engine.begin() as conn:
         if _have_lock(conn):
             now = clock.now(conn)
             batches.close_cancelled(conn, now)
+            freshness.hold_stale(conn, now)
             _finish(conn, now)
             pauses.resume_due(conn, now)
     return waiting(engine)
@@ -79,7 +83,7 @@ def waiting(engine: Engine) -> Work:
     """Count the batches that wait for a worker."""
     with reading(engine).connect() as conn:
         now = clock.now(conn)
-        at = launch.next_due(conn)
+        at = min(filter(None, [launch.next_due(conn), series.next_due(conn)]), default=None)
         return Work(
             batches.waiting(conn, [CampaignKind.CONFIRMATION], now, _MANY),
             batches.waiting(conn, [CampaignKind.NEWSLETTER], now, _MANY),

@@ -41,7 +41,8 @@ class View:
             link, person = of_link(conn, self._site.keyring, Purpose.VIEW, request)
             of = _campaign(conn, link.campaign_id)
             to = _recipient(conn, person, of)
-            page = press.load(conn, of, self._stationery).page(to, clock.now(conn))
+            no = _edition_no(conn, person, of)
+            page = press.load(conn, of, self._stationery, no).page(to, clock.now(conn))
         return HTMLResponse(page, headers={"Content-Security-Policy": LETTER_POLICY, "X-Robots-Tag": "noindex"})
 
 
@@ -53,6 +54,14 @@ def _campaign(conn: Connection, campaign_id: int) -> Campaign:
     if of.kind is not CampaignKind.NEWSLETTER or of.launched_at is None:
         raise TokenInvalid("this link is not valid")
     return of
+
+
+def _edition_no(conn: Connection, person: Subscriber, of: Campaign) -> int | None:
+    """Say which edition went to this person; None: none did yet."""
+    d = delivery.c
+    theirs = select(d.edition_no).where(d.campaign_id == of.id, d.subscriber_id == person.id)
+    no: int | None = conn.execute(theirs).scalar_one_or_none()
+    return no
 
 
 def _recipient(conn: Connection, person: Subscriber, of: Campaign) -> Recipient:

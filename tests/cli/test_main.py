@@ -128,6 +128,7 @@ def test_the_doctor_names_each_part_that_is_away_with_its_cure_and_hides_no_othe
         "seal": True,
         "relay 127.0.0.1:8025": False,
         "work": True,
+        "campaigns": True,
         "rights": True,
     }
     assert "campaigns start late, but complete" in str(parts["broker"]["cure"])

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select, update
 
 from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
-from dispatcher.domain import accounts, batches, campaigns, consent, ledger, passage
+from dispatcher.domain import accounts, batches, campaigns, consent, dealing_out, ledger, passage
 from dispatcher.domain.accounts import Status
 from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
@@ -57,7 +57,7 @@ class Dispatch:
                 .where(campaign.c.id == campaign_id)
                 .values(state=CampaignState.SENDING, unknown_policy=policy, launched_at=self.now, priority=priority)
             )
-            size = batches.freeze(conn, campaign_id, topic, self.now)
+            size = dealing_out.freeze(conn, campaign_id, topic, self.now)
             campaigns.note_audience(conn, campaign_id, size)
             return campaigns.get(conn, campaign_id)
 
@@ -164,7 +164,7 @@ def events_of(decisions: list[Decision]) -> list[int]:
 
 def final(of: Campaign, who: int, outcome: Outcome, event: int | None = None, code: int | None = None) -> Final:
     """Make the record of an outcome."""
-    return Final(of.id, who, outcome, event, code, f"{code} said so", RELAY)
+    return Final(of.id, who, outcome, event, code, f"{code} said so", RELAY, edition_no=of.edition_no)
 
 
 def deferred(of: Campaign, who: int, until: datetime, *, batch_no: int = 0, attempt: int = 1) -> Deferral:

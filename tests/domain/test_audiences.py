@@ -8,7 +8,7 @@ from sqlalchemy import Engine, event, select, update
 
 from dispatcher.db.tables import batch, delivery, subscriber, subscription
 from dispatcher.db.terms import ConsentKind, SuppressionReason, Topic
-from dispatcher.domain import batches, consent, suppression
+from dispatcher.domain import consent, dealing_out, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.audiences import why_not
 from dispatcher.domain.consent import Evidence
@@ -78,7 +78,7 @@ def test_permitted_and_withheld_make_up_everyone_who_asked_in_pages_of_500(dispa
     assert of.audience == 1_203
     with dispatch.engine.begin() as conn:
         sizes = [len(page) for page in conn.execute(select(batch.c.subscriber_ids).order_by(batch.c.no)).scalars()]
-    assert sizes == [batches.PAGE, batches.PAGE, 199]
+    assert sizes == [dealing_out.PAGE, dealing_out.PAGE, 199]
     assert dispatch.batch_states(of) == ["ready"] * 3
 
 
@@ -139,7 +139,7 @@ def test_a_confirmation_has_an_audience_of_one(dispatch: Dispatch) -> None:
     _, maria = dispatch.people(2)
     with dispatch.engine.begin() as conn:
         campaign_id = builders.create_campaign(conn, NOW)
-        batches.freeze_one(conn, campaign_id, maria)
+        dealing_out.freeze_one(conn, campaign_id, maria)
     assert _paged(dispatch) == [maria]
 
 

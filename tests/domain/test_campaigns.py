@@ -2,13 +2,9 @@
 
 import itertools
 import threading
-from contextlib import suppress
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import Engine, insert, select, update
 
 from dispatcher.db.tables import campaign, opt_in_request
@@ -16,7 +12,7 @@ from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, Un
 from dispatcher.domain import campaigns
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.tokens import Keyring
-from dispatcher.errors import InputRefused, MoveRefused, NotFound
+from dispatcher.errors import MoveRefused, NotFound
 from tests import builders
 
 NOW = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
@@ -154,59 +150,3 @@ def test_a_problem_is_noted_and_taken_back(engine: Engine) -> None:
         assert campaigns.get(conn, campaign_id).problem == "the relay is away"
         campaigns.note_problem(conn, campaign_id, None)
         assert conn.execute(select(campaign.c.problem)).scalar_one() is None
-
-
-@pytest.mark.parametrize(
-    ("text", "zone", "expected"),
-    [
-        ("2026-12-01T09:00", "Europe/Berlin", datetime(2026, 12, 1, 8, 0, tzinfo=UTC)),
-        ("2026-07-01 09:00", "Europe/Berlin", datetime(2026, 7, 1, 7, 0, tzinfo=UTC)),
-        ("2026-12-01", "UTC", datetime(2026, 12, 1, tzinfo=UTC)),
-        ("2026-12-01T09:00", "America/New_York", datetime(2026, 12, 1, 14, 0, tzinfo=UTC)),
-        ("2026-03-29T01:59", "Europe/Berlin", datetime(2026, 3, 29, 0, 59, tzinfo=UTC)),
-        ("2026-03-29T03:00", "Europe/Berlin", datetime(2026, 3, 29, 1, 0, tzinfo=UTC)),
-        ("2026-10-25T02:30", "Europe/Berlin", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),  # comes twice: the first
-        ("2026-01-10T13:00", "Europe/Berlin", NOW),  # this very moment
-    ],
-)
-def test_a_wall_clock_time_is_read_in_its_zone(text: str, zone: str, expected: datetime) -> None:
-    assert campaigns.moment(text, zone, NOW) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "zone", "what"),
-    [
-        ("2026-03-29T02:30", "Europe/Berlin", "does not exist in Europe/Berlin"),
-        ("2026-03-08T02:00", "America/New_York", "does not exist in America/New_York"),
-        ("2026-01-10T12:59", "Europe/Berlin", "is in the past"),
-        ("2026-12-01T09:00", "Europe/Entenhausen", "there is no time zone 'Europe/Entenhausen'"),
-        ("2026-12-01T09:00", "", "there is no time zone"),
-        ("2026-12-01T09:00", "Europe", "there is no time zone"),
-        ("2026-12-01T09:00", "../etc/passwd", "there is no time zone"),
-        ("2026-12-01T09:00", "a\0b", "there is no time zone"),
-        ("morgen um neun", "Europe/Berlin", "is not a time"),
-        ("2026-13-01T09:00", "Europe/Berlin", "is not a time"),
-        ("2026-02-30T09:00", "Europe/Berlin", "is not a time"),
-        ("2026-12-01T09:00+01:00", "Europe/Berlin", "names an offset"),
-        ("2026-12-01T09:00Z", "Europe/Berlin", "names an offset"),
-        ("0001-01-01T00:00", "Europe/Berlin", "is not a time"),
-        ("9999-12-31T23:59", "America/New_York", "is not a time"),
-    ],
-)
-def test_a_time_that_cannot_be_meant_is_refused_with_a_cure(text: str, zone: str, what: str) -> None:
-    with pytest.raises(InputRefused) as caught:
-        campaigns.moment(text, zone, NOW)
-    assert what in caught.value.what
-    assert caught.value.cure
-
-
-@given(
-    st.datetimes(datetime(2026, 1, 12), datetime(2027, 12, 31)),  # noqa: DTZ001  (what a person types)
-    st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe"]),
-)
-def test_a_moment_read_back_in_its_zone_is_what_was_typed(typed: datetime, zone: str) -> None:
-    with suppress(InputRefused):  # the zone skips it
-        moment = campaigns.moment(typed.isoformat(), zone, NOW)
-        shown = moment.astimezone(ZoneInfo(zone))
-        assert shown.replace(tzinfo=None, fold=0) == typed
-        assert shown.fold == 0

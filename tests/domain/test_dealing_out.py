@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from dispatcher.db.tables import batch, campaign, subscriber
 from dispatcher.db.terms import CampaignKind
-from dispatcher.domain import batches
+from dispatcher.domain import batches, dealing_out
 from dispatcher.domain.batches import Closed
 from tests.domain.dispatch import Dispatch
 
@@ -59,7 +59,7 @@ def test_a_confirmation_goes_by_the_provider_of_the_one_who_asked(dispatch: Disp
     of = dispatch.campaign()
     with dispatch.engine.begin() as conn:
         conn.execute(batch.delete())
-        batches.freeze_one(conn, of.id, maria)
+        dealing_out.freeze_one(conn, of.id, maria)
     assert _dealt(dispatch) == [("apple", [maria])]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 
 from dispatcher.db.tables import batch, consent_event, deferral, delivery, opt_in_request, subscriber, suppression
 from dispatcher.db.terms import CampaignKind, CampaignState, ConsentKind, Language, Outcome, UnknownPolicy
-from dispatcher.domain import audiences, batches, campaigns, consent, restriction
+from dispatcher.domain import audiences, batches, campaigns, consent, dealing_out, restriction
 from dispatcher.domain.batches import Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Event, Evidence
@@ -290,7 +290,7 @@ def _confirmation(dispatch: Dispatch, who: int) -> Campaign:
         campaign_id = campaigns.create_confirmation(conn, request_id, Language.DE, dispatch.now)
         for state in (CampaignState.PREPARING, CampaignState.SENDING):
             campaigns.require_move(conn, campaign_id, state)
-        batches.freeze_one(conn, campaign_id, who)
+        dealing_out.freeze_one(conn, campaign_id, who)
         return campaigns.get(conn, campaign_id)
 
 

@@ -133,7 +133,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
             "windows-1252",
         ),
         (b"PK\x03\x04\x14\x00\x06\x00\x08\x00\xd7\xe1", "not UTF-8", "CSV UTF-8"),
-        (b"address,topics\n", "the header lacks the column email", "email,name,language,topics"),
+        (b"address,topics\n", "the header lacks the column email", "email,name,language,zone,topics"),
         (b"email\n", "the header lacks the column topics", "separated by commas"),
         (b"maria@example.de\njosef@example.de\n", "the first line holds an address", "write a line above it"),
         (b"E-Mail;Vorname\n", "the header lacks the column email and topics", '--map email="E-Mail"'),

@@ -1,6 +1,7 @@
-"""Two workers on one campaign, killed, stalled, paused and contradicted at will: hypothesis looks for a way to break
-what must stay true. Nobody gets it twice (under `resend`: no dot follows a recorded outcome), nobody gets it without
-consent, nobody is lost, and the sums add up. On both databases, under both policies.
+"""Two workers on one campaign, killed, stalled, paused and contradicted at will, while its prices grow old and its
+content is replaced: hypothesis looks for a way to break what must stay true. Nobody gets it twice (under `resend`: no
+dot follows an outcome that was recorded before the claim), nobody gets it without consent or with prices that are too
+old, nobody is lost, the sums add up, and the ledger says which edition went. On both databases, under both policies.
 """
 
 import itertools
@@ -13,14 +14,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select, update
 
+from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import CampaignState, Outcome, UnknownPolicy
-from dispatcher.domain import batches, campaigns, consent
+from dispatcher.domain import batches, campaigns, consent, dealing_out, freshness
 from dispatcher.domain.batches import Claim, Flight
+from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.ledger import Record
-from dispatcher.domain.passage import Halted, Pass, Withheld
+from dispatcher.domain.passage import CHANGED, Halted, Pass, Withheld
 from dispatcher.domain.tokens import Key, Keyring
 from tests.domain.databases import emptied, hurried
 from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final
@@ -39,12 +42,14 @@ class Flying:
     who: int
     attempt: int
     event: int
+    of: Campaign  # as it was when it left
 
 
 @dataclass
 class Worker:
     """What one worker process has in memory. Its name is its own: none that comes after it bears it."""
 
+    of: Campaign  # as it knows it
     name: str = field(default_factory=lambda: f"w{next(_number)}")
     held: dict[tuple[int, int], Claim] = field(default_factory=dict)
     todo: list[tuple[Claim, int, int]] = field(default_factory=list)
@@ -65,10 +70,12 @@ class Walk(RuleBasedStateMachine):
         self.people = self.dispatch.people(PEOPLE)
         self.consenting = set(self.people)
         self.of = self.dispatch.campaign(policy)
-        self.workers = {"a": Worker(), "b": Worker()}
+        self._let_some_wait()
+        self.workers = {"a": Worker(self.of), "b": Worker(self.of)}
         self.state = CampaignState.SENDING
         self.taken: Counter[int] = Counter()  # what the relay has accepted
         self.ledger: dict[int, str] = {}
+        self.went: dict[int, int] = {}  # by person: the edition whose dot left last
 
     def teardown(self) -> None:
         self._bring_to_an_end()
@@ -98,7 +105,7 @@ class Walk(RuleBasedStateMachine):
     def hear_too_late(self, answers: list[str]) -> None:
         """Everyone is stopped in flight past the lease; another takes over; then the answers come after all."""
         self.dispatch.now += batches.LEASE * 2
-        new = Worker()
+        new = Worker(self.of)
         for claim in list(iter(lambda: self.dispatch.claim(new.name), None)):
             self.dispatch.give_back(claim)
         for name, worker in self.workers.items():
@@ -110,7 +117,7 @@ class Walk(RuleBasedStateMachine):
     def kill(self, name: str, taken: bool) -> None:
         for letter in self.workers[name].flying.values():
             self.taken[letter.who] += taken
-        self.workers[name] = Worker()
+        self.workers[name] = Worker(self.of)
 
     @precondition(lambda self: self._held())
     @rule(name=WORKERS)
@@ -139,9 +146,12 @@ class Walk(RuleBasedStateMachine):
         for claim in [claim for claim in worker.held.values() if claim.key not in kept]:
             worker.drop(claim)
 
-    @rule(what=st.sampled_from(["time", "leave", "return", "pause"]), place=st.integers(0, PEOPLE - 1))
+    @rule(
+        what=st.sampled_from(["time", "leave", "return", "pause", "age", "tick", "replace"]),
+        place=st.integers(0, PEOPLE - 1),
+    )
     def meanwhile(self, what: str, place: int) -> None:
-        """Time passes, a person changes their mind, an operator pauses or resumes."""
+        """Time passes, a person changes their mind, an operator pauses or resumes, prices grow old or are renewed."""
         match what:
             case "time":
                 self.dispatch.now += timedelta(seconds=[1, 40, 61, 400][place % 4])
@@ -150,6 +160,12 @@ class Walk(RuleBasedStateMachine):
                 self.consenting.discard(self.people[place])
             case "return":
                 self._confirm(self.people[place])
+            case "age":
+                self._set(prices_until=self.dispatch.now + timedelta(seconds=[0, 5, 50, 500][place % 4]))
+            case "tick":
+                self._hold_stale()
+            case "replace":
+                self._replace()
             case _:
                 self._pause_or_resume()
 
@@ -166,11 +182,16 @@ class Walk(RuleBasedStateMachine):
         assert sum(parts) == status.audience == PEOPLE
 
     @invariant()
-    def the_ledger_only_grows(self) -> None:
-        now = self.dispatch.outcomes(self.of)
+    def the_ledger_only_grows_and_says_which_edition_went(self) -> None:
+        d = delivery.c
+        with self.dispatch.engine.begin() as conn:
+            rows = conn.execute(select(d.subscriber_id, d.outcome, d.edition_no)).all()
+        now = {row.subscriber_id: row.outcome for row in rows}
         for who, outcome in self.ledger.items():
             assert now[who] == outcome or (outcome, now[who]) == ("unknown", "sent")
         self.ledger = now
+        if self.policy is UnknownPolicy.HOLD:  # else one that is sent again may come of another edition
+            assert all(r.edition_no == self.went[r.subscriber_id] for r in rows if r.outcome in {"sent", "unknown"})
 
     @invariant()
     def whatever_was_taken_is_recorded_or_still_in_flight(self) -> None:
@@ -179,15 +200,49 @@ class Walk(RuleBasedStateMachine):
         accounted = {who for who, outcome in self.ledger.items() if outcome in {"sent", "unknown"}}
         assert {who for who, count in self.taken.items() if count} <= accounted | set(self.dispatch.in_flight())
 
+    def _let_some_wait(self) -> None:
+        """As when clocks elsewhere come to the time later."""
+        due = self.dispatch.now + timedelta(minutes=3)
+        with self.dispatch.engine.begin() as conn:
+            conn.execute(update(batch).where(batch.c.no > 0).values(due_at=due, not_before=due))
+
     def _confirm(self, who: int) -> None:
         with self.dispatch.engine.begin() as conn:
             consent.confirm(conn, who, [TOPIC], Evidence(source="a test"), self.dispatch.now)
         self.consenting.add(who)
 
     def _pause_or_resume(self) -> None:
-        running = self.state is CampaignState.SENDING
-        self.state = CampaignState.PAUSED if running else CampaignState.SENDING
-        self.dispatch.move(self.of, self.state)
+        if self.state is CampaignState.SENDING:
+            self.dispatch.move(self.of, CampaignState.PAUSED)
+        else:
+            with self.dispatch.engine.begin() as conn:
+                is_stale = self.of.is_stale(self.dispatch.now)
+                freshness.resume(conn, self.of.id, self.dispatch.now, with_old_prices=is_stale)
+        self._look()
+
+    def _hold_stale(self) -> None:
+        with self.dispatch.engine.begin() as conn:
+            freshness.hold_stale(conn, self.dispatch.now)
+        self._look()
+
+    def _replace(self) -> None:
+        """What release.replace does, without the letters."""
+        if self.state is CampaignState.PAUSED:
+            with self.dispatch.engine.begin() as conn:
+                all_in = batches.are_all_in(conn, self.of.id, self.dispatch.now)
+            if all_in:
+                self._set(prices_until=None, edition_no=self.of.edition_no + 1)
+                self._pause_or_resume()
+
+    def _set(self, **values: object) -> None:
+        with self.dispatch.engine.begin() as conn:
+            conn.execute(update(campaign).values(epoch=campaign.c.epoch + 1, prices_as_of=self.dispatch.now, **values))
+        self._look()
+
+    def _look(self) -> None:
+        with self.dispatch.engine.begin() as conn:
+            self.of = campaigns.get(conn, self.of.id)
+        self.state = self.of.state
 
     def _flying(self) -> bool:
         return any(worker.flying for worker in self.workers.values())
@@ -201,6 +256,8 @@ class Walk(RuleBasedStateMachine):
         if claim is None:
             return False
         assert self.state is CampaignState.SENDING
+        assert not self.of.is_stale(self.dispatch.now)
+        assert claim.due_at is None or claim.due_at <= self.dispatch.now
         assert claim.key not in worker.held or worker.held[claim.key].token < claim.token
         worker.held[claim.key] = claim
         worker.todo += [(claim, to.subscriber_id, to.attempt) for to in self.dispatch.recipients(claim, self.of)]
@@ -214,16 +271,25 @@ class Walk(RuleBasedStateMachine):
             return None
         claim, who, attempt = worker.todo.pop(0)
         out = [Flight(f.who, f.attempt, f.event, RELAY) for f in worker.flying.values() if f.claim == claim]
-        (decision,) = self.dispatch.ask(claim, self.of, [who], attempt=attempt, out=out)
+        (decision,) = self.dispatch.ask(claim, worker.of, [who], attempt=attempt, out=out)
         match decision:
             case Pass(event_id):
                 assert who in self.consenting
                 assert self.state is CampaignState.SENDING
-                assert who not in self.ledger  # whoever has an outcome gets no more letters
-                worker.flying[free[0]] = Flying(claim, who, attempt, event_id)
+                assert not self.of.is_stale(self.dispatch.now)
+                assert worker.of.edition_no == self.of.edition_no
+                # Whoever has an outcome gets no more letters; but of one that is sent again, a worker that was thought
+                # dead may report the first copy after all, when the second is on its way.
+                assert who not in self.ledger or self.policy is UnknownPolicy.RESEND
+                worker.flying[free[0]] = Flying(claim, who, attempt, event_id, worker.of)
+                self.went[who] = worker.of.edition_no
                 return free[0]
             case Withheld():
                 assert who not in self.consenting
+            case Halted(reason) if reason == CHANGED:
+                assert worker.of.epoch != self.of.epoch
+                worker.of = self.of
+                worker.todo.insert(0, (claim, who, attempt))
             case Halted():
                 worker.todo = [entry for entry in worker.todo if entry[0] != claim]
                 if claim not in [letter.claim for letter in worker.flying.values()]:  # else after the last answer
@@ -239,9 +305,9 @@ class Walk(RuleBasedStateMachine):
     def _record(self, letter: Flying, answer: str) -> Record:
         match answer:
             case "sent":
-                return final(self.of, letter.who, Outcome.SENT, letter.event, 250)
+                return final(letter.of, letter.who, Outcome.SENT, letter.event, 250)
             case "failed":
-                return final(self.of, letter.who, Outcome.FAILED, letter.event, 550)
+                return final(letter.of, letter.who, Outcome.FAILED, letter.event, 550)
             case "deferred":
                 until = self.dispatch.now + timedelta(minutes=5)
                 return deferred(self.of, letter.who, until, batch_no=letter.claim.no, attempt=letter.attempt)
@@ -249,13 +315,14 @@ class Walk(RuleBasedStateMachine):
                 until = self.dispatch.now + timedelta(minutes=5)
                 return deferred(self.of, letter.who, until, batch_no=letter.claim.no, attempt=letter.attempt)
             case _:
-                return final(self.of, letter.who, Outcome.UNKNOWN, letter.event)
+                return final(letter.of, letter.who, Outcome.UNKNOWN, letter.event)
 
     def _bring_to_an_end(self) -> None:
         """Whatever happened: one worker that lives brings it to an end, and everyone has an outcome."""
         for name in self.workers:
             self.kill(name, taken=True)
         self.end = self.dispatch.now + timedelta(hours=12)
+        self._set(prices_until=None)
         if self.state is CampaignState.PAUSED:
             self._pause_or_resume()
         while not self.dispatch.is_complete(self.of):
@@ -268,7 +335,7 @@ class Walk(RuleBasedStateMachine):
                         self._answer("a", slot, "sent")
                 self.settle("a")
         self.nobody_gets_it_twice()
-        self.the_ledger_only_grows()
+        self.the_ledger_only_grows_and_says_which_edition_went()
         assert len(self.ledger) == PEOPLE
         assert {who for who, outcome in self.ledger.items() if outcome == "sent"} <= {*self.taken.elements()}
         with self.dispatch.engine.begin() as conn:
@@ -279,7 +346,7 @@ class Walk(RuleBasedStateMachine):
 def test_whatever_happens_to_two_workers_nobody_is_lost_and_nobody_gets_it_twice(
     engine: Engine, policy: UnknownPolicy, sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "PAGE", PAGE)
+    monkeypatch.setattr(dealing_out, "PAGE", PAGE)
     on_sqlite = engine.dialect.name == "sqlite"
     walked = hurried(tmp_path) if on_sqlite else engine
     run_state_machine_as_test(

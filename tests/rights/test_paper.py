@@ -287,6 +287,7 @@ def test_the_confirmation_mail_and_the_privacy_notice_are_exhibits_word_for_word
         frozen = freeze_service(Kind.CONFIRM, language="de", house=house)
         row = {
             "campaign_id": mail,
+            "no": 1,
             "language": "de",
             "frozen": frozen.to_json(),
             "sha256": bytes.fromhex(frozen.sha256),

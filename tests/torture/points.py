@@ -56,7 +56,7 @@ def _has_records(*arguments: Any) -> bool:
 
 PLACES: dict[Point, Place] = {
     Point.LAUNCH_BETWEEN: Place("dispatcher.sending.launch", "launch", entered=True),
-    Point.LAUNCH_WITHIN: Place("dispatcher.domain.batches", "freeze", entered=False),
+    Point.LAUNCH_WITHIN: Place("dispatcher.domain.dealing_out", "freeze", entered=False),
     Point.IN_CLAIM: Place("dispatcher.domain.batches", "claim", entered=False),
     Point.AFTER_CLAIM: Place("dispatcher.sending.gate", "Gate.hold", entered=True),
     Point.BEFORE_GATE: Place("dispatcher.sending.gate", "Gate.ask", entered=True),
@@ -71,7 +71,7 @@ PLACES: dict[Point, Place] = {
 _LEASE = "dispatcher.domain.batches", "dispatcher.domain.passage"
 CONSTANTS: tuple[tuple[str, str, Callable[[Tempo], object]], ...] = (
     *((module, "LEASE", lambda t: t.lease and timedelta(seconds=t.lease)) for module in _LEASE),
-    ("dispatcher.domain.batches", "PAGE", lambda t: t.page),
+    ("dispatcher.domain.dealing_out", "PAGE", lambda t: t.page),
     ("dispatcher.sending.gate", "MARGIN", lambda t: t.lease and t.lease / 6),
     ("dispatcher.sending.gate", "HEARTBEAT", lambda t: t.lease and t.lease / 4),
     ("dispatcher.sending.retry", "_STEPS", lambda t: t.retry and (timedelta(seconds=t.retry),) * 50),

@@ -13,7 +13,7 @@ from enum import StrEnum
 from dispatcher.db.terms import Topic
 from dispatcher.errors import InputRefused
 
-COLUMNS = ("email", "name", "language", "topics", "consent_at", "consent_ip", "consent_source", "declaration")
+COLUMNS = ("email", "name", "language", "zone", "topics", "consent_at", "consent_ip", "consent_source", "declaration")
 MAPPED = (*COLUMNS, "first_name", "last_name")  # what --map can name
 PER_TOPIC = ("since", "ip", "source", "declaration")  # beside the state, in a file of ours
 REJECTED = ("rejected_line", "rejected_reason")  # the first columns of a file of rejected rows
@@ -58,7 +58,7 @@ class Layout:
 def own_columns(topics: Sequence[Topic]) -> list[str]:
     """Give the header of a file of ours."""
     groups = [name for topic in topics for name in (topic.value, *(f"{topic}_{part}" for part in PER_TOPIC))]
-    return ["email", "name", "language", *groups, "suppressed"]
+    return ["email", "name", "language", "zone", *groups, "suppressed"]
 
 
 def layout(header: Sequence[str], how: Instructions) -> Layout:

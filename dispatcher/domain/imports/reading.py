@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import BinaryIO
 
 from dispatcher.db.terms import Language
+from dispatcher.domain import zones
 from dispatcher.domain.addresses import Address, parse_address, without, without_name
 from dispatcher.domain.declarations import Version, why_not_under
 from dispatcher.domain.imports.claims import Cell, claims
@@ -61,6 +62,7 @@ class Table:
                 name,
                 _language(cell("language")),
                 tuple(_unnamed(each, address, name) for each in told),
+                _zone(cell("zone")),
             )
         except InputRefused as error:
             return Rejected(line, error.what, tuple(cells))
@@ -132,6 +134,12 @@ def _language(text: str) -> Language:
     if text.lower() not in _LANGUAGES:
         raise InputRefused(f"there is no language {text!r}; use {' or '.join(Language)}")
     return _LANGUAGES[text.lower()]
+
+
+def _zone(text: str) -> str | None:
+    if text and not zones.is_known(text):
+        raise InputRefused(f"there is no time zone {text[:50]!r}; use a name such as Europe/Berlin, or leave it empty")
+    return text or None
 
 
 _LANGUAGES = {language.value: language for language in Language}

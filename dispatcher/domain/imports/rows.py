@@ -72,6 +72,7 @@ class Row(NamedTuple):
     name: str
     language: Language
     claims: tuple[Claim, ...]
+    zone: str | None = None
 
 
 class Rejected(NamedTuple):

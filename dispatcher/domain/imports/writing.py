@@ -120,12 +120,15 @@ def _written(conn: Connection, judged: Judged, end: Head | None, origin: str, no
     news are judged once more behind it. People's rows are taken before the chain, as by everybody, or two could wait
     for each other.
     """
+    subscribers.learn_zones(conn, {row.address_hash: row.zone for row, _ in judged if row.zone})
     news = [(row, verdict) for row, verdict in judged if _is_news(verdict)]
     if not news:
         return judged
     # Who is known, too: their profile may have gone when they had left everything.
     taken_in = [
-        Newcomer(row.address, row.address_hash, row.name, row.language) for row, verdict in news if verdict.takes_in
+        Newcomer(row.address, row.address_hash, row.name, row.language, row.zone)
+        for row, verdict in news
+        if verdict.takes_in
     ]
     subscribers.add(conn, taken_in, now)
     again, taken = news, chain_head.take(conn, now)

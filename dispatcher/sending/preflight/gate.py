@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine
 
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.domain import authors, campaigns, releases
+from dispatcher.db.terms import CampaignState
+from dispatcher.domain import authors, campaigns, releases, series
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.releases import Preflight
 from dispatcher.domain.staff.audit import Actor
@@ -33,13 +34,20 @@ GOOD_FOR = timedelta(hours=1)  # how long links, filters and people are believed
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Release this campaign for a moment (None: at once), in the name of somebody, despite what they answer for."""
+    """Release this campaign for a moment (None: at once), in the name of somebody, despite what they answer for.
+
+    With `wall_time` it goes when each reader's own clock shows this; with `series_id` in its turn, which comes at about
+    `at`; `under_way`: it is paused, and its new content is released.
+    """
 
     campaign_id: int
     at: datetime | None
     zone: str
     by: Actor
     despite: Mapping[str, str]
+    wall_time: str | None = None
+    series_id: int | None = None
+    under_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +106,21 @@ def release_it(conn: Connection, looked: Looked, desk: Desk) -> Released | Stopp
     campaigns.hold(conn, order.campaign_id)  # whoever edits or releases it comes wholly before or after us
     _require_eyes(conn, order, desk)
     _refuse_if_moved(conn, looked)
-    at = order.at or clock.now(conn)
-    of = release.schedule(conn, order.campaign_id, at, order.zone, desk.stationery, desk.house)
+    of = _release(conn, order, desk, clock.now(conn))
     _sign(conn, looked)
     return Released(of, looked.report)
+
+
+def as_before(conn: Connection, of: Campaign, by: Actor) -> Order | None:
+    """Give the order that releases a campaign, its content replaced, as it was released before. None: it was not."""
+    zone, wall = of.zone or "UTC", of.wall_time
+    if of.state is CampaignState.PAUSED:
+        return Order(of.id, None, zone, by, {}, under_way=True)
+    if of.state is CampaignState.SCHEDULED:
+        return Order(of.id, of.send_at, zone, by, {}, wall_time=wall)
+    if of.series_id is not None:
+        return Order(of.id, series.turn_of(conn, of.series_id, of.id), zone, by, {}, series_id=of.series_id)
+    return None
 
 
 def look(
@@ -132,6 +151,20 @@ def _fresh(engine: Engine, order: Order, desk: Desk) -> Report | None:
         return None
     findings = tuple(in_order([*slow, *look_over(exam)]))
     return replace(seen, goes_at=exam.goes_at, findings=findings)
+
+
+def _release(conn: Connection, order: Order, desk: Desk, now: datetime) -> Campaign:
+    with_ = (desk.stationery, desk.house)
+    if order.under_way:
+        return release.renew(conn, order.campaign_id, now, *with_)
+    if order.series_id is not None:
+        return release.put_in(conn, order.campaign_id, order.series_id, *with_)
+    if order.wall_time is not None:
+        local = release.Local(order.wall_time, order.zone)
+        return release.schedule_local(conn, order.campaign_id, local, now, *with_)
+    if order.at is None:
+        return release.start(conn, order.campaign_id, now, *with_)
+    return release.schedule(conn, order.campaign_id, order.at, order.zone, *with_)
 
 
 def _require_eyes(conn: Connection, order: Order, desk: Desk) -> None:
