@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dispatcher.assets import PACKAGE
 from dispatcher.db import clock, migrate
+from dispatcher.db import engine as engines
 from dispatcher.db.columns import Id, Rows, Utc
 from dispatcher.db.engine import check, make_engine, reading
 from dispatcher.db.tables import (
@@ -26,6 +27,7 @@ from dispatcher.db.tables import (
     subscription,
 )
 from dispatcher.errors import PartUnavailable, SettingInvalid
+from tests.databases import DURABLE
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -106,6 +108,15 @@ def test_an_old_database_is_refused_with_the_cure(tmp_path) -> None:
     with pytest.raises(PartUnavailable) as caught:
         migrate.require_current(engine)
     assert caught.value.cure == "run: dispatcher db upgrade"
+    engine.dispose()
+
+
+def test_what_sqlite_has_committed_survives_a_power_cut(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_SQLITE_PRAGMAS", DURABLE)
+    engine = make_engine(f"sqlite:///{tmp_path}/durable.db")
+    with engine.connect() as conn:
+        assert conn.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2  # FULL: the log is synced at each commit
+        assert conn.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
     engine.dispose()
 
 

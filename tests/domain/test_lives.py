@@ -42,8 +42,8 @@ from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.sending import address_change, opt_in
 from dispatcher.sending import endings as file_of_endings
+from tests.databases import emptied
 from tests.domain import ledgers
-from tests.domain.databases import emptied, hurried
 from tests.domain.dispatch import Dispatch, final
 from tests.domain.keeping import Keeping
 from tests.domain.world import MAILBOXES, Known, Link, World
@@ -77,7 +77,6 @@ class Lives(RuleBasedStateMachine):
     def teardown(self) -> None:
         if any(known.agreed for known in self.world.known.values()):
             assert ledgers.verified(self.engine).broken is None
-        self.engine.dispose()
 
     @property
     def now(self) -> datetime:
@@ -359,10 +358,9 @@ def test_in_whatever_order_things_happen_exactly_those_who_agreed_last_may_be_ma
     engine: Engine, sqlite_template: Path, tmp_path: Path
 ) -> None:
     on_sqlite = engine.dialect.name == "sqlite"
-    lived = hurried(tmp_path) if on_sqlite else engine
     stories = itertools.count()
     run_state_machine_as_test(
-        lambda: Lives(emptied(lived, sqlite_template), tmp_path / str(next(stories))),
+        lambda: Lives(emptied(engine, sqlite_template), tmp_path / str(next(stories))),
         settings=settings(
             max_examples=8 if on_sqlite else 3,
             stateful_step_count=30,

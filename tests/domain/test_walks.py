@@ -25,7 +25,7 @@ from dispatcher.domain.consent import Evidence
 from dispatcher.domain.ledger import Record
 from dispatcher.domain.passage import CHANGED, Halted, Pass, Withheld
 from dispatcher.domain.tokens import Key, Keyring
-from tests.domain.databases import emptied, hurried
+from tests.databases import emptied
 from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final
 
 PEOPLE, PAGE, LANES = 7, 3, 2
@@ -79,7 +79,6 @@ class Walk(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self._bring_to_an_end()
-        self.dispatch.engine.dispose()
 
     @rule(name=WORKERS, answers=st.lists(ANSWERS, min_size=1, max_size=4), late=st.sampled_from([0, 0, 61]))
     def serve(self, name: str, answers: list[str], late: int) -> None:
@@ -344,13 +343,12 @@ class Walk(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("policy", UnknownPolicy)
 def test_whatever_happens_to_two_workers_nobody_is_lost_and_nobody_gets_it_twice(
-    engine: Engine, policy: UnknownPolicy, sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, policy: UnknownPolicy, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dealing_out, "PAGE", PAGE)
     on_sqlite = engine.dialect.name == "sqlite"
-    walked = hurried(tmp_path) if on_sqlite else engine
     run_state_machine_as_test(
-        lambda: Walk(emptied(walked, sqlite_template), policy),
+        lambda: Walk(emptied(engine, sqlite_template), policy),
         settings=settings(
             max_examples=30 if on_sqlite and policy is UnknownPolicy.HOLD else 10,
             stateful_step_count=30,

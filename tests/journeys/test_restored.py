@@ -25,6 +25,7 @@ from tests.journeys.house import RunningHouse, kill_tree, let_leases_end, open_h
 from tests.stage import Stage
 
 PEOPLE = 1_500
+MANY_LANES = 16  # for what is only to come to its end
 LEFT = ["p1400@example.de", "p1401@example.de", "p1402@example.de", "p1403@example.de", "p1404@example.de"]
 ONE_CLICK, ERASED, OPERATOR, MOVED, COMPLAINED = LEFT
 # Alphabetic order is that of the batches: with 500 to a batch these are in the last one, which waits longest.
@@ -162,6 +163,7 @@ def test_after_a_restore_nobody_who_left_is_mailed_and_nobody_gets_a_letter_twic
     assert (done["withdrawn"], done["erased"]) == (3, 1)
     [held] = done["held"]  # type: ignore[misc]
     assert (held["id"], held["now_is"]) == (of, "paused")
+    house.lanes = MANY_LANES
     house.start("worker", "--concurrency", "1")
     later = stage.campaign()
     wait_for(lambda: stage.status(later).state is CampaignState.SENT, "a newsletter after the restore")

@@ -19,6 +19,7 @@ from dispatcher.domain.consent import Evidence
 from dispatcher.domain.recipients import Recipient
 from dispatcher.errors import InputRefused
 from dispatcher.sending import gate, opt_in, renewal
+from tests.databases import waiting
 from tests.guards import unguarded
 from tests.journeys.house import let_leases_end, wait_for
 from tests.relay import ScriptedRelay, accept_then_drop
@@ -134,9 +135,8 @@ def test_of_two_versions_that_ask_at_the_same_moment_each_person_is_asked_by_one
         mine = renewal.requests_for(conn, stage.stationery, of, recipients.to_serve(conn, claim, of, now), now)
         other = threading.Thread(target=lambda: asked.extend(claim_and_die(stage, second)))
         other.start()
-        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
         with stage.engine.connect() as watcher:
-            wait_for(lambda: watcher.execute(waiting).scalar_one() == 1, "the other claim to wait for this one")
+            wait_for(lambda: waiting(watcher) == 1, "the other claim to wait for this one")
     other.join(30)
     assert len(mine) == 6
     assert asked == []

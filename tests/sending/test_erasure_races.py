@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, select
 
 from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import Language, SubscriptionState, SuppressionReason, Topic
@@ -21,6 +21,7 @@ from dispatcher.rights import rectification, serving
 from dispatcher.rights.serving import Order
 from dispatcher.sending import address_change, opt_in
 from tests import builders
+from tests.databases import waiting
 from tests.journeys.house import wait_for
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -66,9 +67,8 @@ def _beside(
 
 
 def _somebody_waits(engine: Engine) -> bool:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with engine.connect() as conn:
-        return bool(conn.execute(text(waiting)).scalar_one())
+        return waiting(conn) > 0
 
 
 def _erase(who: int) -> Callable[[Connection], Any]:

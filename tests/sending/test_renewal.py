@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 
 from dispatcher.bounces import intake
 from dispatcher.db import clock
@@ -21,6 +21,7 @@ from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.sending import opt_in
 from tests import builders
+from tests.databases import waiting
 from tests.evidence import assert_filled, events, words_of
 from tests.journeys.house import wait_for
 from tests.relay import ScriptedRelay
@@ -227,9 +228,8 @@ def test_a_button_pressed_while_a_withdrawal_is_written_renews_nothing(stage: St
         consent.withdraw(conn, stage.ids[old[3]], [GOLD], Evidence(source="a test"), clock.now(conn))
         presser = threading.Thread(target=press)
         presser.start()
-        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
         with stage.engine.connect() as watcher:
-            wait_for(lambda: watcher.execute(waiting).scalar_one() == 1, "the button to wait for the withdrawal")
+            wait_for(lambda: waiting(watcher) == 1, "the button to wait for the withdrawal")
     presser.join(30)
     assert ended == ["refused"]
     with stage.engine.begin() as conn:

@@ -1,0 +1,106 @@
+"""The databases of tests: one of each kind for a process, emptied for every test and never made anew.
+
+What costs is not to delete rows but to begin anew: a fresh connection to PostgreSQL reads the whole catalogue, and to
+truncate is to make new files for each table, index and reference.
+"""
+
+import shutil
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import Connection, Engine, event, text
+
+from dispatcher.db import engine as engines
+from dispatcher.db.engine import make_engine
+from dispatcher.db.tables import metadata
+
+TEMPLATE = "dispatcher_template"
+DURABLE = engines._SQLITE_PRAGMAS  # as in production
+_PATIENCE = 10_000  # milliseconds for somebody's connection to end
+
+# What holds something, and what has given a number away.
+_USED = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in metadata.tables)
+_COUNTED = "SELECT setval(quote_ident(sequencename)::regclass, 1, false) FROM pg_sequences WHERE last_value IS NOT NULL"
+
+_cleaners: dict[str, psycopg.Connection] = {}  # by database: the one connection that empties it
+_kept: set[int] = set()  # the connections that outlive a test: those of our engines, which nobody has in hand
+
+
+def never_wait_for_the_disk() -> None:
+    """Let SQLite in this process hand its writes to the system and no further: no power cut is tried here."""
+    engines._SQLITE_PRAGMAS = tuple(pragma.replace("synchronous=FULL", "synchronous=OFF") for pragma in DURABLE)
+
+
+def sqlite_database(template: Path) -> str:
+    """Give the one SQLite database of this process, new."""
+    folder = template.with_name("house")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    shutil.copy(template, folder / "dispatcher.db")
+    return f"sqlite:///{folder}/dispatcher.db"
+
+
+def postgres_database(folder: str, worker: str) -> str:
+    """Give the one PostgreSQL database of this process, empty."""
+    name = f"tests_{worker}"
+    url = f"postgresql://dispatcher@/{name}?host={folder}"
+    if name not in _cleaners:
+        with psycopg.connect(f"postgresql://dispatcher@/postgres?host={folder}", autocommit=True) as conn:
+            conn.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        _cleaners[name] = psycopg.connect(url, autocommit=True)
+        # Triggers guard rows, and references them: whoever deletes all of them asks neither.
+        _cleaners[name].execute("SET session_replication_role = replica")
+    else:
+        _empty(_cleaners[name])
+    return url
+
+
+def emptied(engine: Engine, template: Path) -> Engine:
+    """Empty the database in the middle of a test; give its engine, without connections from before."""
+    rest(engine)
+    if engine.dialect.name == "sqlite":
+        path = Path(engine.url.database or "")
+        for old in path.parent.glob(f"{path.name}*"):
+            old.unlink()
+        shutil.copy(template, path)
+    else:
+        _empty(_cleaners[engine.url.database or ""])
+    return engine
+
+
+def lasting_engine(url: str) -> Engine:
+    """Make an engine for many tests: what it compiled serves them all, and PostgreSQL's connections do."""
+    engine = make_engine(url)
+    if engine.dialect.name == "postgresql":
+
+        @event.listens_for(engine, "connect")
+        def _keep(connection, _record) -> None:
+            _kept.add(connection.info.backend_pid)
+
+    return engine
+
+
+def rest(engine: Engine) -> None:
+    """Let a lasting engine rest until the next test. What somebody still holds of it is not kept."""
+    if engine.dialect.name == "sqlite" or engine.pool.checkedout():  # type: ignore[attr-defined]
+        _kept.clear()
+        engine.dispose()
+
+
+def waiting(conn: Connection) -> int:
+    """Say how many wait for a lock in this PostgreSQL database; other processes have their own."""
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return int(conn.execute(text(count)).scalar_one())
+
+
+def _empty(conn: psycopg.Connection) -> None:
+    # Whoever a test left behind may hold locks for ever, or still write; so it is gone before anyone looks.
+    conn.execute(
+        "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL(%s)",
+        (_PATIENCE, list(_kept)),
+    )
+    if used := [row[0] for row in conn.execute(_USED)]:
+        conn.execute(";".join(f"DELETE FROM {name}" for name in used))
+        conn.execute(f"VACUUM {', '.join(used)}")  # rows come to lie in the order they are written in, as in new tables
+    conn.execute(_COUNTED)
