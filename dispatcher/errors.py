@@ -8,7 +8,9 @@
     |   `-- TokenInvalid    a link that we did not make, or that was altered, or is used up
     |-- NotFound            no such campaign, subscriber, ...
     |-- MoveRefused         a campaign is not in a state that allows this
-    |   `-- ReleaseOutdated what was released is not what stands there now
+    |   |-- SavedMeanwhile  somebody saved a draft since it was read
+    |   |-- ReleaseOutdated what was released is not what stands there now
+    |   `-- FourEyesLacking whoever releases it wrote it
     |-- RelayDown           a relay cannot be used; nothing was sent
     |-- LedgerBroken        an event of the consent ledger is not what was written
     `-- PartUnavailable     database, broker, port: a part of the house is away
@@ -64,8 +66,16 @@ class MoveRefused(DispatcherError):
     """The campaign is not in a state from which this is allowed."""
 
 
+class SavedMeanwhile(MoveRefused):
+    """Somebody saved a draft since the version that was read; nothing was overwritten."""
+
+
 class ReleaseOutdated(MoveRefused):
     """A campaign, its templates, the house's words or its audience changed after the release."""
+
+
+class FourEyesLacking(MoveRefused):
+    """Whoever releases a campaign wrote it, and nobody else has seen it."""
 
 
 class RelayDown(DispatcherError):

@@ -10,6 +10,7 @@ from dispatcher.domain import campaigns, consent, declarations, subscribers, sup
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.staff.audit import NOBODY, Actor
 from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
 
@@ -65,9 +66,12 @@ def suppress(conn: Connection, keyring: Keyring, addresses: list[str], now: date
     suppression.suppress(conn, hashes, None, SuppressionReason.COMPLAINT, "a test", now)
 
 
-def create_campaign(conn: Connection, now: datetime, topic: Topic = Topic.FINANCE_NEWS, content: str = CONTENT) -> int:
+def create_campaign(
+    conn: Connection, now: datetime, topic: Topic = Topic.FINANCE_NEWS, content: str = CONTENT, by: Actor = NOBODY
+) -> int:
     """Enter a German draft; give its id."""
-    draft = Draft(topic, "Edelmetalle der Woche", "Gold hält sich", Language.DE, {Language.DE: ("news.de.md", content)})
+    files = {Language.DE: ("news.de.md", content)}
+    draft = Draft(topic, "Edelmetalle der Woche", "Gold hält sich", Language.DE, files, by=by)
     return campaigns.create(conn, draft, now)
 
 

@@ -134,6 +134,7 @@ def test_domains_are_looked_up_only_when_asked_for(tmp_path: Path) -> None:
         ("MX_LOOKUP", "yes", "is no resolver"),
         ("INTERNAL_HOSTS", "files.intern.example.de http://x", "'http://x' is no host"),
         ("INTERNAL_HOSTS", "user@host", "is no host"),
+        ("FOUR_EYES", "yes", "'yes' is neither on nor off"),
         ("SPAM_CHECK", "spamd://127.0.0.1", "names no filter"),
         ("SPAM_CHECK", "http://127.0.0.1:783", "names no filter"),
         ("MX_LOOKUP", "192.0.2.53:dns", "is no resolver"),

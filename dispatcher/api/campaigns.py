@@ -1,4 +1,4 @@
-"""/campaigns: enter, look at, schedule, run and account for newsletters."""
+"""/campaigns: enter, look at, run and account for newsletters."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from dispatcher.api.desk import AtDesk, Desk
+from dispatcher.api.desk import AtDesk
 from dispatcher.api.entrance import Caller, needs
 from dispatcher.api.once import Done, OnceOnly
 from dispatcher.api.shapes import (
@@ -29,7 +29,7 @@ from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Outcome, Scope, Topic
-from dispatcher.domain import accounts, missing, zones
+from dispatcher.domain import accounts, missing
 from dispatcher.domain import campaigns as life
 from dispatcher.domain.campaigns import Campaign, Draft
 from dispatcher.domain.missing import Part, Place
@@ -37,7 +37,6 @@ from dispatcher.domain.shares import By, shares
 from dispatcher.errors import ContentInvalid, NotFound
 from dispatcher.sending import house as houses
 from dispatcher.sending import release
-from dispatcher.sending.press import Stationery
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"])
 _LARGEST_RATE = 10_000_000
@@ -69,6 +68,7 @@ class CampaignTold(Told):
     zone: str | None = Field(description="The IANA time zone in which `send_at` was named.")
     rate_per_min: int | None = Field(description="Letters a minute at most, over all workers; null: no limit.")
     renews: int | None = Field(description="It asks to renew consent, under the declaration of this number.")
+    version: int = Field(description="Of what was written: one more with each saving.")
     created_at: Moment
     launched_at: Moment | None
     finished_at: Moment | None
@@ -115,13 +115,6 @@ class ContentsTold(Told):
     """What the author wrote."""
 
     items: list[ContentTold]
-
-
-class MomentSaid(Said):
-    """When a newsletter is to go out."""
-
-    at: Annotated[Line, Field(max_length=40)] = Field(description="Wall-clock time: 2026-12-01T09:00.")
-    zone: Annotated[Line, Field(max_length=60)] = Field(default="Europe/Berlin", description="IANA time zone.")
 
 
 class RateSaid(Said):
@@ -175,19 +168,19 @@ def list_(
     place = decode("campaigns", cursor, int)
     with reading(desk.engine).connect() as conn:
         found = life.newest(conn, limit + 1, place[0] if place else None, state)
-        items = [_told(conn, of, counts=counts) for of in found[:limit]]
+        items = [told(conn, of, counts=counts) for of in found[:limit]]
     return CampaignPage(items=items, next=encode("campaigns", found[limit - 1].id) if len(found) > limit else None)
 
 
 @router.post("", operation_id="create_campaign", status_code=201, response_model=CampaignTold)
 def create(
-    desk: AtDesk, _: Annotated[Caller, needs(Scope.CAMPAIGNS_WRITE)], once: OnceOnly, said: DraftSaid
+    desk: AtDesk, caller: Annotated[Caller, needs(Scope.CAMPAIGNS_WRITE)], once: OnceOnly, said: DraftSaid
 ) -> Response:
     """Enter a draft. What cannot be composed is refused, with file and line."""
 
     def act(conn: Connection, now: datetime) -> Done:
-        campaign_id = release.draft(conn, _draft(said), houses.house(desk.settings), now)
-        return Done(_told(conn, life.get(conn, campaign_id)))
+        campaign_id = release.draft(conn, _draft(said, caller), houses.house(desk.settings), now)
+        return Done(told(conn, life.get(conn, campaign_id)))
 
     return once.do(said, act, 201)
 
@@ -196,7 +189,7 @@ def create(
 def get(desk: AtDesk, _: Annotated[Caller, needs(Scope.CAMPAIGNS_READ)], campaign_id: CampaignId) -> CampaignTold:
     """Give one newsletter, with its figures."""
     with reading(desk.engine).connect() as conn:
-        return _told(conn, newsletter(conn, campaign_id))
+        return told(conn, newsletter(conn, campaign_id))
 
 
 @router.get("/{campaign_id}/contents", operation_id="get_campaign_contents")
@@ -245,39 +238,6 @@ def list_missing(
     return MissingPage(items=items, next=encode(f"missing {campaign_id}", *more) if more else None)
 
 
-@router.post("/{campaign_id}/schedule", operation_id="schedule_campaign", response_model=CampaignTold)
-def schedule(
-    desk: AtDesk,
-    _: Annotated[Caller, needs(Scope.CAMPAIGNS_SEND)],
-    once: OnceOnly,
-    campaign_id: CampaignId,
-    said: MomentSaid,
-) -> Response:
-    """Release a draft for a moment; one that is scheduled, for another."""
-
-    def act(conn: Connection, now: datetime) -> Done:
-        newsletter(conn, campaign_id)
-        at = zones.moment(said.at, said.zone, now)
-        of = release.schedule(conn, campaign_id, at, said.zone, _stationery(desk), houses.house(desk.settings))
-        return Done(_told(conn, of))
-
-    return once.do(said, act)
-
-
-@router.post("/{campaign_id}/start", operation_id="start_campaign", response_model=CampaignTold)
-def start(
-    desk: AtDesk, _: Annotated[Caller, needs(Scope.CAMPAIGNS_SEND)], once: OnceOnly, campaign_id: CampaignId
-) -> Response:
-    """Release a newsletter and begin at once."""
-
-    def act(conn: Connection, now: datetime) -> Done:
-        newsletter(conn, campaign_id)
-        of = release.start(conn, campaign_id, now, _stationery(desk), houses.house(desk.settings))
-        return Done(_told(conn, of), lambda: desk.nudge(campaign_id))
-
-    return once.do(None, act)
-
-
 @router.post("/{campaign_id}/pause", operation_id="pause_campaign", response_model=CampaignTold)
 def pause(_: Annotated[Caller, needs(Scope.CAMPAIGNS_SEND)], once: OnceOnly, campaign_id: CampaignId) -> Response:
     """Hold it while it is sent: no further letter passes the gate."""
@@ -285,7 +245,7 @@ def pause(_: Annotated[Caller, needs(Scope.CAMPAIGNS_SEND)], once: OnceOnly, cam
     def act(conn: Connection, _now: datetime) -> Done:
         newsletter(conn, campaign_id)
         life.pause(conn, campaign_id)
-        return Done(_told(conn, life.get(conn, campaign_id)))
+        return Done(told(conn, life.get(conn, campaign_id)))
 
     return once.do(None, act)
 
@@ -299,7 +259,7 @@ def resume(
     def act(conn: Connection, now: datetime) -> Done:
         newsletter(conn, campaign_id)
         release.resume(conn, campaign_id, now)
-        return Done(_told(conn, life.get(conn, campaign_id)), desk.nudge_drains)
+        return Done(told(conn, life.get(conn, campaign_id)), desk.nudge_drains)
 
     return once.do(None, act)
 
@@ -311,7 +271,7 @@ def cancel(_: Annotated[Caller, needs(Scope.CAMPAIGNS_SEND)], once: OnceOnly, ca
     def act(conn: Connection, now: datetime) -> Done:
         newsletter(conn, campaign_id)
         life.cancel(conn, campaign_id, now)
-        return Done(_told(conn, life.get(conn, campaign_id)))
+        return Done(told(conn, life.get(conn, campaign_id)))
 
     return once.do(None, act)
 
@@ -324,7 +284,7 @@ def rate(
     with desk.engine.begin() as conn:
         newsletter(conn, campaign_id)
         life.set_rate(conn, campaign_id, said.rate_per_min)
-        return _told(conn, life.get(conn, campaign_id))
+        return told(conn, life.get(conn, campaign_id))
 
 
 def newsletter(conn: Connection, campaign_id: int) -> Campaign:
@@ -335,7 +295,16 @@ def newsletter(conn: Connection, campaign_id: int) -> Campaign:
     return of
 
 
-def _draft(said: DraftSaid) -> Draft:
+def told(conn: Connection, of: Campaign, *, counts: bool = True) -> CampaignTold:
+    """Tell a newsletter as it stands."""
+    counted = None
+    if counts and of.audience is not None:
+        counted = Counts.model_validate(accounts.status(conn, of, clock.now(conn)))
+    shown = {name: getattr(of, name) for name in CampaignTold.model_fields if name != "counts"}
+    return CampaignTold(**shown, counts=counted)
+
+
+def _draft(said: DraftSaid, caller: Caller) -> Draft:
     found: dict[Language, tuple[str, str]] = {}
     for place, content in enumerate(said.contents):
         file = content.file or f"contents[{place}]"
@@ -343,16 +312,5 @@ def _draft(said: DraftSaid) -> Draft:
         if language in found:
             raise ContentInvalid(file, 0, f"is the second one with language: {language}", "send one for each language")
         found[language] = (content.file or f"content.{language}.md", content.source)
-    return Draft(said.topic, said.name or said.subject, said.subject, next(iter(found)), found, said.rate_per_min)
-
-
-def _stationery(desk: Desk) -> Stationery:
-    return houses.stationery(desk.settings, signs=False)  # letters are composed on trial, and signed by workers
-
-
-def _told(conn: Connection, of: Campaign, *, counts: bool = True) -> CampaignTold:
-    counted = None
-    if counts and of.audience is not None:
-        counted = Counts.model_validate(accounts.status(conn, of, clock.now(conn)))
-    shown = {name: getattr(of, name) for name in CampaignTold.model_fields if name != "counts"}
-    return CampaignTold(**shown, counts=counted)
+    name = said.name or said.subject
+    return Draft(said.topic, name, said.subject, next(iter(found)), found, said.rate_per_min, caller.actor)

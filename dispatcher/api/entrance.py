@@ -25,6 +25,8 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import Scope
 from dispatcher.domain import api_keys
 from dispatcher.domain.api_keys import ApiKey
+from dispatcher.domain.staff import audit
+from dispatcher.domain.staff.audit import Actor
 
 MOST_SECONDS = 60  # from the first octet of a request to its last
 MOST_BYTES = 1024 * 1024
@@ -50,6 +52,11 @@ class Caller:
     def by(self) -> str:
         """Give how it stands in proofs and logs."""
         return f"API key {self.key.id} ({self.key.name})"
+
+    @property
+    def actor(self) -> Actor:
+        """Give how the audit log names it."""
+        return audit.program(self.key.name)
 
     def require(self, *scopes: Scope) -> None:
         """Raises ScopeLacking."""

@@ -18,8 +18,11 @@ from starlette.responses import Response
 
 from dispatcher.api.desk import AtDesk, Desk
 from dispatcher.db import clock
+from dispatcher.db.engine import reading
 from dispatcher.domain import api_answers
 from dispatcher.domain.api_answers import Answer
+
+_REPLAYED = {"Idempotent-Replayed": "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +50,31 @@ class Once:
             now = clock.now(conn)
             kept = self._recall(conn, said, now)
             if kept is not None:
-                return _response(kept, headers={"Idempotent-Replayed": "true"})
+                return _response(kept, headers=_REPLAYED)
             done = act(conn, now)
             answer = Answer(status, done.told.model_dump_json())
             if self.idempotency_key is not None:
                 api_answers.keep(conn, self.key_id, self.idempotency_key, answer)
         return _response(answer, after=done.after)
 
+    def kept(self, said: BaseModel | None) -> Response | None:
+        """Give the answer that was kept, before work that no transaction may wait for; `do` asks again. Raises
+        OtherRequest.
+        """
+        if self.idempotency_key is None:
+            return None
+        with reading(self.desk.engine).connect() as conn:
+            answer = api_answers.kept(conn, self.key_id, self.idempotency_key, self._hash(said), clock.now(conn))
+        return _response(answer, headers=_REPLAYED) if answer is not None else None
+
     def _recall(self, conn: Connection, said: BaseModel | None, now: datetime) -> Answer | None:
         if self.idempotency_key is None:
             return None
+        return api_answers.recall(conn, self.key_id, self.idempotency_key, self._hash(said), now)
+
+    def _hash(self, said: BaseModel | None) -> bytes:
         text = f"{self.place}\n{said.model_dump_json() if said is not None else ''}"
-        sha256 = hashlib.sha256(text.encode()).digest()
-        return api_answers.recall(conn, self.key_id, self.idempotency_key, sha256, now)
+        return hashlib.sha256(text.encode()).digest()
 
 
 async def _once(

@@ -17,10 +17,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from dispatcher.api.findings import FindingTold, ReleaseStopped
 from dispatcher.errors import (
     AddressInvalid,
     ContentInvalid,
     DispatcherError,
+    FourEyesLacking,
     InputRefused,
     MoveRefused,
     NotFound,
@@ -47,6 +49,10 @@ KINDS: Mapping[str, Kind] = {
     "not-found": Kind(404, "There is no such thing", "The path, or what it or the body names, does not exist."),
     "not-allowed": Kind(405, "Not with this method", "The path knows other methods; the Allow header names them."),
     "not-possible-now": Kind(409, "Not possible as things stand", "The campaign is in a state that does not allow it."),
+    "stopped": Kind(409, "Something stops the newsletter", "It was looked over; `findings` says what stops it."),
+    "four-eyes": Kind(
+        409, "It needs a second pair of eyes", "The key that releases it, or one of the same name, wrote it."
+    ),
     "key-of-another": Kind(
         409, "The Idempotency-Key belongs to another request", "It was used within a day for something else."
     ),
@@ -82,6 +88,7 @@ class Problem(BaseModel):
     errors: list[FieldError] | None = Field(default=None, description="Of `invalid`: each field that is wrong.")
     file: str | None = Field(default=None, description="Of `content-refused`: which content.")
     line: int | None = Field(default=None, description="Of `content-refused`: which line; 0: all of it.")
+    findings: list[FindingTold] | None = Field(default=None, description="Of `stopped`: what stops it.")
 
 
 class ScopeLacking(DispatcherError):
@@ -101,6 +108,16 @@ def answer(
     return Response(problem.model_dump_json(exclude_none=True), about.status, headers, MEDIA_TYPE)
 
 
+# Errors that need no more than what happened and the cure; a narrower one stands before a wider.
+_PLAIN: Mapping[type[DispatcherError], str] = {
+    ScopeLacking: "scope-lacking",
+    InputRefused: "refused",
+    NotFound: "not-found",
+    FourEyesLacking: "four-eyes",
+    MoveRefused: "not-possible-now",
+}
+
+
 async def of_error(request: Request, error: Exception) -> Response:
     """Answer one of our errors."""
     assert isinstance(error, DispatcherError)
@@ -109,18 +126,13 @@ async def of_error(request: Request, error: Exception) -> Response:
             return answer(request, "content-refused", error.what, error.cure, file=error.file, line=error.line)
         case PartUnavailable() | RelayDown():
             return answer(request, "away", error.what, error.cure, headers={"Retry-After": "30"})
-        case ScopeLacking():
-            return answer(request, "scope-lacking", error.what, error.cure)
         case AddressInvalid():
             return answer(request, "address-refused", error.what, error.cure or "check the spelling")
-        case InputRefused():
-            return answer(request, "refused", error.what, error.cure)
-        case NotFound():
-            return answer(request, "not-found", error.what, error.cure)
-        case MoveRefused():
-            return answer(request, "not-possible-now", error.what, error.cure)
+        case ReleaseStopped():
+            told = [FindingTold.of(finding) for finding in error.findings]
+            return answer(request, "stopped", error.what, error.cure, findings=told)
         case _:
-            raise error
+            return _plain(request, error)
 
 
 async def of_another(request: Request, _error: Exception) -> Response:
@@ -164,6 +176,13 @@ async def of_fault(request: Request, error: Exception) -> Response:
         what = "the database does not answer, or others hold what this needs"
         return answer(request, "away", what, "ask again", headers={"Retry-After": "30"})
     return answer(request, "failed", "something went wrong on our side", "ask again; if it stays, tell the operator")
+
+
+def _plain(request: Request, error: DispatcherError) -> Response:
+    for of, kind in _PLAIN.items():
+        if isinstance(error, of):
+            return answer(request, kind, error.what, error.cure)
+    raise error
 
 
 def _methods(request: Request) -> list[str]:

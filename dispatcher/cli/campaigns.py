@@ -11,23 +11,24 @@ import click
 from rich.markup import escape
 
 from dispatcher import broker
-from dispatcher.cli import preflight
+from dispatcher.cli import preflight, revisions, signatures
+from dispatcher.cli.content_files import read_contents
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.cli.figures import show_shares, show_status, show_waves, watch_status
 from dispatcher.cli.preflight import gate_options
 from dispatcher.cli.providers import read_rate, show_rate
-from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignState, Language, Topic
-from dispatcher.domain import accounts, freshness, local_time, zones
+from dispatcher.domain import accounts, authors, freshness, local_time, zones
 from dispatcher.domain import campaigns as life
 from dispatcher.domain import missing as missing_people
+from dispatcher.domain import revisions as saving
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.shares import By, shares
 from dispatcher.domain.spreadsheets import guarded
-from dispatcher.errors import ContentInvalid, InputRefused, NotFound
+from dispatcher.errors import InputRefused, NotFound
 from dispatcher.sending import house as houses
 from dispatcher.sending import proof, release
 from dispatcher.sending.preflight import gate
@@ -58,7 +59,7 @@ def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
     if topic not in list(Topic):
         raise InputRefused(f"there is no topic {topic!r}", f"use one of: {', '.join(Topic)}")
     default, contents = read_contents(file)
-    by = preflight.actor(said["by"])
+    by = preflight.actor(context, said["by"])
     draft = Draft(Topic(topic), said["name"] or subject, subject, default, contents, said["rate"], by)
     with context.engine.begin() as conn:
         campaign_id = release.draft(conn, draft, context.house, clock.now(conn))
@@ -108,7 +109,7 @@ def schedule(context: Context, /, campaign_id: int, at: str, zone: str, local: b
     with reading(context.engine).connect() as conn:
         now = clock.now(conn)
         moment = zones.moment(at, zone, now)
-    order = preflight.order(campaign_id, said, at=moment, zone=zone, wall_time=at if local else None)
+    order = preflight.order(context, campaign_id, said, at=moment, zone=zone, wall_time=at if local else None)
     of = preflight.release(context, order, said).campaign
     if local:
         with reading(context.engine).connect() as conn:
@@ -132,7 +133,7 @@ def start(context: Context, /, campaign_id: int, **said: Any) -> None:
     dispatcher campaigns start 7
     dispatcher campaigns start 7 --despite links --because "the shop opens at nine"
     """
-    preflight.release(context, preflight.order(campaign_id, said), said)
+    preflight.release(context, preflight.order(context, campaign_id, said), said)
     heard = broker.nudge_launch(context.settings, campaign_id)
     out.print(f"campaign {campaign_id} starts" + ("" if heard else " at the next tick (the broker does not answer)"))
     out.print(f"next: dispatcher campaigns status {campaign_id} --watch")
@@ -162,10 +163,11 @@ def resume(context: Context, campaign_id: int, with_old_prices: bool) -> None:
 
 @campaigns.command()
 @click.argument("campaign_id", metavar="ID", type=int)
-@click.option("--content", "file", required=True, type=click.Path(path_type=Path), help="A Markdown file.")
+@click.option("--content", "file", type=click.Path(path_type=Path), help="A Markdown file; without: what was put in.")
+@click.option("--version", "read", type=int, help="Which version you read; needed where the newest is not yours.")
 @gate_options
 @pass_context
-def replace(context: Context, /, campaign_id: int, file: Path, **said: Any) -> None:
+def replace(context: Context, /, campaign_id: int, file: Path | None, **said: Any) -> None:
     """Put other content into a draft, a scheduled or a paused campaign, looked over and released as the old one was.
 
     Of one under way, whoever was not served gets the new letter; one that was held for its prices goes on.
@@ -173,14 +175,21 @@ def replace(context: Context, /, campaign_id: int, file: Path, **said: Any) -> N
     \b
     dispatcher campaigns replace 7 --content news.de.md
     """
-    _, contents = read_contents(file)
-    by = preflight.actor(said["by"])
+    by = preflight.actor(context, said["by"])
+    contents = read_contents(file)[1] if file is not None else None
     with context.engine.begin() as conn:
-        of = release.replace(conn, campaign_id, contents, by, context.house, clock.now(conn))
+        if contents is not None:
+            saving.require_read(conn, campaign_id, revisions.version_read(conn, campaign_id, said["read"], by))
+            of = release.replace(conn, campaign_id, contents, by, context.house, clock.now(conn))
+        else:
+            of = life.get(conn, campaign_id)
         again = gate.as_before(conn, of, by)
     if again is not None:
         of = preflight.release(context, preflight.despite(again, said), said).campaign
-    out.print(f"campaign {campaign_id} has new content in {' and '.join(contents)}; it is {of.state}")
+    elif contents is None:
+        raise InputRefused(f"campaign {campaign_id} is {of.state}: nothing of it waits to be released", "add --content")
+    what = f"has new content in {' and '.join(contents)}" if contents else f"is released in version {of.version}"
+    out.print(f"campaign {campaign_id} {what}; it is {of.state}")
     if of.state is CampaignState.SENDING:
         broker.nudge_drains(context.settings, 0, 16, 16)
     elif of.state is CampaignState.PAUSED:
@@ -244,6 +253,8 @@ def list_(context: Context, as_json: bool) -> None:
 def status(context: Context, campaign_id: int, watch: bool, by: str | None, as_json: bool) -> None:
     """Count a campaign: audience = sent + deferred + failed + unknown + withheld + remaining.
 
+    Below the figures: who wrote it, who released it, and what they answered for.
+
     \b
     dispatcher campaigns status 7 --watch
     dispatcher campaigns status 7 --by provider
@@ -254,10 +265,17 @@ def status(context: Context, campaign_id: int, watch: bool, by: str | None, as_j
         of = life.get(conn, campaign_id)
         counted = accounts.status(conn, of, clock.now(conn))
         parts = shares(conn, of, By(by)) if by else []
+        written, signed = authors.versions(conn, campaign_id), authors.signatures(conn, campaign_id)
     if as_json:
-        print_json(asdict(counted) | ({f"by_{by}": [asdict(part) for part in parts]} if by else {}))
+        print_json(
+            asdict(counted)
+            | {"written": [signatures.version_json(one) for one in written]}
+            | {"releases": [signatures.release_json(one) for one in signed]}
+            | ({f"by_{by}": [asdict(part) for part in parts]} if by else {})
+        )
         return
     show_status(of, counted)
+    signatures.show(written, signed)
     if by:
         show_shares(by, parts)
 
@@ -330,28 +348,5 @@ def preview(context: Context, campaign_id: int, address: str, form: str) -> None
             sys.stdout.buffer.flush()
 
 
-def read_contents(file: Path) -> tuple[Language, dict[Language, tuple[str, str]]]:
-    """Read a content file and its siblings in other languages; give the first one's language and all by language."""
-    first = _read(file)
-    default = Language(parse_content(first, file=file.name).language)
-    contents = {default: (file.name, first)}
-    stem = file.name.removesuffix(".md").removesuffix(f".{default}")
-    for language in Language:
-        sibling = file.with_name(f"{stem}.{language}.md")
-        if language is not default and sibling.is_file():
-            source = _read(sibling)
-            stated = parse_content(source, file=sibling.name).language
-            if stated != language:
-                raise ContentInvalid(sibling.name, 1, f"says language: {stated}", f"write language: {language}")
-            contents[language] = (sibling.name, source)
-    return default, contents
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputRefused(f"{file} cannot be read: {error.strerror}", "check the path") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ContentInvalid(file.name, line, "has bytes that are not UTF-8", "save it as UTF-8") from None
+for _command in (revisions.contents, revisions.edit, revisions.take_back):
+    campaigns.add_command(_command)

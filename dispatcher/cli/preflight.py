@@ -57,9 +57,9 @@ def check_campaign(context: Context, campaign_id: int, language: Language, *, as
         sys.exit(STOPPED)
 
 
-def order(campaign_id: int, said: dict[str, Any], **how: Any) -> Order:
+def order(context: Context, campaign_id: int, said: dict[str, Any], **how: Any) -> Order:
     """Put together what is to be released, how (at once, where nothing is said), and by whom despite what."""
-    at_once: dict[str, Any] = {"at": None, "zone": "UTC", "by": actor(said["by"]), "despite": {}}
+    at_once: dict[str, Any] = {"at": None, "zone": "UTC", "by": actor(context, said["by"]), "despite": {}}
     return despite(Order(campaign_id, **(at_once | how)), said)
 
 
@@ -81,8 +81,10 @@ def release(context: Context, order: Order, said: dict[str, Any]) -> Released:
     sys.exit(STOPPED)
 
 
-def actor(name: str | None) -> Actor:
-    """Say who acts at the command line: as told, or whoever is logged in."""
+def actor(context: Context, name: str | None) -> Actor:
+    """Say who acts at the command line: as told, or whoever is logged in; with four eyes it has to be told."""
+    if name is None and context.settings.four_eyes:
+        raise InputRefused("it is not said who acts, and DISPATCHER_FOUR_EYES is on", "add --by NAME")
     try:
         found = name if name is not None else getpass.getuser()
     except (OSError, KeyError):

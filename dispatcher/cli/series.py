@@ -11,7 +11,7 @@ from rich.markup import escape
 from sqlalchemy import Connection
 
 from dispatcher.cli import preflight
-from dispatcher.cli.campaigns import read_contents
+from dispatcher.cli.content_files import read_contents
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.cli.preflight import gate_options
 from dispatcher.db import clock
@@ -80,7 +80,7 @@ def fill(context: Context, /, series_id: int, file: Path | None, **said: Any) ->
         campaign = said["campaign"] if file is None else _enter(conn, context, of, file, said)
         at = life.turn_of(conn, series_id, campaign)
     how = {"at": at, "zone": of.zone, "series_id": series_id}
-    preflight.release(context, preflight.order(campaign, said, **how), said)
+    preflight.release(context, preflight.order(context, campaign, said, **how), said)
     when = f"goes out at {_local(of, at)}" if at else "waits until the series is resumed"
     out.print(f"campaign {campaign}, a draft, {when}")
 
@@ -166,7 +166,7 @@ def end(context: Context, series_id: int) -> None:
 
 def _enter(conn: Connection, context: Context, of: Series, file: Path, said: dict[str, Any]) -> int:
     default, contents = read_contents(file)
-    by = preflight.actor(said["by"])
+    by = preflight.actor(context, said["by"])
     draft = Draft(of.topic, of.name, said["subject"] or of.subject, default, contents, by=by)
     return release.draft(conn, draft, context.house, clock.now(conn))
 

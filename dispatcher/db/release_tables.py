@@ -39,6 +39,7 @@ campaign_release = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("campaign_id", Id, ForeignKey("campaign.id"), nullable=False, index=True),
+    Column("version", Integer, nullable=False, server_default="1"),  # of what was written
     Column("preflight_id", Id, ForeignKey("preflight.id")),  # NULL: by the program itself, for a show or a measurement
     Column("at", Utc, nullable=False),
     Column("actor", Text, nullable=False),  # who, as in the audit log

@@ -187,7 +187,7 @@ class Scope(StrEnum):
     """What a key of the API may do. A key has the scopes that it was made with, and no other follows from them."""
 
     CAMPAIGNS_READ = "campaigns:read"  # campaigns, their content, previews and figures
-    CAMPAIGNS_WRITE = "campaigns:write"  # enter drafts
+    CAMPAIGNS_WRITE = "campaigns:write"  # enter drafts, look them over
     CAMPAIGNS_SEND = "campaigns:send"  # schedule, start, pause, resume, cancel, slow down
     SUBSCRIBERS_READ = "subscribers:read"  # people by address or id, letters, the never-mail list
     SUBSCRIBERS_WRITE = "subscribers:write"  # enter people, withdraw, object, suppress

@@ -4,6 +4,8 @@
     twin     waits at the key until the first has committed, and gets its answer; or does the work, if it failed
     later    gets the answer that was kept
 
+Where work comes before the transaction (a look over the network), `kept` asks first, and the transaction asks again.
+
 What must stay true: for a key the work is done once or not at all, whoever is killed; the same key with another request
 is refused. Whoever enters a key holds no lock yet: it comes before every other (requests, people, chain).
 """
@@ -31,6 +33,21 @@ class OtherRequest(Exception):
     """The key was used for another request."""
 
 
+def kept(conn: Connection, key_id: int, idempotency_key: str, request_sha256: bytes, now: datetime) -> Answer | None:
+    """Give the answer that is kept for a request; None: there is none (yet). Raises OtherRequest."""
+    a = api_answer.c
+    known = conn.execute(
+        select(a.request_sha256, a.status, a.body).where(
+            a.api_key_id == key_id, a.idempotency_key == idempotency_key, a.at > now - KEPT
+        )
+    ).one_or_none()
+    if known is None:
+        return None
+    if bytes(known.request_sha256) != request_sha256:
+        raise OtherRequest
+    return Answer(known.status, known.body)
+
+
 def recall(conn: Connection, key_id: int, idempotency_key: str, request_sha256: bytes, now: datetime) -> Answer | None:
     """Enter a request under its key, and wait for a twin that is under way. None: it is new, and has to be answered.
 
@@ -48,10 +65,7 @@ def recall(conn: Connection, key_id: int, idempotency_key: str, request_sha256: 
     ).one_or_none()
     if entered is not None:
         return None
-    known = conn.execute(select(a.request_sha256, a.status, a.body).where(mine)).one()
-    if bytes(known.request_sha256) != request_sha256:
-        raise OtherRequest
-    return Answer(known.status, known.body)
+    return kept(conn, key_id, idempotency_key, request_sha256, now)
 
 
 def keep(conn: Connection, key_id: int, idempotency_key: str, answer: Answer) -> None:

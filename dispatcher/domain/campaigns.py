@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, literal_column, or_, select, update
 
-from dispatcher.db.tables import campaign, campaign_version, content, edition
+from dispatcher.db.tables import campaign, content, edition
 from dispatcher.db.terms import CampaignKind, CampaignState, Hold, Language, Topic, UnknownPolicy
+from dispatcher.domain import authors
 from dispatcher.domain.providers import checked_rate
 from dispatcher.domain.staff.audit import NOBODY, Actor
 from dispatcher.errors import MoveRefused, NotFound
@@ -67,6 +68,7 @@ class Campaign:
     edition_no: int = 1  # which edition letters are made of
     wall_time: str | None = None  # goes out when each reader's own clock shows this
     series_id: int | None = None  # an issue of this series; a draft waits for its turn
+    version: int = 1  # of what was written
 
     def expires_at(self, due_at: datetime | None) -> datetime:
         """Give the moment after which a letter that was put off is given up; `due_at`: its own time, if it had one."""
@@ -113,8 +115,8 @@ def create(conn: Connection, draft: Draft, now: datetime) -> int:
         "created_at": now,
     }
     campaign_id = int(conn.execute(insert(campaign).returning(campaign.c.id), row).scalar_one())
-    _write(conn, campaign_id, draft.contents)
-    _note_writer(conn, campaign_id, 1, draft.by, now)
+    write_contents(conn, campaign_id, draft.contents)
+    authors.note(conn, campaign_id, 1, draft.by, now)
     return campaign_id
 
 
@@ -306,11 +308,20 @@ def rates(conn: Connection) -> dict[int, int]:
 
 def put_contents(conn: Connection, campaign_id: int, files: Contents, by: Actor, now: datetime) -> None:
     """Write down what a marketer wrote, in place of what was there: another version of it."""
-    conn.execute(delete(content).where(content.c.campaign_id == campaign_id))
-    _write(conn, campaign_id, files)
     c = campaign.c
+    write_contents(conn, campaign_id, files)
     saved = update(campaign).where(c.id == campaign_id).values(version=c.version + 1).returning(c.version)
-    _note_writer(conn, campaign_id, int(conn.execute(saved).scalar_one()), by, now)
+    authors.note(conn, campaign_id, int(conn.execute(saved).scalar_one()), by, now)
+
+
+def write_contents(conn: Connection, campaign_id: int, files: Contents) -> None:
+    """Store what a marketer wrote, in place of what was there."""
+    conn.execute(delete(content).where(content.c.campaign_id == campaign_id))
+    rows = [
+        {"campaign_id": campaign_id, "language": language, "file": file, "source": source}
+        for language, (file, source) in files.items()
+    ]
+    conn.execute(insert(content), rows)
 
 
 def contents(conn: Connection, campaign_id: int) -> Contents:
@@ -343,19 +354,6 @@ def editions(conn: Connection, campaign_id: int, no: int = 1) -> dict[Language, 
         .limit(len(Language))
     )
     return {Language(r.language): r.frozen for r in rows}
-
-
-def _write(conn: Connection, campaign_id: int, files: Contents) -> None:
-    rows = [
-        {"campaign_id": campaign_id, "language": language, "file": file, "source": source}
-        for language, (file, source) in files.items()
-    ]
-    conn.execute(insert(content), rows)
-
-
-def _note_writer(conn: Connection, campaign_id: int, version: int, by: Actor, now: datetime) -> None:
-    who = {"actor": by.kind, "member_id": by.member_id, "actor_name": by.name}
-    conn.execute(insert(campaign_version), {"campaign_id": campaign_id, "version": version, "at": now, **who})
 
 
 def _campaign(row: object) -> Campaign:

@@ -64,6 +64,7 @@ class Release:
     campaign_id: int
     at: datetime
     binding: Binding
+    version: int
     by: Actor = NOBODY
     preflight_id: int | None = None
     people: int | None = None
@@ -94,10 +95,10 @@ def newest_preflight(conn: Connection, campaign_id: int) -> Preflight | None:
     return Preflight(row.id, row.campaign_id, row.at, row.goes_at, Binding.of(row), row.people, row.findings)
 
 
-def enter(conn: Connection, campaign_id: int, binding: Binding, now: datetime) -> int:
+def enter(conn: Connection, campaign_id: int, version: int, binding: Binding, now: datetime) -> int:
     """Enter a release in place of the one that held; give its number. Whoever answers for it: `sign`."""
     end(conn, campaign_id, "released anew", now)
-    row = {"campaign_id": campaign_id, "at": now, "actor": NOBODY.kind, **binding.columns()}
+    row = {"campaign_id": campaign_id, "version": version, "at": now, "actor": NOBODY.kind, **binding.columns()}
     return int(conn.execute(insert(campaign_release).returning(campaign_release.c.id), row).scalar_one())
 
 
@@ -136,4 +137,6 @@ def holding(conn: Connection, campaign_id: int) -> Release | None:
     if row is None:
         return None
     by = Actor(ActorKind(row.actor), row.member_id, row.actor_name)
-    return Release(row.id, campaign_id, row.at, Binding.of(row), by, row.preflight_id, row.people, row.despite)
+    return Release(
+        row.id, campaign_id, row.at, Binding.of(row), row.version, by, row.preflight_id, row.people, row.despite
+    )

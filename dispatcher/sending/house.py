@@ -91,17 +91,27 @@ def stationery(settings: Settings, *, signs: bool = True) -> Stationery:
     )
 
 
-def desk(settings: Settings) -> "Desk":
-    """Give what a campaign is looked over with before it goes."""
+def desk(settings: Settings, *, needs_keys: bool = True) -> "Desk":
+    """Give what a campaign is looked over with before it goes. The pages' process may lack the DKIM keys, which workers
+    alone have to read (`needs_keys` False): then that is a finding. Raises SettingInvalid.
+    """
     from dispatcher.sending.preflight.examination import Desk  # what freezes letters weighs 5 MB
 
+    try:
+        papers, keys_elsewhere = stationery(settings), False
+    except SettingInvalid:
+        if needs_keys:
+            raise
+        papers, keys_elsewhere = stationery(settings, signs=False), True
     return Desk(
-        stationery=stationery(settings),
+        stationery=papers,
+        keys_elsewhere=keys_elsewhere,
         house=house(settings),
         passport=Passport(settings.internal_hosts),
         resolver=settings.mx_lookup,
         spam_check=settings.spam_check,
         caniemail=settings.caniemail,
+        four_eyes=settings.four_eyes,
     )
 
 

@@ -25,9 +25,10 @@ from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignState, Errand, Hold, Language, Topic
-from dispatcher.domain import batches, campaigns, freshness, local_time, releases, series, zones
+from dispatcher.domain import authors, batches, campaigns, freshness, local_time, releases, revisions, series, zones
 from dispatcher.domain.campaigns import Campaign, Contents, Draft
 from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.revisions import Revision
 from dispatcher.domain.staff.audit import Actor
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending.binding import bind, content_hash, require_unchanged
@@ -42,6 +43,34 @@ def draft(conn: Connection, wanted: Draft, house: House, now: datetime) -> int:
     campaign_id = campaigns.create(conn, wanted, now)
     editions(conn, campaigns.get(conn, campaign_id), house)
     return campaign_id
+
+
+def edit(conn: Connection, campaign_id: int, said: Revision, house: House, now: datetime) -> int:
+    """Save a draft anew; give its version. Raises MoveRefused when somebody has saved since it was read, and
+    ContentInvalid for what cannot be composed.
+    """
+    saved = revisions.edit(conn, campaign_id, said, now)
+    editions(conn, campaigns.get(conn, campaign_id), house)
+    return saved
+
+
+def take_back(conn: Connection, campaign_id: int, why: str, by: Actor, now: datetime) -> None:
+    """Make a scheduled newsletter a draft again, and end its release with the reason. Raises NotFound, InputRefused for
+    no reason, and MoveRefused when it is not scheduled (any more).
+    """
+    if not why.strip():
+        raise InputRefused(f"no reason is given for taking back campaign {campaign_id}", "say why: it is written down")
+    of = campaigns.get(conn, campaign_id)
+    if of.topic is None or of.renews is not None:
+        raise InputRefused(f"campaign {campaign_id} is nothing that somebody wrote", "it goes by itself; cancel it")
+    if not campaigns.move(conn, campaign_id, CampaignState.DRAFT, only_from=CampaignState.SCHEDULED, problem=None):
+        stands = campaigns.get(conn, campaign_id).state
+        raise MoveRefused(
+            f"campaign {campaign_id} is {stands}: only one that is scheduled can be taken back",
+            f"see `dispatcher campaigns status {campaign_id}`",
+        )
+    name = authors.who(conn, by).name
+    releases.end(conn, campaign_id, f"taken back by {name}: {why.strip()}", now)
 
 
 def schedule(
@@ -95,7 +124,7 @@ def put_in(conn: Connection, campaign_id: int, series_id: int, stationery: Stati
     _try_out(conn, campaign_id, stationery, house)
     series.put_in(conn, series_id, campaign_id)
     of = campaigns.get(conn, campaign_id)
-    releases.enter(conn, campaign_id, bind(conn, of, house), clock.now(conn))
+    releases.enter(conn, campaign_id, of.version, bind(conn, of, house), clock.now(conn))
     return of
 
 
@@ -138,7 +167,7 @@ def renew(conn: Connection, campaign_id: int, now: datetime, stationery: Station
     values = {"edition_no": of.edition_no + 1, "epoch": campaign.c.epoch + 1, "problem": None, **_aging(conn, of, now)}
     conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(**values))
     _store(conn, campaign_id, frozen, of.edition_no + 1)
-    releases.enter(conn, campaign_id, bind(conn, of, house), now)
+    releases.enter(conn, campaign_id, of.version, bind(conn, of, house), now)
     if of.hold is Hold.STALE_PRICES:
         freshness.resume(conn, campaign_id, now)
     return campaigns.get(conn, campaign_id)
@@ -165,7 +194,8 @@ def editions(conn: Connection, of: Campaign, house: House) -> dict[Language, Edi
         frozen[language] = freeze(content, topic=topic, subject=of.subject, house=house, campaign_id=of.id)
     if of.default_language not in frozen:
         raise InputRefused(
-            f"campaign {of.id} has no content in its default language {of.default_language}", "create it anew"
+            f"campaign {of.id} has no content in its default language {of.default_language}",
+            "edit it, or create it anew",
         )
     return frozen
 
@@ -207,7 +237,7 @@ def _bound(conn: Connection, campaign_id: int, when: _When, stationery: Statione
     campaigns.hold(conn, campaign_id)  # or what is frozen could be older than what is bound
     _try_out(conn, campaign_id, stationery, house)
     of = _schedule(conn, campaign_id, when, house)
-    releases.enter(conn, campaign_id, bind(conn, of, house), clock.now(conn))
+    releases.enter(conn, campaign_id, of.version, bind(conn, of, house), clock.now(conn))
     return of
 
 

@@ -53,6 +53,7 @@ class Settings:
     internal_hosts: frozenset[str]
     spam_check: str
     caniemail: Path | None
+    four_eyes: bool
     retention: str
     console_totp: str
     log: str
@@ -98,6 +99,7 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         internal_hosts=values.hosts(given.get("INTERNAL_HOSTS", "")),
         spam_check=values.spam_check(given.get("SPAM_CHECK", "")),
         caniemail=Path(given["CANIEMAIL"]) if "CANIEMAIL" in given else None,
+        four_eyes=values.four_eyes(given.get("FOUR_EYES", "off")),
         retention=given.get("RETENTION", ""),
         console_totp=values.console_totp(given.get("CONSOLE_TOTP", "senders")),
         log=values.log(given.get("LOG")),

@@ -26,6 +26,7 @@ NAMES: dict[str, str] = {
     "INTERNAL_HOSTS": "hosts (or host:port) that may be requested although their address is not public, by blanks",
     "SPAM_CHECK": "spamd://host:783 or rspamd://host:11333: who says how a letter will be scored; default: nobody",
     "CANIEMAIL": "the file caniemail.json: what mail programs can show; default: not looked up",
+    "FOUR_EYES": "on: whoever releases a campaign is not who wrote it; default: off",
     "RETENTION": "periods other than the usual, by blanks: unconfirmed=7d; `dispatcher retention plan` shows all",
     "CONSOLE_TOTP": "who needs a second factor at the console: off, senders (who may send, erase or invite), everyone",
     "VAR": "folder of the embedded parts; default: var",

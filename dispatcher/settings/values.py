@@ -161,6 +161,12 @@ def mx_lookup(text: str) -> str:
     return text
 
 
+def four_eyes(text: str) -> bool:
+    if text not in {"on", "off"}:
+        raise SettingInvalid(f"{PREFIX}FOUR_EYES", f"{text!r} is neither on nor off", "write on or off")
+    return text == "on"
+
+
 def console_totp(text: str) -> str:
     if text not in {"off", "senders", "everyone"}:
         name = f"{PREFIX}CONSOLE_TOTP"

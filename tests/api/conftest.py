@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,8 @@ def served(tmp_path: Path, database_url: str, engine: Engine) -> Iterator[tuple[
         url = f"http://127.0.0.1:{opened.getsockname()[1]}"
         settings = make_settings(tmp_path, database_url, url)
         nudged: list[int | str] = []
-        api = create_api(settings, engine, nudged.append, lambda: None, Allowance(10**9, 10**9))
+        drains = partial(nudged.append, "drains")
+        api = create_api(settings, engine, nudged.append, drains, Allowance(10**9, 10**9))
         app = create_app(settings, engine, nudged.append, [mounted(PATH, api)])
         server = make_server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})

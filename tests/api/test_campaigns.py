@@ -6,23 +6,23 @@ import pytest
 
 from dispatcher.db.terms import CampaignState
 from tests import builders
-from tests.api.program import DRAFT, MARIA, House, Program, kind_of, on_sqlite
+from tests.api.program import DRAFT, MARIA, PLAIN, House, Program, kind_of, on_sqlite
 from tests.relay import ScriptedRelay
 from tests.stage import Stage
 
-ENGLISH = builders.CONTENT.replace("language: de", "language: en").replace("{{ greeting }}", "{{ greeting }}")
+ENGLISH = PLAIN.replace("language: de", "language: en")
 
 
-def test_a_newsletter_is_entered_released_sent_and_accounted_for(
-    program: Program, api_house: House, stage: Stage
-) -> None:
+def test_a_newsletter_is_entered_released_sent_and_accounted_for(served: tuple[House, str], stage: Stage) -> None:
+    api_house, program = served[0], served[0].program()
     maria, josef = api_house.add(MARIA, "josef@example.de")
     program.post(f"/subscribers/{josef}/withdraw", {"source": "by telephone"})
-    said = {**DRAFT, "name": "Week 48", "contents": [*DRAFT["contents"], {"source": ENGLISH}], "rate_per_min": 6000}
+    contents = [{"source": PLAIN}, {"source": ENGLISH}]
+    said = {**DRAFT, "name": "Week 48", "contents": contents, "rate_per_min": 6000}
     made = program.post("/campaigns", said)
     assert (made["state"], made["name"], made["rate_per_min"], made["counts"]) == ("draft", "Week 48", 6000, None)
     written = program.get("/campaigns/1/contents")["items"]
-    assert {one["language"]: one["source"] for one in written} == {"de": builders.CONTENT, "en": ENGLISH}
+    assert {one["language"]: one["source"] for one in written} == {"de": PLAIN, "en": ENGLISH}
     assert program.post("/campaigns/1/start")["state"] == "scheduled"
     assert api_house.nudged == [1]
     assert api_house.launch(1)
@@ -49,8 +49,9 @@ def test_a_newsletter_is_entered_released_sent_and_accounted_for(
 
 
 @on_sqlite
-def test_a_draft_can_be_put_off_and_ended_and_what_is_over_stays_so(program: Program) -> None:
-    program.post("/campaigns", DRAFT)
+def test_a_draft_can_be_put_off_and_ended_and_what_is_over_stays_so(served: tuple[House, str]) -> None:
+    program = served[0].program()
+    program.post("/campaigns", {**DRAFT, "contents": [{"source": PLAIN}]})
     at = {"at": "2027-01-01T09:00"}
     assert program.post("/campaigns/1/schedule", at)["send_at"] == "2027-01-01T08:00:00Z"
     assert program.post("/campaigns/1/schedule", {**at, "zone": "Asia/Tokyo"})["send_at"] == "2027-01-01T00:00:00Z"

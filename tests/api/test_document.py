@@ -13,8 +13,7 @@ from openapi_python_client import Config, MetaType, generate
 from openapi_python_client.config import ConfigFile
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests import builders
-from tests.api.program import MARIA, House, Program, on_sqlite
+from tests.api.program import MARIA, PLAIN, House, Program, on_sqlite
 
 Part = Callable[[str], Any]
 
@@ -50,7 +49,8 @@ def test_the_document_is_valid_names_every_problem_and_is_served_without_a_key(a
             assert "anyOf" not in json.dumps(operation.get("parameters", []))
     assert "HTTPValidationError" not in json.dumps(document)
     posts = {path for path, operations in document["paths"].items() if "post" in operations}
-    looking = {"/subscribers/lookup", "/suppressions/lookup", "/campaigns/{campaign_id}/preview"}
+    looking = {f"/{name}" for name in ("subscribers/lookup", "suppressions/lookup")}
+    looking |= {f"/campaigns/{{campaign_id}}/{name}" for name in ("preview", "check")}
     for path in posts - looking:
         names = {parameter["name"] for parameter in document["paths"][path]["post"]["parameters"]}
         assert "Idempotency-Key" in names, path
@@ -63,7 +63,9 @@ def test_a_generated_client_does_a_days_work(client: Part, served: tuple[House, 
     made = client("client").AuthenticatedClient(base_url=url, token=house.program().key)
     models, calls = client("models"), "api.campaigns"
     draft = models.DraftSaid(
-        topic=models.Topic.FINANCE_NEWS, subject="Gold", contents=[models.ContentSaid(source=builders.CONTENT)]
+        topic=models.Topic.FINANCE_NEWS,
+        subject="Gold",
+        contents=[models.ContentSaid(source=PLAIN.replace("kaum", "kaum, [Name],"))],
     )
     with made:
         create = client(f"{calls}.create_campaign").sync
@@ -71,11 +73,16 @@ def test_a_generated_client_does_a_days_work(client: Part, served: tuple[House, 
         campaign = create(client=made, body=draft, idempotency_key=key)
         assert create(client=made, body=draft, idempotency_key=key) == campaign
         assert campaign.state is models.CampaignState.DRAFT
+        report = client(f"{calls}.check_campaign").sync(campaign.id, client=made)
+        leak = report.findings[0]
+        assert (report.stops, leak.de.what) == (True, "„[Name]“ ist nicht ausgefüllt.")
         at = models.MomentSaid(at="2027-01-01T09:00", zone="Europe/Berlin")
+        stopped = client(f"{calls}.schedule_campaign").sync(campaign.id, client=made, body=at)
+        assert (stopped.status, stopped.findings) == (409, [leak])
+        at.despite = [models.DespiteSaid(check=leak.check, because="it is the name of a film")]
         scheduled = client(f"{calls}.schedule_campaign").sync(campaign.id, client=made, body=at)
         assert f"{scheduled.send_at:%Y-%m-%d %H:%M}" == "2027-01-01 08:00"
-        (listed,) = client(f"{calls}.list_campaigns").sync(client=made, limit=1).items
-        assert listed == scheduled
+        assert client(f"{calls}.list_campaigns").sync(client=made, limit=1).items == [scheduled]
         wish = models.WishSaid(address=MARIA, topics=[models.Topic.FINANCE_NEWS], source="shop")
         entered = client("api.subscribers.add_subscriber").sync(client=made, body=wish)
         assert entered.topics[0].fate == "asked"

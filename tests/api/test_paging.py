@@ -3,7 +3,7 @@
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
 from tests import builders
-from tests.api.program import DRAFT, House, Program, on_sqlite
+from tests.api.program import DRAFT, PLAIN, House, Program, on_sqlite
 
 
 def test_what_is_entered_between_two_pages_shifts_none(program: Program, api_house: House) -> None:
@@ -47,12 +47,13 @@ def test_a_list_of_people_can_be_narrowed_by_topic_and_state(program: Program, a
         assert [one["address"] for one in program.get("/subscribers", params=params)["items"]] == found
 
 
-def test_who_is_missing_is_named_page_by_page(program: Program, api_house: House) -> None:
+def test_who_is_missing_is_named_page_by_page(served: tuple[House, str]) -> None:
+    api_house, program = served[0], served[0].program()
     api_house.add(*(f"p{n}@example.de" for n in range(5)), topics=(Topic.FINANCE_NEWS,))
     with api_house.engine.begin() as conn:
         now = clock.now(conn)
         builders.suppress(conn, api_house.keyring, ["p1@example.de", "p3@example.de"], now)
-    program.post("/campaigns", DRAFT)
+    program.post("/campaigns", {**DRAFT, "contents": [{"source": PLAIN}]})
     assert program.get("/campaigns/1/missing") == {"items": [], "next": None}
     program.post("/campaigns/1/start")
     assert api_house.launch(1)

@@ -15,6 +15,7 @@ NEEDS: dict[str, set[Scope]] = {
     "get_campaign_status": {S.CAMPAIGNS_READ},
     "list_campaign_missing": {S.CAMPAIGNS_READ, S.SUBSCRIBERS_READ},
     "preview_campaign": {S.CAMPAIGNS_READ},
+    "check_campaign": {S.CAMPAIGNS_WRITE},
     "schedule_campaign": {S.CAMPAIGNS_SEND},
     "start_campaign": {S.CAMPAIGNS_SEND},
     "pause_campaign": {S.CAMPAIGNS_SEND},

@@ -158,6 +158,8 @@ STATUS = {
 def test_status_as_json_has_exactly_these_figures(dispatcher: Run, file: Path) -> None:
     campaign_id = _create(dispatcher, file)
     said = dispatcher("campaigns", "status", campaign_id, "--json").json
+    assert [one["version"] for one in said.pop("written")] == [1]
+    assert said.pop("releases") == []
     assert set(said) == STATUS
     none = dict.fromkeys(["eta_s", "problem", "prices_as_of", "prices_until", "next_at"])
     assert said == {**dict.fromkeys(STATUS, 0), **none, "state": "draft", "rate_per_s": 0.0}

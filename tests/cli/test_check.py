@@ -1,4 +1,4 @@
-"""`dispatcher campaigns check`, and what `start` says when something stops it."""
+"""`dispatcher campaigns check`, `edit` and `take-back`, and what `start` says when something stops it."""
 
 import json
 from collections.abc import Iterator
@@ -68,4 +68,50 @@ def test_start_wants_to_know_why_and_who(dispatcher: Run, pages: WebServer, camp
     assert dispatcher("campaigns", "start", campaign_id, "--by", " ").error == (
         "it is not said who acts",
         "add --by NAME",
+    )
+
+
+def test_a_draft_is_edited_by_who_read_it_and_what_is_released_is_taken_back_first(
+    dispatcher: Run, pages: WebServer, campaign_id: int, outside: Path
+) -> None:
+    (outside / "news.de.md").write_text(builders.CONTENT, encoding="utf-8")
+    mend = ["campaigns", "edit", campaign_id, "--content", outside / "news.de.md"]
+    what, cure = dispatcher(*mend, "--by", "berta").error
+    assert what == f"version 1 of campaign {campaign_id} was saved by anna, and it is not said that you read it"
+    assert cure.endswith("then add --version 1")
+    assert "is saved as version 2" in dispatcher(*mend, "--by", "berta", "--version", 1).out
+    assert "is saved as version 3" in dispatcher(*mend, "--by", "Berta").out
+    assert "berta saved version 2" in dispatcher(*mend, "--by", "anna", "--version", 1).error[0]
+    assert dispatcher("campaigns", "contents", campaign_id).out == builders.CONTENT
+    written = dispatcher("campaigns", "contents", campaign_id, "--json").json["written"]
+    assert [(one["version"], one["by"]) for one in written] == [(1, "anna"), (2, "berta"), (3, "Berta")]
+    assert dispatcher("campaigns", "contents", campaign_id, "--lang", "en").error[1] == "there are: de"
+    assert "nothing is said" in dispatcher("campaigns", "edit", campaign_id).error[0]
+    words = ["--despite", "one-click", "--despite", "links", "--because", "the pages\nare [not] up", "--by", "anna"]
+    assert dispatcher("campaigns", "schedule", campaign_id, "--at", "2031-12-01T09:00", *words).code == 0
+    assert dispatcher(*mend, "--by", "berta").error[1].startswith("take it back first")
+    back = ["campaigns", "take-back", campaign_id, "--because", "a wrong price", "--by", "anna"]
+    assert "is a draft again" in dispatcher(*back).out
+    shown = dispatcher("campaigns", "status", campaign_id).out
+    assert "version 3 written by Berta" in shown
+    assert "version 3 released by anna" in shown
+    assert "despite one-click: the pages\nare [not] up" in shown
+    assert "taken back by anna: a wrong price" in shown
+    (given,) = dispatcher("campaigns", "status", campaign_id, "--json").json["releases"]
+    assert (given["version"], given["by"], given["people"], given["despite"]["one-click"][:5]) == (
+        3,
+        "anna",
+        2,
+        "the p",
+    )
+
+
+def test_with_four_eyes_the_command_line_is_told_who_acts_and_the_writer_does_not_release(
+    dispatcher: Run, pages: WebServer, campaign_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPATCHER_FOUR_EYES", "on")
+    assert dispatcher("campaigns", "start", campaign_id).error[1] == "add --by NAME"
+    assert dispatcher("campaigns", "start", campaign_id, "--by", "ANNA").error == (
+        f"campaign {campaign_id} is not released: ANNA wrote version 1 of it",
+        "somebody who did not write it has to look at it and release it (DISPATCHER_FOUR_EYES is on)",
     )

@@ -99,3 +99,21 @@ def test_what_is_paused_by_hand_waits_for_a_hand_with_its_new_content(
     ran = dispatcher("campaigns", "replace", old, "--content", new, *DESPITE)
     assert ran.out.splitlines()[-1] == f"next: dispatcher campaigns resume {old}"
     assert dispatcher("campaigns", "resume", old).code == 0
+
+
+def test_with_four_eyes_new_content_under_way_is_released_by_somebody_else(
+    dispatcher: Run, old: int, new: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.add(1)
+    monkeypatch.setenv("DISPATCHER_FOUR_EYES", "on")
+    dispatcher("campaigns", "replace", old, "--content", new, "--by", "anna", "--version", 1)
+    assert dispatcher("campaigns", "start", old, *DESPITE, "--by", "berta").code == 0
+    _tick(stage)
+    dispatcher("campaigns", "pause", old)
+    new.write_text(new.read_text(encoding="utf-8").replace("steigt", "fällt"), encoding="utf-8")
+    ran = dispatcher("campaigns", "replace", old, "--content", new, *DESPITE, "--by", "anna", "--version", 2)
+    assert ran.error[0] == f"campaign {old} is not released: anna wrote version 3 of it"
+    assert dispatcher("campaigns", "resume", old).error[0].endswith("has new content that is not released")
+    ran = dispatcher("campaigns", "replace", old, *DESPITE, "--by", "berta")
+    assert f"campaign {old} is released in version 3; it is paused" in ran.out
+    assert dispatcher("campaigns", "resume", old).code == 0

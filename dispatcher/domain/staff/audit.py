@@ -36,6 +36,11 @@ def operator(account: str) -> Actor:
     return Actor(ActorKind.OPERATOR, name=account)
 
 
+def program(key: str) -> Actor:
+    """Name a program, by the name of its key of the API."""
+    return Actor(ActorKind.KEY, name=key)
+
+
 @dataclass(frozen=True, slots=True)
 class Deed:
     """What was done: `area.what`, to which thing, with which facts. No fact may be an address."""

@@ -73,6 +73,9 @@ def _dkim(
 ) -> Generator[Finding, None, bool | None]:
     """Hold each key that we sign with against the DNS; return whether one counts for From (None: the relay signs)."""
     signer = exam.desk.stationery.signer
+    if signer is None and exam.desk.keys_elsewhere:
+        yield Finding(Check.DNS, "keys_elsewhere", _S.WARN, DOMAIN)
+        return None
     if signer is None:
         yield Finding(Check.DNS, "relay_signs", _S.NOTE, DOMAIN)
         return None

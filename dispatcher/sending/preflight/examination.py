@@ -34,7 +34,9 @@ NAME = "Maria Muster"
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What the checks need beside the campaign: how the house names itself, and whom it asks."""
+    """What the checks need beside the campaign: how the house names itself, whom it asks, and whether a release needs
+    four eyes.
+    """
 
     stationery: Stationery
     house: House
@@ -42,6 +44,8 @@ class Desk:
     resolver: str = "off"  # as DISPATCHER_MX_LOOKUP says it
     spam_check: str = ""
     caniemail: Path | None = None
+    four_eyes: bool = False
+    keys_elsewhere: bool = False  # letters are signed, by workers; this process cannot read the keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """The gate before a release: nothing goes that was not looked over, or that has changed since.
 
-    a report that is fresh and of this very state, or a new one -> stored -> nothing stops, or somebody answers for it
-    -> in one transaction: freeze, move, and hold what was frozen against what was looked at -> signed
+    look_at    a report that is fresh and of this very state, or a new one -> stored       (network: no transaction)
+    release_it nothing stops, or somebody answers for it -> freeze, move, and hold what was frozen against what was
+               looked at -> signed                                                         (the caller's transaction)
 
 What must stay true: a release with a name on it is bound to the state that the preflight saw. Checks that depend on the
-moment are run again for the moment at which it goes.
+moment are run again for the moment at which it goes. Of two who release at once, one is told that the other did.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import releases, series
+from dispatcher.domain import authors, campaigns, releases, series
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.releases import Preflight
 from dispatcher.domain.staff.audit import Actor
@@ -64,18 +65,50 @@ class Released:
     report: Report
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen for an order: the report, as it is stored under `number`, and the release that held then."""
+
+    order: Order
+    report: Report
+    number: int
+    held: int | None
+
+
 def release_campaign(engine: Engine, order: Order, desk: Desk, progress: Progress = silent) -> Released | Stopped:
     """Look a campaign over and release it. Raises MoveRefused where it may not, or has changed under way."""
+    looked = look_at(engine, order, desk, progress)
+    with engine.begin() as conn:
+        return release_it(conn, looked, desk)
+
+
+def look_at(engine: Engine, order: Order, desk: Desk, progress: Progress = silent) -> Looked:
+    """Look over what is to be released, and write down what was found. Raises InputRefused, NotFound, and
+    FourEyesLacking before anybody waits for what cannot be.
+    """
     _refuse_unknown(order.despite)
+    with reading(engine).connect() as conn:
+        _require_eyes(conn, order, desk)
+        held = releases.holding(conn, order.campaign_id)
     report = _fresh(engine, order, desk) or check(engine, order.campaign_id, desk, goes_at=order.at, progress=progress)
     with engine.begin() as conn:
         number = reports.store(conn, report)
-    if report.stops(order.despite):
-        return Stopped(report)
-    with engine.begin() as conn:
-        of = _release(conn, order, desk, clock.now(conn))
-        _sign(conn, order, number, report)
-    return Released(of, report)
+    return Looked(order, report, number, held.id if held else None)
+
+
+def release_it(conn: Connection, looked: Looked, desk: Desk) -> Released | Stopped:
+    """Release what was looked at, in the caller's transaction. Raises MoveRefused where it may not, or has changed
+    since, and FourEyesLacking: then the transaction has to end without a commit.
+    """
+    order = looked.order
+    if looked.report.stops(order.despite):
+        return Stopped(looked.report)
+    campaigns.hold(conn, order.campaign_id)  # whoever edits or releases it comes wholly before or after us
+    _require_eyes(conn, order, desk)
+    _refuse_if_moved(conn, looked)
+    of = _release(conn, order, desk, clock.now(conn))
+    _sign(conn, looked)
+    return Released(of, looked.report)
 
 
 def as_before(conn: Connection, of: Campaign, by: Actor) -> Order | None:
@@ -134,7 +167,27 @@ def _release(conn: Connection, order: Order, desk: Desk, now: datetime) -> Campa
     return release.schedule(conn, order.campaign_id, order.at, order.zone, *with_)
 
 
-def _sign(conn: Connection, order: Order, number: int, report: Report) -> None:
+def _require_eyes(conn: Connection, order: Order, desk: Desk) -> None:
+    if desk.four_eyes:
+        authors.require_other_eyes(conn, order.campaign_id, order.by)
+
+
+def _refuse_if_moved(conn: Connection, looked: Looked) -> None:
+    """Whoever releases goes by what held when they began to look: another's release, or its end, they have not seen."""
+    campaign_id = looked.order.campaign_id
+    held = releases.holding(conn, campaign_id)
+    if (held.id if held else None) == looked.held:
+        return
+    (newest,) = authors.signatures(conn, campaign_id, limit=1)
+    came = f"released by {newest.by.name or 'the program'}" if held else f"made a draft again ({newest.ended_why})"
+    raise MoveRefused(
+        f"campaign {campaign_id} was {came} while you looked it over",
+        f"see `dispatcher campaigns status {campaign_id}`, then release it again if it is still to go",
+    )
+
+
+def _sign(conn: Connection, looked: Looked) -> None:
+    order, report = looked.order, looked.report
     held = releases.holding(conn, order.campaign_id)
     assert held is not None
     changed = held.binding.differs(report.binding)
@@ -143,7 +196,7 @@ def _sign(conn: Connection, order: Order, number: int, report: Report) -> None:
             f"campaign {order.campaign_id} has changed while it was looked over: {', '.join(changed)}",
             "look at it, then release it again",
         )
-    seen = Preflight(number, order.campaign_id, report.at, report.goes_at, report.binding, report.people, ())
+    seen = Preflight(looked.number, order.campaign_id, report.at, report.goes_at, report.binding, report.people, ())
     stopped = {finding.check.value for finding in report.stops()}
     despite = {name: why for name, why in order.despite.items() if name in stopped}
     releases.sign(conn, held, seen, order.by, despite)

@@ -1,6 +1,6 @@
 """A campaign laid open for preflight, in as few words as a test needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,8 +12,16 @@ from dispatcher.outgoing import Passport
 from dispatcher.sending.preflight.examination import Desk, Examination, lay_open
 from tests import builders
 from tests.stage import Stage
+from tests.web_server import Says, WebServer, running_web
 
 Open = Callable[..., Examination]
+
+
+@pytest.fixture
+def web() -> Iterator[WebServer]:
+    """The public pages, as far as preflight asks for them."""
+    with running_web({"/impressum": Says(), "/privacy": Says()}) as web:
+        yield web
 
 
 @pytest.fixture

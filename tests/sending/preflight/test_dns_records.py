@@ -42,6 +42,14 @@ def test_a_relay_that_signs_is_told_since_it_cannot_be_seen_from_here(lay: Open,
     assert told(lay, stage, GOOD, signs=False) == {"relay_signs": Severity.NOTE}
 
 
+def test_keys_that_this_process_cannot_read_are_told_and_not_taken_for_a_relay_that_signs(
+    lay: Open, stage: Stage
+) -> None:
+    with running_dns(MX, GOOD) as server:
+        exam = lay(resolver=server.place, keys_elsewhere=True)
+        assert [(f.name, f.severity) for f in check_dns(exam, 10)] == [("keys_elsewhere", Severity.WARN)]
+
+
 @pytest.mark.parametrize(
     ("changed", "name", "severity"),
     [

@@ -1,6 +1,5 @@
 """The gate before a release: what stops a campaign, who answers for it, and that what was looked at is what goes."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +9,7 @@ from sqlalchemy import select, update
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import campaign, campaign_release, content, preflight
-from dispatcher.db.terms import CampaignState, Language, Topic
+from dispatcher.db.terms import CampaignState, Topic
 from dispatcher.domain import campaigns, releases
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import Wanted
@@ -18,52 +17,20 @@ from dispatcher.errors import InputRefused, MoveRefused, NotFound
 from dispatcher.sending import sweep
 from dispatcher.sending.preflight import gate
 from dispatcher.sending.preflight import report as reports
-from dispatcher.sending.preflight.examination import Desk, lay_open
+from dispatcher.sending.preflight.examination import Desk
 from dispatcher.sending.preflight.findings import Check
-from dispatcher.sending.preflight.gate import Order, Released, Stopped, release_campaign
+from dispatcher.sending.preflight.gate import Released, Stopped, release_campaign
 from tests import builders
+from tests.sending.preflight.gated import BERTA, CLARA, PLAIN, desk_for, draft, order, released, state
 from tests.stage import Stage
 from tests.web.visitor import on_sqlite
-from tests.web_server import Says, WebServer, running_web
-
-BERTA = audit.operator("berta")
-PLAIN = builders.CONTENT.replace("[Mehr dazu](https://www.example.de/gold)", "Mehr bald")
-
-
-@pytest.fixture
-def web() -> Iterator[WebServer]:
-    """The public pages, as far as preflight asks for them."""
-    with running_web({"/impressum": Says(), "/privacy": Says()}) as web:
-        yield web
+from tests.web_server import Says, WebServer
 
 
 @pytest.fixture
 def desk(stage: Stage, web: WebServer) -> Desk:
     """Look campaigns over for a house whose pages are up."""
-    url = web.url("")
-    stage.stationery = replace(stage.stationery, public_url=url)
-    stage.house = replace(stage.house, public_url=url, imprint_url=f"{url}/impressum", privacy_url=f"{url}/privacy")
-    return Desk(stage.stationery, stage.house)
-
-
-def draft(stage: Stage, desk: Desk, web: WebServer, text: str = PLAIN) -> int:
-    """Enter a draft whose one-click button works."""
-    with stage.engine.begin() as conn:
-        now = clock.now(conn)
-        campaign_id = builders.create_campaign(conn, now, content=text)
-        exam = lay_open(conn, campaign_id, desk, now, None)
-    link = exam.looks[Language.DE].fields.unsubscribe_url
-    web.pages[link.removeprefix(web.url(""))] = Says()
-    return campaign_id
-
-
-def order(campaign_id: int, **changed: object) -> Order:
-    return replace(Order(campaign_id, None, "UTC", BERTA, {}), **changed)  # type: ignore[arg-type]
-
-
-def state(stage: Stage, campaign_id: int) -> CampaignState:
-    with stage.engine.begin() as conn:
-        return campaigns.get(conn, campaign_id).state
+    return desk_for(stage, web)
 
 
 def test_a_release_says_who_answers_for_it_on_which_preflight_and_for_how_many(
@@ -199,18 +166,11 @@ def test_a_look_that_is_old_of_another_state_or_found_something_is_taken_anew(
     assert [asks(), asks()] == [True, True]
 
 
-def _released(stage: Stage, desk: Desk, web: WebServer) -> int:
-    stage.add(2)
-    campaign_id = draft(stage, desk, web)
-    assert isinstance(release_campaign(stage.engine, order(campaign_id), desk), Released)
-    return campaign_id
-
-
 @pytest.mark.parametrize("changed", ["content", "house", "nothing"])
 def test_what_changed_since_the_release_makes_it_a_draft_again_with_the_reason(
     stage: Stage, desk: Desk, web: WebServer, changed: str
 ) -> None:
-    campaign_id = _released(stage, desk, web)
+    campaign_id = released(stage, desk, web)
     house = stage.house
     if changed == "content":
         with stage.engine.begin() as conn:
@@ -231,7 +191,7 @@ def test_what_changed_since_the_release_makes_it_a_draft_again_with_the_reason(
 
 @on_sqlite
 def test_a_changed_template_is_found_at_the_launch(stage: Stage, desk: Desk, web: WebServer) -> None:
-    campaign_id = _released(stage, desk, web)
+    campaign_id = released(stage, desk, web)
     with stage.engine.begin() as conn:
         conn.execute(update(campaign_release).values(template_sha256=bytes(32)))
     assert not sweep.begin(stage.engine, campaign_id, stage.house)
@@ -240,17 +200,17 @@ def test_a_changed_template_is_found_at_the_launch(stage: Stage, desk: Desk, web
 
 
 def test_a_campaign_that_is_released_anew_has_one_release_that_holds(stage: Stage, desk: Desk, web: WebServer) -> None:
-    campaign_id = _released(stage, desk, web)
+    campaign_id = released(stage, desk, web)
     with reading(stage.engine).connect() as conn:
         tomorrow = clock.now(conn) + timedelta(days=1)
-    release_campaign(stage.engine, order(campaign_id, at=tomorrow, by=audit.operator("clara")), desk)
+    release_campaign(stage.engine, order(campaign_id, at=tomorrow, by=CLARA), desk)
     with stage.engine.begin() as conn:
         rows = conn.execute(select(campaign_release.c.actor_name, campaign_release.c.ended_why)).all()
     assert [tuple(row) for row in rows] == [("berta", "released anew"), ("clara", None)]
 
 
 def test_topics_differ_in_whom_they_go_to(stage: Stage, desk: Desk, web: WebServer) -> None:
-    campaign_id = _released(stage, desk, web)
+    campaign_id = released(stage, desk, web)
     with stage.engine.begin() as conn:
         conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(topic=Topic.PRODUCT_NEWS))
     assert not sweep.begin(stage.engine, campaign_id, stage.house)
