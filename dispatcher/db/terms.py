@@ -193,6 +193,7 @@ class Scope(StrEnum):
     SUBSCRIBERS_WRITE = "subscribers:write"  # enter people, withdraw, object, suppress
     CONSENT_READ = "consent:read"  # declarations, and the ledger of consent with its evidence
     WEBHOOKS_WRITE = "webhooks:write"  # endpoints of webhooks, and what was sent to them
+    RIGHTS_WRITE = "rights:write"  # give people everything held about them, erase them
 
 
 class WebhookKind(StrEnum):

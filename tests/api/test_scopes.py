@@ -35,6 +35,8 @@ NEEDS: dict[str, set[Scope]] = {
     "get_declaration": {S.CONSENT_READ},
     "list_consent_events": {S.CONSENT_READ},
     "list_subscriber_consent_events": {S.CONSENT_READ},
+    "export_person": {S.RIGHTS_WRITE},
+    "erase_person": {S.RIGHTS_WRITE},
     "list_webhooks": {S.WEBHOOKS_WRITE},
     "add_webhook": {S.WEBHOOKS_WRITE},
     "get_webhook": {S.WEBHOOKS_WRITE},
