@@ -13,7 +13,7 @@ from dispatcher import broker
 from dispatcher.counting import counted
 from dispatcher.db import clock, engine, migrate
 from dispatcher.db.engine import reading
-from dispatcher.domain import campaigns, ending_marks, rights, seal, series
+from dispatcher.domain import campaigns, ending_marks, rights, seal, series, webhooks
 from dispatcher.errors import DispatcherError, PartUnavailable
 from dispatcher.sending import endings, notary, sweep
 from dispatcher.sending import house as houses
@@ -36,6 +36,7 @@ class Part(StrEnum):
     WORK = "work"
     CAMPAIGNS = "campaigns"
     RIGHTS = "rights"
+    WEBHOOKS = "webhooks"
 
 
 QUICK = (Part.DATABASE, Part.BROKER)
@@ -201,6 +202,11 @@ def _rights(house: _House) -> str:
     return "no request of a person is overdue"
 
 
+def _webhooks(house: _House) -> str:
+    with reading(house.engine()).connect() as conn:
+        return webhooks.require_taken(conn)
+
+
 _SAYS: Mapping[Part, Callable[[_House], str]] = {
     Part.DATABASE: _database,
     Part.BROKER: _broker,
@@ -211,4 +217,5 @@ _SAYS: Mapping[Part, Callable[[_House], str]] = {
     Part.WORK: _work,
     Part.CAMPAIGNS: _campaigns,
     Part.RIGHTS: _rights,
+    Part.WEBHOOKS: _webhooks,
 }

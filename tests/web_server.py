@@ -1,5 +1,6 @@
 """A web server on loopback that answers from a table, and remembers what it was asked."""
 
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,21 +24,24 @@ class WebServer:
 
     pages: dict[str, Says]
     port: int = 0
+    scheme: str = "http"
     asked: list[tuple[str, str, bytes]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)  # of each that asked, names in lower case
     ended: threading.Event = field(default_factory=threading.Event)
 
     def url(self, path: str = "/") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
 
 @contextmanager
-def running_web(pages: Mapping[str, Says] | None = None) -> Iterator[WebServer]:
-    """Run one."""
-    web = WebServer(dict(pages or {}))
+def running_web(pages: Mapping[str, Says] | None = None, context: ssl.SSLContext | None = None) -> Iterator[WebServer]:
+    """Run one; with a context over TLS."""
+    web = WebServer(dict(pages or {}), scheme="https" if context else "http")
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            web.headers.append({name.lower(): value for name, value in self.headers.items()})
             web.asked.append((self.command, self.path, body))
             said = web.pages.get(self.path, Says(404, b"no"))
             if said.after_s:
@@ -61,6 +65,8 @@ def running_web(pages: Mapping[str, Says] | None = None) -> Iterator[WebServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     web.port = server.server_address[1]
+    if context is not None:  # shaking hands is the business of each line's own thread
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

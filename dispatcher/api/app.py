@@ -10,7 +10,19 @@ from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from dispatcher.api import campaigns, document, ledger, previews, problems, releasing, state, subscribers, suppressions
+from dispatcher.api import (
+    campaigns,
+    document,
+    ledger,
+    previews,
+    problems,
+    releasing,
+    rights,
+    state,
+    subscribers,
+    suppressions,
+    webhooks,
+)
 from dispatcher.api.desk import Desk
 from dispatcher.api.entrance import Allowance, Entrance
 from dispatcher.domain.api_answers import OtherRequest
@@ -21,7 +33,7 @@ from dispatcher.settings import Settings
 PATH = "/api/v1"
 _ROUTERS = (
     campaigns.router, previews.router, releasing.router, subscribers.router, suppressions.router, ledger.router,
-    state.router, document.router,
+    state.router, webhooks.router, rights.router, document.router,
 )  # fmt: skip
 
 

@@ -25,6 +25,8 @@ TAGS = [
     {"name": "subscribers", "description": "People, where they stand, and their letters."},
     {"name": "suppressions", "description": "The never-mail list, which wins over every consent."},
     {"name": "consent", "description": "The words people agree to, and the ledger of consent."},
+    {"name": "rights", "description": "What people may ask of us by law, served and entered in the log."},
+    {"name": "webhooks", "description": "Endpoints that are told what happens here, and what was sent to them."},
     {"name": "state", "description": "Is everything well, and what may this key do?"},
 ]
 _ALWAYS = (401, 403, 429, 500, 503)

@@ -27,10 +27,13 @@ _REPLAYED = {"Idempotent-Replayed": "true"}
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done, as it is told; `after` is called when it is committed."""
+    """What was done, as it is told; `after` is called when it is committed. `kept` is what twins get, where
+    what is told must not be stored.
+    """
 
     told: BaseModel
     after: Callable[[], object] | None = None
+    kept: BaseModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Once:
             done = act(conn, now)
             answer = Answer(status, done.told.model_dump_json())
             if self.idempotency_key is not None:
-                api_answers.keep(conn, self.key_id, self.idempotency_key, answer)
+                kept = answer if done.kept is None else Answer(status, done.kept.model_dump_json())
+                api_answers.keep(conn, self.key_id, self.idempotency_key, kept)
         return _response(answer, after=done.after)
 
     def kept(self, said: BaseModel | None) -> Response | None:

@@ -41,6 +41,7 @@ def _distinct(topics: tuple[Topic, ...]) -> tuple[Topic, ...]:
 Topics = Annotated[tuple[Topic, ...], Field(min_length=1, max_length=len(Topic)), AfterValidator(_distinct)]
 
 CampaignId = Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The number of a newsletter.")]
+EndpointId = Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The number of an endpoint.")]
 SubscriberId = Annotated[
     str, Path(pattern=r"^[0-9a-f]{16}$", description="The public id of a person; an address stands in no path.")
 ]

@@ -13,7 +13,8 @@ from dispatcher.api.shapes import Moment, Told
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Scope
-from dispatcher.domain import ending_marks, rights
+from dispatcher.domain import ending_marks, rights, webhooks
+from dispatcher.errors import MoveRefused
 from dispatcher.sending import sweep
 
 router = APIRouter(tags=["state"])
@@ -91,4 +92,13 @@ def _rights(desk: Desk) -> PartTold:
     return PartTold(part="rights", is_well=True, says="no request of a person is overdue", cure=None)
 
 
-_LOOKS: tuple[Callable[[Desk], PartTold], ...] = (_database, _broker, _work, _rights)
+def _webhooks(desk: Desk) -> PartTold:
+    with reading(desk.engine).connect() as conn:
+        try:
+            says = webhooks.require_taken(conn)
+        except MoveRefused as error:
+            return PartTold(part="webhooks", is_well=False, says=error.what, cure=error.cure)
+    return PartTold(part="webhooks", is_well=True, says=says, cure=None)
+
+
+_LOOKS: tuple[Callable[[Desk], PartTold], ...] = (_database, _broker, _work, _rights, _webhooks)

@@ -20,6 +20,10 @@ _COMMANDS = {
     "db": ("db", "The database's schema."),
     "people": ("people", "The staff: who may log in to the console."),
     "keys": ("keys", "Keys of the API: who may do what with it."),
+    "webhooks": (
+        "webhooks",
+        "Webhooks: programs elsewhere are told what happens here, by signed requests (docs/api.md).",
+    ),
     "subscribers": ("subscribers", "People."),
     "suppressions": ("suppressions", "The never-mail list: it wins over every consent and every file."),
     "consent": ("consent", "The ledger of who agreed to what."),

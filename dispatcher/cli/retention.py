@@ -22,6 +22,7 @@ _WHAT = {
     Step.PROOFS: "proofs of consents that ended",
     Step.ATTEMPTS: "attempts at the sign-up form",
     Step.ANSWERS: "answers that the API keeps",
+    Step.WEBHOOKS: "what endpoints of webhooks were told",
     Step.DELIVERIES: "who got which old letter",
     Step.RIGHTS: "requests by right that were answered",
     Step.RUNS: "notes of retention",

@@ -12,7 +12,7 @@ from dispatcher.settings import Settings
 
 _GOOD_FOR = 20.0  # seconds
 # The database answers, or there would be no page. DKIM and the seal are the workers': the pages need not have the keys.
-_PARTS = (Part.BROKER, Part.ENDINGS, Part.CAMPAIGNS, Part.RIGHTS)
+_PARTS = (Part.BROKER, Part.ENDINGS, Part.CAMPAIGNS, Part.RIGHTS, Part.WEBHOOKS)
 
 
 class HealthWatch:

@@ -64,6 +64,8 @@ from dispatcher.db.terms import (
     SuppressionReason,
     Topic,
 )
+from dispatcher.db.webhook_tables import webhook_endpoint as webhook_endpoint
+from dispatcher.db.webhook_tables import webhook_message as webhook_message
 from dispatcher.db.wording_tables import declaration as declaration
 from dispatcher.db.wording_tables import privacy_notice as privacy_notice
 from dispatcher.db.wording_tables import renewal as renewal

@@ -192,3 +192,24 @@ class Scope(StrEnum):
     SUBSCRIBERS_READ = "subscribers:read"  # people by address or id, letters, the never-mail list
     SUBSCRIBERS_WRITE = "subscribers:write"  # enter people, withdraw, object, suppress
     CONSENT_READ = "consent:read"  # declarations, and the ledger of consent with its evidence
+    WEBHOOKS_WRITE = "webhooks:write"  # endpoints of webhooks, and what was sent to them
+    RIGHTS_WRITE = "rights:write"  # give people everything held about them, erase them
+
+
+class WebhookKind(StrEnum):
+    """Of what an endpoint is told."""
+
+    CONSENT_GIVEN = "consent.given"  # a consent is current: confirmed, or imported with evidence
+    CONSENT_ENDED = "consent.ended"  # withdrawn, objected to, or expired
+    PERSON_ERASED = "person.erased"  # with everything they had agreed to
+    CAMPAIGN_MOVED = "campaign.moved"  # a newsletter is in another state
+    SUPPRESSION_ADDED = "suppression.added"  # the never-mail list has one more entry, or a graver one
+    TEST = "webhook.test"  # somebody wants to see whether it arrives; every endpoint takes it
+
+
+class MessageState(StrEnum):
+    """The life of a webhook's message."""
+
+    WAITING = "waiting"  # to be delivered when it is due
+    DELIVERED = "delivered"  # the receiver said 2xx
+    GIVEN_UP = "given-up"  # it did not, ten times in three days

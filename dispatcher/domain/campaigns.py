@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, li
 
 from dispatcher.db.tables import campaign, content, edition
 from dispatcher.db.terms import CampaignKind, CampaignState, Hold, Language, Topic, UnknownPolicy
-from dispatcher.domain import authors
+from dispatcher.domain import authors, outbox
 from dispatcher.domain.providers import checked_rate
 from dispatcher.domain.staff.audit import NOBODY, Actor
 from dispatcher.errors import MoveRefused, NotFound
@@ -241,9 +241,13 @@ def move(
         update(campaign)
         .where(campaign.c.id == campaign_id, campaign.c.state.in_(sources))
         .values(state=to, **values)
-        .returning(campaign.c.id)
-    )
-    return moved.one_or_none() is not None
+        .returning(campaign.c.kind, campaign.c.topic)
+    ).one_or_none()
+    if moved is None:
+        return False
+    if moved.kind == CampaignKind.NEWSLETTER:
+        outbox.note_move(conn, campaign_id, moved.topic, to)
+    return True
 
 
 def require_move(

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import chain, chain_head, consent_rows, declarations
+from dispatcher.domain import chain, chain_head, consent_rows, declarations, outbox
 from dispatcher.domain.coverage import is_covered, is_to_be_renewed
 from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, covers, lift_withdrawals, suppress
 
@@ -86,6 +86,7 @@ def append(conn: Connection, events: Sequence[Event], now: datetime) -> list[int
     consent_rows.write(conn, rows)
     chain_head.move(conn, len(rows), ids[-1], head)
     _project(conn, list(zip(events, ids, strict=True)), now)
+    outbox.note_consent(conn, [(event.subscriber_id, event.topic, event.kind) for event in events], now)
     return ids
 
 

@@ -8,6 +8,7 @@
     proofs        of a consent that ended years ago: what in its events is personal, and at last the person's hash
     attempts      at the sign-up form
     answers       that the API keeps for requests that come twice
+    webhooks      what was told to the endpoints, delivered or not
     deliveries    rows of an old newsletter become counts, but for people who objected or complained
     rights        what people asked for by right and were answered, in the log
     runs          notes of retention itself
@@ -52,6 +53,7 @@ from dispatcher.db.tables import (
     signup_attempt,
     subscriber,
     subscription,
+    webhook_message,
 )
 from dispatcher.db.terms import ConsentKind, Errand, SubscriptionState, Topic
 from dispatcher.domain import chain_head, consent, folding, profiles, restriction
@@ -82,6 +84,7 @@ class Step(StrEnum):
     PROOFS = "proofs"
     ATTEMPTS = "attempts"
     ANSWERS = "answers"
+    WEBHOOKS = "webhooks"
     DELIVERIES = "deliveries"
     RIGHTS = "rights"
     RUNS = "runs"
@@ -339,6 +342,7 @@ _WORK = {
     Step.PROOFS: _Work(Period.PROOF, _due_proofs, _take_proofs),
     Step.ATTEMPTS: _rows(Period.ATTEMPTS, signup_attempt.c.at),
     Step.ANSWERS: _rows(Period.ANSWERS, api_answer.c.at),
+    Step.WEBHOOKS: _rows(Period.WEBHOOKS, webhook_message.c.at),
     Step.DELIVERIES: _Work(Period.DELIVERIES, _due_deliveries, _take_deliveries),
     Step.RIGHTS: _rows(Period.RIGHTS, rights_request.c.done_at, _IS_OF_RESTRICTED),
     Step.RUNS: _rows(Period.RUNS, retention_run.c.finished_at),

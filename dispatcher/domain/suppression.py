@@ -24,7 +24,7 @@ from sqlalchemy import (
 from dispatcher.db.columns import Rows, Utc, insert_or
 from dispatcher.db.tables import subscriber, suppression
 from dispatcher.db.terms import EVERY_TOPIC, SuppressionReason, Topic
-from dispatcher.domain import endings
+from dispatcher.domain import endings, outbox
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.tokens import Keyring
 
@@ -77,6 +77,7 @@ def enter(conn: Connection, entries: Sequence[Entry], now: datetime) -> None:
         return
     endings.note(conn, [endings.Ending(bytes(e.address_hash), e.scope, e.reason, now) for e in entries])
     _write(conn, entries, now)
+    outbox.note_suppressed(conn, [(bytes(e.address_hash), e.scope or EVERY_TOPIC) for e in entries], now)
 
 
 def _write(conn: Connection, entries: Sequence[Entry], now: datetime) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Engine, select
 
 from dispatcher.compose.dkim import Signer
 from dispatcher.compose.house import House
@@ -22,6 +22,7 @@ from dispatcher.smtp.relays import Relay, parse_relay
 
 if TYPE_CHECKING:
     from dispatcher.compose.dkim_key import SigningKey
+    from dispatcher.sending.courier import Satchel
     from dispatcher.sending.preflight.examination import Desk
 
 _OLDEST = "(oldest)"  # no key can be called so: an id holds no parenthesis
@@ -113,6 +114,13 @@ def desk(settings: Settings, *, needs_keys: bool = True) -> "Desk":
         caniemail=settings.caniemail,
         four_eyes=settings.four_eyes,
     )
+
+
+def satchel(settings: Settings, engine: Engine) -> "Satchel":
+    """Give what messages go out to the endpoints of webhooks with."""
+    from dispatcher.sending.courier import Satchel  # a process that tells nobody anything carries no HTTP along
+
+    return Satchel(engine, keyring(settings), Passport(settings.internal_hosts))
 
 
 def house(settings: Settings) -> House:

@@ -16,6 +16,7 @@ from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import endings, house, mx, sweep
+from dispatcher.sending.courier import Courier
 from dispatcher.sending.keeping import Keeper
 from dispatcher.sending.notary import Notary
 from dispatcher.settings import Settings, environment
@@ -58,6 +59,7 @@ def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
     lookup = mx.Lookup(bench.engine, mx.resolver(word)) if word != "off" else None
     keeper = Keeper(bench.engine, house.retention(bench.settings))
     notary = Notary(bench.engine, bench.settings)
+    courier = Courier(house.satchel(bench.settings, bench.engine))
     while not stop.wait(0.2):
         for program in programs:
             program.look_after()
@@ -80,6 +82,7 @@ def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
                 lookup.step()
             keeper.step()
             notary.step()
+            courier.step()
         except (DBAPIError, DispatcherError) as error:
             # The database is away or answers with an error: look again at the next tick.
             log.warning("tick.failed", error=type(error).__name__)

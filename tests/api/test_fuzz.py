@@ -38,8 +38,9 @@ def test_whatever_is_asked_nothing_fails_and_every_answer_is_as_the_document_say
     house, url = served
     program = house.program()
     program.post("/campaigns", DRAFT)
+    program.post("/webhooks", {"url": "https://hooks.example.de/", "types": ["consent.given"]})
     (maria,) = house.add("maria@example.de")
-    known = {"campaign_id": 1, "subscriber_id": maria, "version": "2026-01", "kind": "invalid"}
+    known = {"campaign_id": 1, "subscriber_id": maria, "version": "2026-01", "kind": "invalid", "endpoint_id": 1}
     load_all_checks()
     how = {
         "headers": {"Authorization": f"Bearer {program.key}"},

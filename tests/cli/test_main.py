@@ -130,6 +130,7 @@ def test_the_doctor_names_each_part_that_is_away_with_its_cure_and_hides_no_othe
         "work": True,
         "campaigns": True,
         "rights": True,
+        "webhooks": True,
     }
     assert "campaigns start late, but complete" in str(parts["broker"]["cure"])
     assert parts["dkim"]["says"] == "off: the relay has to sign"

@@ -5,7 +5,6 @@ is not in the database, and recovery codes as keyed hashes.
 """
 
 import base64
-import binascii
 import hmac
 import secrets
 from collections.abc import Sequence
@@ -13,17 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pyotp
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from dispatcher.db.tables import staff_member, staff_recovery_code
 from dispatcher.domain.tokens import Key, Keyring
+from dispatcher.domain.vault import Vault
 from dispatcher.errors import InputRefused
 
 RECOVERY_CODES = 10
 _PERIOD = 30  # seconds
-_NONCE = 12
+_VAULT = Vault(b"second-factor")
 _m, _r = staff_member.c, staff_recovery_code.c
 
 
@@ -91,23 +89,13 @@ def recovery_codes_left(conn: Connection, member_id: int) -> int:
 
 
 def seal(keyring: Keyring, member_id: int, secret: str) -> str:
-    """Encrypt a secret for this member (AES-GCM): `key id:base64`."""
-    nonce = secrets.token_bytes(_NONCE)
-    sealed = nonce + AESGCM(_key(keyring.signing)).encrypt(nonce, secret.encode(), _bound_to(member_id))
-    return f"{keyring.signing.id}:{base64.b64encode(sealed).decode()}"
+    """Encrypt a secret for this member."""
+    return _VAULT.seal(keyring, _bound_to(member_id), secret)
 
 
 def unseal(keyring: Keyring, member_id: int, sealed: str) -> str | None:
     """Decrypt; None: it was not sealed by us for this member."""
-    key_id, _, text = sealed.partition(":")
-    key = next((key for key in keyring.keys if key.id == key_id), None)
-    try:
-        octets = base64.b64decode(text.encode("ascii"), validate=True)
-        if key is None or len(octets) <= _NONCE:
-            return None
-        return AESGCM(_key(key)).decrypt(octets[:_NONCE], octets[_NONCE:], _bound_to(member_id)).decode()
-    except (UnicodeEncodeError, binascii.Error, InvalidTag):
-        return None
+    return _VAULT.unseal(keyring, _bound_to(member_id), sealed)
 
 
 def _take_code(conn: Connection, keyring: Keyring, member_id: int, code: str, now: datetime) -> bool:
@@ -142,9 +130,5 @@ def _hash(key: Key, member_id: int, code: str) -> bytes:
     return hmac.digest(key.secret, f"recovery\0{member_id}\0{code.replace('-', '')}".encode(), "sha256")
 
 
-def _key(key: Key) -> bytes:
-    return hmac.digest(key.secret, b"second-factor", "sha256")
-
-
-def _bound_to(member_id: int) -> bytes:
-    return f"member {member_id}".encode()
+def _bound_to(member_id: int) -> str:
+    return f"member {member_id}"
