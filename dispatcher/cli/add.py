@@ -1,7 +1,6 @@
 """`dispatcher subscribers add`: one person, entered by an operator."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -132,7 +131,7 @@ def _under(conn: Connection, proof: Evidence, version: str | None, language: Lan
     if reason is not None:
         raise InputRefused(reason, "name the words that they agreed to; `dispatcher declarations list` shows them")
     ids = {text.language: text.id for text in words.texts(conn, found.number)}
-    return replace(proof, declaration_id=ids[language], declaration_named=found.name)
+    return proof._replace(declaration_id=ids[language], declaration_named=found.name)
 
 
 def _require_covered(wanted: list[Topic], covered: tuple[Topic, ...]) -> None:

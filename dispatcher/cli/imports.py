@@ -1,5 +1,6 @@
 """`dispatcher subscribers import` and `imports`: people from a file, and what became of each file."""
 
+import gc
 import getpass
 import hashlib
 import secrets
@@ -195,13 +196,14 @@ def _take_in(work: _Work) -> tuple[Tally, int]:
         words = by_name(conn)
     start, intake = run.rows_done, Intake(order.origin, tally)
     try:
-        with _bar(work) as show:
+        with _bar(work) as show, _rare_collections():
             rows = work.table.rows(work.context.keyring, run.started_at, words)
             _pass(work, islice(rows, start), intake)
             show(start)
             for chunk in ahead(people.chunks(rows)):
                 _take_chunk(work, chunk, intake, run)
                 show(tally.rows)
+                gc.collect()
     except InputRefused as error:
         raise _after(work, run, error) from None
     except (KeyboardInterrupt, DBAPIError) as error:
@@ -278,6 +280,20 @@ def _say_how_to_go_on(work: _Work, run: Run) -> None:
         err.print(f"\nstopped after {run.rows_done:,} rows; to import the whole of it again is harmless")
     else:
         err.print(f"\nstopped after {run.rows_done:,} rows; the same command goes on from there")
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let Python look for cyclic garbage after each chunk only: among the new objects of a file it found none, and took
+    a quarter of the time.
+    """
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ is a new version, and needs the number of the event from which on it holds.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 
 VERSION = b"\x01"
@@ -92,9 +93,19 @@ def begin(instance: bytes, begun_at: datetime | Moment, chained_later: int) -> b
 
 
 def link(before: bytes, salt: bytes, personal: Iterable[Value], sealed: Iterable[Value]) -> tuple[bytes, bytes]:
-    """Chain a new event: give the hash of its personal fields, and its own."""
-    hashed = personal_sha256(salt, personal)
-    return hashed, chain_hash(before, hashed, sealed)
+    """Chain a new event: give the hash of its personal fields, and its own.
+
+    It is what `personal_sha256` and `chain_hash` say, which verify it, in half the time: an import brings a million,
+    and most fields of one stand in the next.
+    """
+    told = b"".join([b"-" if value is None else _written(value) for value in personal])
+    own = sha256(b"%b%b%b" % (VERSION, _octets(salt), told)).digest()
+    event_id, subscriber_id, topic, kind, at, given_at, *rest = sealed
+    parts = (
+        VERSION, _octets(before), _octets(own), _written(event_id), _written(subscriber_id), _repeated(topic, kind, at),
+        _written(given_at), _repeated(*rest),
+    )  # fmt: skip
+    return own, sha256(b"".join(parts)).digest()
 
 
 def personal_sha256(salt: Value, personal: Iterable[Value]) -> bytes:
@@ -129,8 +140,17 @@ def _written(value: Value) -> bytes:
         octets = value.encode()
         return b"t%d:%b" % (len(octets), octets)
     if isinstance(value, bytes):
-        return b"o%d:%b" % (len(value), value)
+        return _octets(value)
     if isinstance(value, datetime):
         value = moment(value)
     octets = b"%d" % value
     return b"%c%d:%b" % (b"d" if isinstance(value, Moment) else b"i", len(octets), octets)
+
+
+def _octets(value: bytes) -> bytes:
+    return b"o%d:%b" % (len(value), value)
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _repeated(*values: Value) -> bytes:
+    return written(values)

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Insert, LargeBinary, Text, and_, bindparam, select, true, update
 from sqlalchemy.dialects import postgresql
@@ -14,7 +14,7 @@ from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import providers
 from dispatcher.domain.addresses import Address
-from dispatcher.domain.tokens import new_public_id
+from dispatcher.domain.tokens import new_public_ids
 from dispatcher.errors import InputRefused
 
 _BREAKS = {"Cc", "Zl", "Zp", "Cs"}  # Unicode's control characters, line and paragraph separators, half characters
@@ -34,8 +34,7 @@ class Subscriber:
     paused_until: date | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Newcomer:
+class Newcomer(NamedTuple):
     """A person to be added: the address with its keyed hash, and what they told us."""
 
     address: Address
@@ -91,9 +90,10 @@ def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> dict[
     Somebody whose profile went after they had left, and who comes back, is the same person: the profile is new. Nobody
     gets one back who was erased on their word.
     """
+    newcomers = list(newcomers)
     rows = [
-        (new_public_id(), new.address.mail, new.address_hash, _provider(new.address), new.name, new.language.value)
-        for new in newcomers
+        (public_id, new.address.mail, new.address_hash, providers.by_domain(new.address.domain), new.name, new.language)
+        for public_id, new in zip(new_public_ids(len(newcomers)), newcomers, strict=True)
     ]
     if not rows:
         return {}
@@ -111,10 +111,6 @@ _NEWCOMERS = Rows(
     "newcomers",
     {name: LargeBinary() if name in {"public_id", "address_hash"} else Text() for name in _NEW},
 )
-
-
-def _provider(address: Address) -> str:
-    return providers.by_domain(address.domain).value
 
 
 def _add_at_once(conn: Connection, rows: Sequence[tuple[object, ...]], now: datetime) -> dict[bytes, int]:

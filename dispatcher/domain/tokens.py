@@ -144,9 +144,10 @@ def read_local_part(keyring: Keyring, purpose: Purpose, local_part: str) -> Link
         raise TokenInvalid("this address is not ours") from None
 
 
-def new_public_id() -> bytes:
-    """Make the random id under which a person is known outside."""
-    return secrets.token_bytes(_PUBLIC_ID)
+def new_public_ids(count: int) -> list[bytes]:
+    """Make the random ids under which so many people are known outside."""
+    octets = secrets.token_bytes(_PUBLIC_ID * count)
+    return [octets[start : start + _PUBLIC_ID] for start in range(0, len(octets), _PUBLIC_ID)]
 
 
 def opt_in_token(key: Key, nonce: bytes) -> str:

@@ -1,7 +1,6 @@
 """The ledger of consent: nothing in it changes, its last word counts, and the gate's two questions read it right."""
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -92,7 +91,7 @@ def test_an_event_once_written_never_changes(engine: Engine, maria: int) -> None
 
 
 def test_an_event_keeps_its_evidence_and_a_salt_of_its_own(engine: Engine, maria: int) -> None:
-    proof = replace(PROOF, ip="192.0.2.7", user_agent="Browser", language=Language.DE, given_at=NOW - timedelta(days=9))
+    proof = PROOF._replace(ip="192.0.2.7", user_agent="Browser", language=Language.DE, given_at=NOW - timedelta(days=9))
     with engine.begin() as conn:
         consent.append(conn, [Event(maria, GOLD, ConsentKind.IMPORTED, proof)] * 2, NOW)
         one, two = conn.execute(select(consent_event)).all()
@@ -110,7 +109,7 @@ def test_an_event_keeps_its_evidence_and_a_salt_of_its_own(engine: Engine, maria
 def test_an_imported_consent_counts_from_the_day_it_was_given(engine: Engine, maria: int) -> None:
     given = NOW - timedelta(days=400)
     with engine.begin() as conn:
-        consent.append(conn, [Event(maria, GOLD, ConsentKind.IMPORTED, replace(PROOF, given_at=given))], NOW)
+        consent.append(conn, [Event(maria, GOLD, ConsentKind.IMPORTED, PROOF._replace(given_at=given))], NOW)
         assert consent.standing(conn, maria)[GOLD] == (CONFIRMED, given)
 
 

@@ -125,12 +125,12 @@ def _written(conn: Connection, judged: Judged, end: Head | None, origin: str, no
     taken_in = [
         Newcomer(row.address, row.address_hash, row.name, row.language) for row, verdict in news if verdict.takes_in
     ]
-    subscribers.add(conn, taken_in, now)
+    ids = subscribers.add(conn, taken_in, now)
     again, taken = news, chain_head.take(conn, now)
     if end is None or taken.head != end.head:
         again = _judged(conn, [row for row, _ in news])
     news = [(row, verdict) for row, verdict in again if _is_news(verdict)]
-    ids = subscribers.by_hashes(conn, [row.address_hash for row, _ in news])
+    ids |= subscribers.by_hashes(conn, [row.address_hash for row, _ in news if row.address_hash not in ids])
     _list(conn, news, origin, now)
     consent.append(conn, _events(news, ids, _declared(conn, news), origin), now)
     weighed = {row.address_hash: verdict for row, verdict in again}
