@@ -39,9 +39,9 @@ def parse_address(text: str) -> Address:
 # What nearly every address looks like: a dot-atom (RFC 5322, 3.2.3) of at most 64 octets, a domain in ASCII without
 # A-labels. Of these the library is asked about each domain once; about all others, each time.
 _PLAIN = re.compile(
-    r"((?=[^@]{1,64}@)[a-z0-9_!#$%&'*+\-/=?^`{|}~]+(?:\.[a-z0-9_!#$%&'*+\-/=?^`{|}~]+)*)@([a-z0-9.\-]{1,150})",
-    re.ASCII | re.IGNORECASE,
+    r"([A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+(?:\.[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+)*)@([A-Za-z0-9.\-]{1,150})"
 )
+_LONGEST_LOCAL = 64  # octets (RFC 5321, 4.5.3.1.1)
 _ANY_CASE = frozenset(CASE_INSENSITIVE_MAILBOX_NAMES)  # RFC 2142: info, postmaster, ...
 
 
@@ -51,7 +51,7 @@ def _plain(text: str) -> Address | None:
     if found is None:
         return None
     local, domain = found.groups()
-    if (known := _domain(domain)) is None:
+    if len(local) > _LONGEST_LOCAL or (known := _domain(domain)) is None:
         return None
     if local.lower() in _ANY_CASE:
         local = local.lower()

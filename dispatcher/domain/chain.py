@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 VERSION = b"\x01"
 # May go later. An import's source may hold a name, the relay's line may repeat an address, and a Message-ID finds the
@@ -92,20 +93,20 @@ def begin(instance: bytes, begun_at: datetime | Moment, chained_later: int) -> b
     return sha256(_BEGIN + VERSION + written([instance, begun_at, chained_later])).digest()
 
 
-def link(before: bytes, salt: bytes, personal: Iterable[Value], sealed: Iterable[Value]) -> tuple[bytes, bytes]:
+def link(before: bytes, salt: bytes, personal: Iterable[Value], sealed: Iterable[Any]) -> tuple[bytes, bytes]:
     """Chain a new event: give the hash of its personal fields, and its own.
 
     It is what `personal_sha256` and `chain_hash` say, which verify it, in half the time: an import brings a million,
     and most fields of one stand in the next.
     """
     told = b"".join([b"-" if value is None else _written(value) for value in personal])
-    own = sha256(b"%b%b%b" % (VERSION, _octets(salt), told)).digest()
-    event_id, subscriber_id, topic, kind, at, given_at, *rest = sealed
+    own = sha256(b"%bo%d:%b%b" % (VERSION, len(salt), salt, told)).digest()
+    number, who, topic, kind, at, given_at, *rest = sealed
     parts = (
-        VERSION, _octets(before), _octets(own), _written(event_id), _written(subscriber_id), _repeated(topic, kind, at),
-        _written(given_at), _repeated(*rest),
+        VERSION, len(before), before, len(own), own, len(str(number)), number, len(str(who)), who,
+        _repeated(topic, kind, at), _written(given_at), _repeated(*rest),
     )  # fmt: skip
-    return own, sha256(b"".join(parts)).digest()
+    return own, sha256(b"%bo%d:%bo%d:%bi%d:%di%d:%d%b%b%b" % parts).digest()
 
 
 def personal_sha256(salt: Value, personal: Iterable[Value]) -> bytes:
@@ -140,15 +141,11 @@ def _written(value: Value) -> bytes:
         octets = value.encode()
         return b"t%d:%b" % (len(octets), octets)
     if isinstance(value, bytes):
-        return _octets(value)
+        return b"o%d:%b" % (len(value), value)
     if isinstance(value, datetime):
         value = moment(value)
     octets = b"%d" % value
     return b"%c%d:%b" % (b"d" if isinstance(value, Moment) else b"i", len(octets), octets)
-
-
-def _octets(value: bytes) -> bytes:
-    return b"o%d:%b" % (len(value), value)
 
 
 @lru_cache(maxsize=1024, typed=True)

@@ -272,11 +272,11 @@ def _linked(
     rows: list[tuple[chain.Value, ...]] = []
     salts = secrets.token_bytes(16 * len(ids))
     for place, (event, event_id) in enumerate(zip(events, ids, strict=True)):
-        e = event.evidence
+        who, topic, kind, e = event
         salt = salts[16 * place : 16 * place + 16]
         personal = (e.source, e.ip, e.user_agent, e.message_id, e.relay_reply)
         sealed = (
-            event_id, event.subscriber_id, event.topic, event.kind, now, e.given_at, e.language, e.declaration_id,
+            event_id, who, topic, kind, now, e.given_at, e.language, e.declaration_id,
             e.declaration_named, e.privacy_sha256, e.request_id, e.mail_template, e.mail_sha256,
         )  # fmt: skip
         hashed, head = chain.link(head, salt, personal, sealed)
