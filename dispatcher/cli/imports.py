@@ -30,7 +30,8 @@ from dispatcher.domain.imports.columns import Layout
 from dispatcher.domain.imports.reading import Table
 from dispatcher.domain.imports.rejects import Rejects, rejects_file
 from dispatcher.domain.imports.runs import Order, Run
-from dispatcher.domain.imports.writing import skip
+from dispatcher.domain.imports.seen import Seen
+from dispatcher.domain.imports.writing import Looked, skip
 from dispatcher.domain.subscribers import topics_of
 from dispatcher.errors import InputRefused
 from dispatcher.sending import opt_in
@@ -200,10 +201,10 @@ def _take_in(work: _Work) -> tuple[Tally, int]:
             rows = work.table.rows(work.context.keyring, run.started_at, words)
             _pass(work, islice(rows, start), intake)
             show(start)
-            for chunk in ahead(people.chunks(rows)):
-                _take_chunk(work, chunk, intake, run)
+            for looked in ahead(_looked(work, rows, intake.seen)):
+                _take_chunk(work, looked, intake, run)
                 show(tally.rows)
-                gc.collect()
+                gc.collect(0)
     except InputRefused as error:
         raise _after(work, run, error) from None
     except (KeyboardInterrupt, DBAPIError) as error:
@@ -227,29 +228,35 @@ def _pass(work: _Work, rows: Iterator[Row | Rejected], intake: Intake) -> None:
     """Go past what an earlier run took in."""
     for chunk in people.chunks(rows):
         skip(chunk, intake.seen)
-        _write_down(work, chunk)
+        _write_down(work, [row for row in chunk if isinstance(row, Rejected)])
 
 
-def _take_chunk(work: _Work, chunk: Sequence[Row | Rejected], intake: Intake, run: Run) -> None:
+def _looked(work: _Work, rows: Iterator[Row | Rejected], seen: Seen) -> Iterator[Looked]:
+    """Look at chunk after chunk, over a connection beside the one that writes."""
+    for chunk in people.chunks(rows):
+        with reading(work.context.engine).connect() as conn:
+            looked = people.look(conn, chunk, seen)
+        yield looked
+
+
+def _take_chunk(work: _Work, looked: Looked, intake: Intake, run: Run) -> None:
     """Take in a chunk, in one transaction with the note that it is taken in."""
-    _write_down(work, chunk)
-    engine = work.context.engine
+    _write_down(work, looked.rejected)
     if work.dry_run:
-        with reading(engine).connect() as conn:
-            people.take(conn, chunk, intake, run.started_at, dry_run=True)
+        people.count(looked, intake.tally)
         return
-    with engine.begin() as conn:
+    with work.context.engine.begin() as conn:
         now = clock.now(conn)
-        pending = people.take(conn, chunk, intake, now, dry_run=False)
+        pending = people.write(conn, looked, intake, now)
         if work.confirm:
             _ask(conn, work.context, pending, work.order.origin, now)
         runs.advance(conn, run, intake.tally)
     run.rows_done = intake.tally.rows
 
 
-def _write_down(work: _Work, chunk: Sequence[Row | Rejected]) -> None:
+def _write_down(work: _Work, rejected: Sequence[Rejected]) -> None:
     if work.rejects is not None:
-        work.rejects.write(row for row in chunk if isinstance(row, Rejected))
+        work.rejects.write(rejected)
 
 
 def _finish(engine: Engine, run: Run) -> None:

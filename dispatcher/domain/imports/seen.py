@@ -51,4 +51,4 @@ class Seen:
 
 
 def _empty(slots: int) -> "array[int]":
-    return array("Q", bytes(16 * slots))
+    return array("Q", [0]) * (2 * slots)
