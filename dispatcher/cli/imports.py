@@ -5,8 +5,9 @@ import getpass
 import hashlib
 import secrets
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -64,6 +65,9 @@ class _Work:
     rejects: Rejects | None
     dry_run: bool
     confirm: bool
+
+
+_Begun = tuple[Looked, Connection | None]
 
 
 @click.command("import")
@@ -201,10 +205,11 @@ def _take_in(work: _Work) -> tuple[Tally, int]:
             rows = work.table.rows(work.context.keyring, run.started_at, words)
             _pass(work, islice(rows, start), intake)
             show(start)
-            for looked in ahead(_looked(work, rows, intake.seen)):
-                _take_chunk(work, looked, intake, run)
-                show(tally.rows)
-                gc.collect(0)
+            with _begun(work, rows, intake.seen) as chunks:
+                for looked, begun in chunks:
+                    _take_chunk(work, looked, begun, intake, run)
+                    show(tally.rows)
+                    gc.collect(0)
     except InputRefused as error:
         raise _after(work, run, error) from None
     except (KeyboardInterrupt, DBAPIError) as error:
@@ -231,26 +236,48 @@ def _pass(work: _Work, rows: Iterator[Row | Rejected], intake: Intake) -> None:
         _write_down(work, [row for row in chunk if isinstance(row, Rejected)])
 
 
-def _looked(work: _Work, rows: Iterator[Row | Rejected], seen: Seen) -> Iterator[Looked]:
-    """Look at chunk after chunk, over a connection beside the one that writes."""
-    for chunk in people.chunks(rows):
-        with reading(work.context.engine).connect() as conn:
-            looked = people.look(conn, chunk, seen)
-        yield looked
+@contextmanager
+def _begun(work: _Work, rows: Iterator[Row | Rejected], seen: Seen) -> Iterator[Iterator[_Begun]]:
+    """Give chunk after chunk, looked at; on PostgreSQL also begun to be written, beside the one that is being written.
+
+    People are entered in the order of the file, by one thread, so they are locked before the end of the chain is.
+    """
+    opened = deque[Connection](maxlen=3)  # that of the chunk at hand, and of the one that comes
+
+    def source() -> Iterator[_Begun]:
+        for chunk in people.chunks(rows):
+            with reading(work.context.engine).connect() as conn:
+                looked = people.look(conn, chunk, seen)
+            if work.dry_run or conn.dialect.name == "sqlite":  # where one writes at a time
+                yield looked, None
+                continue
+            opened.append(work.context.engine.connect())
+            people.enter_people(opened[-1], looked, clock.now(opened[-1]))
+            yield looked, opened[-1]
+
+    try:
+        with closing(ahead(source())) as chunks:
+            yield chunks
+    finally:
+        for conn in opened:
+            conn.close()
 
 
-def _take_chunk(work: _Work, looked: Looked, intake: Intake, run: Run) -> None:
+def _take_chunk(work: _Work, looked: Looked, begun: Connection | None, intake: Intake, run: Run) -> None:
     """Take in a chunk, in one transaction with the note that it is taken in."""
     _write_down(work, looked.rejected)
     if work.dry_run:
         people.count(looked, intake.tally)
         return
-    with work.context.engine.begin() as conn:
+    with begun or work.context.engine.connect() as conn:
         now = clock.now(conn)
+        if begun is None:
+            people.enter_people(conn, looked, now)
         pending = people.write(conn, looked, intake, now)
         if work.confirm:
             _ask(conn, work.context, pending, work.order.origin, now)
         runs.advance(conn, run, intake.tally)
+        conn.commit()
     run.rows_done = intake.tally.rows
 
 

@@ -47,6 +47,7 @@ class Looked:
     judged: Judged
     rejected: list[Rejected]
     repeated: int
+    ids: dict[bytes, int] = field(default_factory=dict)  # of those who are taken in, by address hash
 
 
 def chunks(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
@@ -61,7 +62,10 @@ def take(
 ) -> list[Row]:
     """Take in a chunk: judge each row, count it and, unless `dry_run`, write it down. Give those who became pending."""
     looked = look(conn, chunk, intake.seen)
-    return count(looked, intake.tally) if dry_run else write(conn, looked, intake, now)
+    if dry_run:
+        return count(looked, intake.tally)
+    enter_people(conn, looked, now)
+    return write(conn, looked, intake, now)
 
 
 def look(conn: Connection, chunk: Iterable[Row | Rejected], seen: Seen) -> Looked:
@@ -78,8 +82,22 @@ def look(conn: Connection, chunk: Iterable[Row | Rejected], seen: Seen) -> Looke
     return Looked(end, _judged(conn, fresh), rejected, repeated)
 
 
+def enter_people(conn: Connection, looked: Looked, now: datetime) -> None:
+    """Write down who is taken in: the first half of writing a chunk, also while the one before it is at its second.
+
+    Who is known, too: their profile may have gone when they had left everything.
+    """
+    looked.ids = subscribers.add(
+        conn,
+        [Newcomer(r.address, r.address_hash, r.name, r.language) for r, verdict in looked.judged if verdict.takes_in],
+        now,
+    )
+
+
 def write(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> list[Row]:
-    """Write the rows of a chunk down, and count them. Give those who became pending."""
+    """Write down what is new about the people of a chunk, who are entered, and count its rows. Give those who became
+    pending.
+    """
     looked.judged = _written(conn, looked, intake, now)
     return count(looked, intake.tally)
 
@@ -143,17 +161,13 @@ def _written(conn: Connection, looked: Looked, intake: Intake, now: datetime) ->
     news = [(row, verdict) for row, verdict in looked.judged if _is_news(verdict)]
     if not news:
         return looked.judged
-    # Who is known, too: their profile may have gone when they had left everything.
-    taken_in = [
-        Newcomer(row.address, row.address_hash, row.name, row.language) for row, verdict in news if verdict.takes_in
-    ]
-    ids = subscribers.add(conn, taken_in, now)
     again, taken = news, chain_head.take(conn, now)
     if taken.head not in intake.ends[-1:]:
         intake.ends = [taken.head]
     if looked.end is None or looked.end.head not in intake.ends:
         again = _judged(conn, [row for row, _ in news])
     news = [(row, verdict) for row, verdict in again if _is_news(verdict)]
+    ids = looked.ids
     ids |= subscribers.by_hashes(conn, [row.address_hash for row, _ in news if row.address_hash not in ids])
     _list(conn, news, intake.origin, now)
     consent.append(conn, _events(news, ids, _declared(conn, news), intake.origin), now)
