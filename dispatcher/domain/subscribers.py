@@ -81,7 +81,7 @@ def by_hashes(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
         return {}
     c = subscriber.c
     rows = conn.execute(select(c.address_hash, c.id).where(one_of_many(conn, c.address_hash, hashes)))
-    return {bytes(row.address_hash): row.id for row in rows}
+    return {bytes(hashed): subscriber_id for hashed, subscriber_id in rows}
 
 
 def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> dict[bytes, int]:
@@ -122,7 +122,7 @@ def _add_at_once(conn: Connection, rows: Sequence[tuple[object, ...]], now: date
         statement.returning(subscriber.c.address_hash, subscriber.c.id),
         {**_NEWCOMERS.values("postgresql", rows), "now": now},
     )
-    return {bytes(row.address_hash): row.id for row in added}
+    return {bytes(hashed): subscriber_id for hashed, subscriber_id in added}
 
 
 def _or_give_back(statement: Any) -> Insert:
