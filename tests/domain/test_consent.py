@@ -14,6 +14,7 @@ from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.tokens import Keyring
 from tests import builders
+from tests.domain.ledgers import verified
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 GOLD, OFFERS, NEWS = Topic.FINANCE_NEWS, Topic.SPECIAL_OFFERS, Topic.PRODUCT_NEWS
@@ -104,6 +105,26 @@ def test_an_event_keeps_its_evidence_and_a_salt_of_its_own(engine: Engine, maria
     assert one.at == NOW
     assert len(one.salt) == 16
     assert one.salt != two.salt
+
+
+def test_many_events_at_once_are_written_as_each_by_itself(engine: Engine, maria: int) -> None:
+    kinds = [kind for kind in ConsentKind for _ in range(5)]
+    its_own = {"id", "salt", "personal_sha256", "chain_hash"}
+    columns = [column for column in consent_event.c if column.name not in its_own]
+    with engine.begin() as conn:
+        proof = Evidence(
+            "a \u201cform\u201d", "192.0.2.7", 'Browser "\\', Language.DE, builders.declare(conn, NOW), "words", b"1" * 32,
+            None, NOW - timedelta(days=9, microseconds=1), "letter 2", b"\0" * 32, "<1@example.de>", "250 ok",
+        )  # fmt: skip
+        events = [Event(maria, None if kind in OF_THE_PERSON else GOLD, kind, proof) for kind in kinds]
+        one_by_one = [event_id for event in events for event_id in consent.append(conn, [event], NOW)]
+        states = _states(conn, maria)
+        at_once = consent.append(conn, events, NOW)
+        assert at_once == list(range(one_by_one[-1] + 1, one_by_one[-1] + 1 + len(events)))
+        written = conn.execute(select(*columns).order_by(consent_event.c.id)).all()
+        assert written[: len(events)] == written[len(events) :]
+        assert _states(conn, maria) == states
+    assert verified(engine).broken is None
 
 
 def test_an_imported_consent_counts_from_the_day_it_was_given(engine: Engine, maria: int) -> None:
