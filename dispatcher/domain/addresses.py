@@ -36,12 +36,13 @@ def parse_address(text: str) -> Address:
     return _plain(text.strip()) or _by_the_library(text)
 
 
-# What nearly every address looks like: a dot-atom (RFC 5322, 3.2.3) of at most 64 octets, a domain in ASCII without
-# A-labels. Of these the library is asked about each domain once; about all others, each time.
+# What nearly every address looks like: a dot-atom (RFC 5322, 3.2.3) of at most 64 octets, a domain without A-labels
+# that is not so long that the length of both matters. Of these the library is asked about each domain once; about all
+# others, each time.
 _PLAIN = re.compile(
-    r"((?=[^@]{1,64}@)[a-z0-9_!#$%&'*+\-/=?^`{|}~]+(?:\.[a-z0-9_!#$%&'*+\-/=?^`{|}~]+)*)@([a-z0-9.\-]{1,150})",
-    re.ASCII | re.IGNORECASE,
+    r"([A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+(?:\.[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+)*)@([A-Za-z0-9.\-]{1,150}|[\w.\-]{1,30})"
 )
+_LONGEST_LOCAL = 64  # octets (RFC 5321, 4.5.3.1.1)
 _ANY_CASE = frozenset(CASE_INSENSITIVE_MAILBOX_NAMES)  # RFC 2142: info, postmaster, ...
 
 
@@ -51,7 +52,7 @@ def _plain(text: str) -> Address | None:
     if found is None:
         return None
     local, domain = found.groups()
-    if (known := _domain(domain)) is None:
+    if len(local) > _LONGEST_LOCAL or (known := _domain(domain)) is None:
         return None
     if local.lower() in _ANY_CASE:
         local = local.lower()

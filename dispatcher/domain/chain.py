@@ -16,7 +16,9 @@ is a new version, and needs the number of the event from which on it holds.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 VERSION = b"\x01"
 # May go later. An import's source may hold a name, the relay's line may repeat an address, and a Message-ID finds the
@@ -91,10 +93,20 @@ def begin(instance: bytes, begun_at: datetime | Moment, chained_later: int) -> b
     return sha256(_BEGIN + VERSION + written([instance, begun_at, chained_later])).digest()
 
 
-def link(before: bytes, salt: bytes, personal: Iterable[Value], sealed: Iterable[Value]) -> tuple[bytes, bytes]:
-    """Chain a new event: give the hash of its personal fields, and its own."""
-    hashed = personal_sha256(salt, personal)
-    return hashed, chain_hash(before, hashed, sealed)
+def link(before: bytes, salt: bytes, personal: Iterable[Value], sealed: Iterable[Any]) -> tuple[bytes, bytes]:
+    """Chain a new event: give the hash of its personal fields, and its own.
+
+    It is what `personal_sha256` and `chain_hash` say, which verify it, in half the time: an import brings a million,
+    and most fields of one stand in the next.
+    """
+    told = b"".join([b"-" if value is None else _written(value) for value in personal])
+    own = sha256(b"%bo%d:%b%b" % (VERSION, len(salt), salt, told)).digest()
+    number, who, topic, kind, at, given_at, *rest = sealed
+    parts = (
+        VERSION, len(before), before, len(own), own, len(str(number)), number, len(str(who)), who,
+        _repeated(topic, kind, at), _written(given_at), _repeated(*rest),
+    )  # fmt: skip
+    return own, sha256(b"%bo%d:%bo%d:%bi%d:%di%d:%d%b%b%b" % parts).digest()
 
 
 def personal_sha256(salt: Value, personal: Iterable[Value]) -> bytes:
@@ -134,3 +146,8 @@ def _written(value: Value) -> bytes:
         value = moment(value)
     octets = b"%d" % value
     return b"%c%d:%b" % (b"d" if isinstance(value, Moment) else b"i", len(octets), octets)
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _repeated(*values: Value) -> bytes:
+    return written(values)

@@ -11,41 +11,19 @@ transaction. Whoever wants to know whether a letter may go reads `permits_newsle
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
 
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import chain, chain_head, consent_rows, declarations, outbox
+from dispatcher.domain import chain, chain_head, consent_rows, outbox
 from dispatcher.domain.coverage import is_covered, is_to_be_renewed
 from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, covers, lift_withdrawals, suppress
 
-# What an event makes of the subscription it concerns; None: it leaves it as it is.
-_MAKES: dict[ConsentKind, SubscriptionState | None] = {
-    ConsentKind.REQUESTED: SubscriptionState.PENDING,
-    ConsentKind.LISTED: SubscriptionState.PENDING,
-    ConsentKind.CONFIRMATION_SENT: None,
-    ConsentKind.CONFIRMED: SubscriptionState.CONFIRMED,
-    ConsentKind.IMPORTED: SubscriptionState.CONFIRMED,
-    ConsentKind.WITHDRAWN: SubscriptionState.WITHDRAWN,
-    ConsentKind.OBJECTED: SubscriptionState.WITHDRAWN,
-    ConsentKind.EXPIRED: SubscriptionState.WITHDRAWN,
-    ConsentKind.ERASED: SubscriptionState.WITHDRAWN,
-    # What concerns the person, and leaves what they agreed to as it is.
-    ConsentKind.PAUSED: None,
-    ConsentKind.RESUMED: None,
-    ConsentKind.RESTRICTED: None,
-    ConsentKind.RELEASED: None,
-    ConsentKind.MOVE_ASKED: None,
-    ConsentKind.MOVE_ALLOWED: None,
-    ConsentKind.ADDRESS_CHANGED: None,
-}
 
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """Where and how an event came to us. Every field is proof; none is needed to send."""
 
     source: str
@@ -63,8 +41,7 @@ class Evidence:
     relay_reply: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One thing that happened to one person's consent for one topic, or (None) to the person as a whole."""
 
     subscriber_id: int
@@ -85,14 +62,10 @@ def append(conn: Connection, events: Sequence[Event], now: datetime) -> list[int
     rows, head = _linked(events, ids, end.head, now)
     consent_rows.write(conn, rows)
     chain_head.move(conn, len(rows), ids[-1], head)
-    _project(conn, list(zip(events, ids, strict=True)), now)
+    pairs = {(event.topic, event.subscriber_id) for event in events}
+    consent_rows.set_standings(conn, ids[0], ids[-1], has_pairs=len(pairs) < len(events))
     outbox.note_consent(conn, [(event.subscriber_id, event.topic, event.kind) for event in events], now)
     return ids
-
-
-def making(state: SubscriptionState) -> list[ConsentKind]:
-    """Give the kinds of events that put a subscription into this state."""
-    return [kind for kind, made in _MAKES.items() if made is state]
 
 
 def forget_personal(conn: Connection, which: ColumnElement[bool]) -> None:
@@ -284,7 +257,7 @@ def renewable(conn: Connection, subscriber_id: int) -> set[Topic]:
 
 def with_request(evidence: Evidence, request_id: int) -> Evidence:
     """Give the same evidence, tied to a double opt-in."""
-    return replace(evidence, request_id=request_id)
+    return evidence._replace(request_id=request_id)
 
 
 def standing(conn: Connection, subscriber_id: int) -> dict[Topic, tuple[SubscriptionState, datetime]]:
@@ -304,25 +277,13 @@ def _linked(
     rows: list[tuple[chain.Value, ...]] = []
     salts = secrets.token_bytes(16 * len(ids))
     for place, (event, event_id) in enumerate(zip(events, ids, strict=True)):
-        e = event.evidence
+        who, topic, kind, e = event
         salt = salts[16 * place : 16 * place + 16]
         personal = (e.source, e.ip, e.user_agent, e.message_id, e.relay_reply)
         sealed = (
-            event_id, event.subscriber_id, event.topic, event.kind, now, e.given_at, e.language, e.declaration_id,
+            event_id, who, topic, kind, now, e.given_at, e.language, e.declaration_id,
             e.declaration_named, e.privacy_sha256, e.request_id, e.mail_template, e.mail_sha256,
         )  # fmt: skip
         hashed, head = chain.link(head, salt, personal, sealed)
         rows.append((*sealed, *personal, salt, hashed, head))
     return rows, head
-
-
-def _project(conn: Connection, events: list[tuple[Event, int]], now: datetime) -> None:
-    named = {e.evidence.declaration_id for e, _ in events if e.evidence.declaration_id and _MAKES[e.kind]}
-    numbers = declarations.numbers(conn, named)
-    standings: dict[tuple[Topic, int], consent_rows.Standing] = {}
-    for event, event_id in events:  # of two events for one pair the later decides
-        state = _MAKES[event.kind]
-        if state is not None and event.topic is not None:
-            pair, words = (event.topic, event.subscriber_id), numbers.get(event.evidence.declaration_id or 0)
-            standings[pair] = (*pair, state, event_id, event.evidence.given_at or now, words)
-    consent_rows.set_standings(conn, list(standings.values()))

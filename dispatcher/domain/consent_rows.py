@@ -1,7 +1,8 @@
 """How consent events and what they make of subscriptions are written, many at once, on both databases.
 
-PostgreSQL gets one statement for all of them, each column as one array. On SQLite a row is a call, and costs a third of
-what it costs to take it out of a piece of JSON.
+PostgreSQL gets one statement for all of them, each column as one array; many are copied. On SQLite a row is a call, and
+costs a third of what it costs to take it out of a piece of JSON. What the events make of subscriptions is read from
+them where they stand.
 """
 
 from collections.abc import Sequence
@@ -9,38 +10,74 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Integer, Text, and_, case, func, literal_column, or_, select, true
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects import postgresql
 
-from dispatcher.db.columns import Id, Rows, Utc, stored
-from dispatcher.db.tables import consent_event, subscription
-from dispatcher.db.terms import SubscriptionState, Topic
+from dispatcher.db.columns import Id, Rows, insert_or, stored
+from dispatcher.db.copying import copy
+from dispatcher.db.tables import consent_event, declaration, subscription
+from dispatcher.db.terms import ConsentKind, SubscriptionState
 from dispatcher.domain import chain
 from dispatcher.domain.chain import COLUMNS
 
+# What an event makes of the subscription it concerns; None: it leaves it as it is.
+MAKES: dict[ConsentKind, SubscriptionState | None] = {
+    ConsentKind.REQUESTED: SubscriptionState.PENDING,
+    ConsentKind.LISTED: SubscriptionState.PENDING,
+    ConsentKind.CONFIRMATION_SENT: None,
+    ConsentKind.CONFIRMED: SubscriptionState.CONFIRMED,
+    ConsentKind.IMPORTED: SubscriptionState.CONFIRMED,
+    ConsentKind.WITHDRAWN: SubscriptionState.WITHDRAWN,
+    ConsentKind.OBJECTED: SubscriptionState.WITHDRAWN,
+    ConsentKind.EXPIRED: SubscriptionState.WITHDRAWN,
+    ConsentKind.ERASED: SubscriptionState.WITHDRAWN,
+    # What concerns the person, and leaves what they agreed to as it is.
+    ConsentKind.PAUSED: None,
+    ConsentKind.RESUMED: None,
+    ConsentKind.RESTRICTED: None,
+    ConsentKind.RELEASED: None,
+    ConsentKind.MOVE_ASKED: None,
+    ConsentKind.MOVE_ALLOWED: None,
+    ConsentKind.ADDRESS_CHANGED: None,
+}
+_MANY = 50  # events, of which a second round trip does not matter
 _STANDING = ("topic", "subscriber_id", "state", "event_id", "since", "declaration_number")
-Standing = tuple[Topic, int, SubscriptionState, int, datetime, int | None]
-
 _EVENTS = Rows("events", {name: consent_event.c[name].type for name in COLUMNS})
-_STANDINGS = Rows("standings", dict(zip(_STANDING, (Text(), Id, Text(), Id, Utc(), Integer()), strict=True)))
 
 
 def write(conn: Connection, rows: Sequence[tuple[chain.Value, ...]]) -> None:
     """Write events, each in the order of chain.COLUMNS."""
-    if conn.dialect.name == "postgresql":
+    if conn.dialect.name == "sqlite":
+        conn.exec_driver_sql(_one_event(), [tuple(map(_for_sqlite, row)) for row in rows])
+    elif len(rows) < _MANY:
         conn.execute(_insert_events(), _EVENTS.values("postgresql", rows))
     else:
-        conn.exec_driver_sql(_one_event(), [tuple(map(_for_sqlite, row)) for row in rows])
+        copy(conn, consent_event, COLUMNS, rows)
 
 
-def set_standings(conn: Connection, rows: Sequence[Standing]) -> None:
-    """Say where people stand now; of a person and topic there is one row at most."""
-    if not rows:
-        return
-    if conn.dialect.name == "postgresql":
-        conn.execute(_set_standings(), _STANDINGS.values("postgresql", rows))
-    else:
-        conn.exec_driver_sql(_one_standing(), [tuple(map(_for_sqlite, row)) for row in rows])
+def set_standings(conn: Connection, first_id: int, last_id: int, *, has_pairs: bool) -> None:
+    """Say where people stand now by the events of these numbers. `has_pairs`: there are two for one person and topic,
+    of which the later decides; to look for them takes PostgreSQL half as long as all the rest.
+    """
+    conn.execute(_set_standings(conn.dialect.name, has_pairs), {"first_id": first_id, "last_id": last_id})
+
+
+def making(state: SubscriptionState) -> list[ConsentKind]:
+    """Give the kinds of events that put a subscription into this state."""
+    return [kind for kind, made in MAKES.items() if made is state]
 
 
 def _for_sqlite(value: object) -> object:
@@ -59,39 +96,47 @@ def _one_event() -> str:
     return f"INSERT INTO consent_event ({', '.join(COLUMNS)}) VALUES ({places})"  # noqa: S608  (our own words)
 
 
-@lru_cache(maxsize=1)
-def _set_standings() -> Insert:
-    rows = _STANDINGS.table("postgresql")
-    return _deciding(postgresql.insert(subscription).from_select(_STANDING, select(*rows.c).where(true())))
-
-
-@lru_cache(maxsize=1)
-def _one_standing() -> str:
-    places = [literal_column("?", type_=Text).label(name) for name in _STANDING]
-    values: Any = select(*places).where(true())
-    statement = _deciding(sqlite.insert(subscription).from_select(_STANDING, values))
-    return str(statement.compile(dialect=sqlite.dialect()))
+@lru_cache(maxsize=4)
+def _set_standings(dialect: str, has_pairs: bool) -> Insert:
+    e, d = consent_event.c, declaration.c
+    made = case(*((e.kind.in_(making(state)), _word(state)) for state in SubscriptionState))
+    decides = and_(
+        e.id.between(bindparam("first_id", type_=Id), bindparam("last_id", type_=Id)),
+        e.topic.is_not(None),
+        e.kind.in_([kind for kind, state in MAKES.items() if state is not None]),
+    )
+    stands = select(e.topic, e.subscriber_id, made, e.id, func.coalesce(e.given_at, e.at), d.number).join_from(
+        consent_event, declaration, d.id == e.declaration_id, isouter=True
+    )
+    if has_pairs:
+        decides = e.id.in_(select(func.max(e.id)).where(decides).group_by(e.topic, e.subscriber_id))
+    stands = stands.where(decides)
+    return _deciding(insert_or(dialect, subscription).from_select(_STANDING, stands))
 
 
 def _deciding(statement: Any) -> Insert:
     """The newer event decides; but whoever has agreed and asks once more goes on having agreed, lesser words take no
     newer ones away, and the words that somebody left stay beside it.
     """
-    of = {state: literal_column(f"'{state.value}'", Text()) for state in SubscriptionState}
-    new, none = statement.excluded, literal_column("0", Integer())  # spelt out: on SQLite each place is a column's
+    new, none = statement.excluded, literal_column("0", Integer())
     words = case(
-        (new.state == of[SubscriptionState.WITHDRAWN], subscription.c.declaration_number), else_=new.declaration_number
+        (new.state == _word(SubscriptionState.WITHDRAWN), subscription.c.declaration_number),
+        else_=new.declaration_number,
     )
     deciding: Insert = statement.on_conflict_do_update(
         index_elements=["topic", "subscriber_id"],
         set_={c: new[c] for c in ("state", "event_id", "since")} | {"declaration_number": words},
         where=or_(
-            subscription.c.state != of[SubscriptionState.CONFIRMED],
-            new.state == of[SubscriptionState.WITHDRAWN],
+            subscription.c.state != _word(SubscriptionState.CONFIRMED),
+            new.state == _word(SubscriptionState.WITHDRAWN),
             and_(
-                new.state == of[SubscriptionState.CONFIRMED],
+                new.state == _word(SubscriptionState.CONFIRMED),
                 func.coalesce(new.declaration_number, none) >= func.coalesce(subscription.c.declaration_number, none),
             ),
         ),
     )
     return deciding
+
+
+def _word(state: SubscriptionState) -> ColumnElement[str]:
+    return literal_column(f"'{state.value}'", Text())

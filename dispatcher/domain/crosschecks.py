@@ -19,7 +19,7 @@ from dispatcher.db.tables import (
     subscription,
 )
 from dispatcher.db.terms import SubscriptionState
-from dispatcher.domain import consent
+from dispatcher.domain import consent_rows
 from dispatcher.domain.walk import Break, Findings, Wrong
 
 
@@ -89,7 +89,7 @@ _NAMES = {declaration.name: "declaration", privacy_notice.name: "privacy notice"
 def _makes(event: Table) -> ColumnElement[bool]:
     """This event makes the state that the subscription has."""
     s = subscription.c
-    return or_(*(and_(s.state == state, event.c.kind.in_(consent.making(state))) for state in SubscriptionState))
+    return or_(*(and_(s.state == state, event.c.kind.in_(consent_rows.making(state))) for state in SubscriptionState))
 
 
 def _overruled() -> ColumnElement[bool]:
@@ -99,9 +99,9 @@ def _overruled() -> ColumnElement[bool]:
     s, later = subscription.c, consent_event.alias("later")
     number = select(declaration.c.number).where(declaration.c.id == later.c.declaration_id).scalar_subquery()
     is_lesser = func.coalesce(number, 0) < func.coalesce(s.declaration_number, 0)
-    asks = later.c.kind.in_(consent.making(SubscriptionState.PENDING))
-    agrees = later.c.kind.in_(consent.making(SubscriptionState.CONFIRMED))
-    ends = later.c.kind.in_(consent.making(SubscriptionState.WITHDRAWN))
+    asks = later.c.kind.in_(consent_rows.making(SubscriptionState.PENDING))
+    agrees = later.c.kind.in_(consent_rows.making(SubscriptionState.CONFIRMED))
+    ends = later.c.kind.in_(consent_rows.making(SubscriptionState.WITHDRAWN))
     has_agreed = s.state == SubscriptionState.CONFIRMED
     return exists().where(
         later.c.subscriber_id == s.subscriber_id,

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Insert, LargeBinary, Text, and_, bindparam, select, true, update
 from sqlalchemy.dialects import postgresql
@@ -14,7 +14,7 @@ from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import providers
 from dispatcher.domain.addresses import Address
-from dispatcher.domain.tokens import new_public_id
+from dispatcher.domain.tokens import new_public_ids
 from dispatcher.errors import InputRefused
 
 _BREAKS = {"Cc", "Zl", "Zp", "Cs"}  # Unicode's control characters, line and paragraph separators, half characters
@@ -36,8 +36,7 @@ class Subscriber:
     restricted_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Newcomer:
+class Newcomer(NamedTuple):
     """A person to be added: the address with its keyed hash, and what they told us."""
 
     address: Address
@@ -85,7 +84,7 @@ def by_hashes(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
         return {}
     c = subscriber.c
     rows = conn.execute(select(c.address_hash, c.id).where(one_of_many(conn, c.address_hash, hashes)))
-    return {bytes(row.address_hash): row.id for row in rows}
+    return {bytes(hashed): subscriber_id for hashed, subscriber_id in rows}
 
 
 def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> dict[bytes, int]:
@@ -94,17 +93,18 @@ def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> dict[
     Somebody whose profile went after they had left, and who comes back, is the same person: the profile is new. Nobody
     gets one back who was erased on their word, or whose data is restricted.
     """
+    newcomers = list(newcomers)
     rows = [
         (
-            new_public_id(),
+            public_id,
             new.address.mail,
             new.address_hash,
-            _provider(new.address),
+            providers.by_domain(new.address.domain),
             new.name,
-            new.language.value,
+            new.language,
             new.zone,
         )
-        for new in newcomers
+        for public_id, new in zip(new_public_ids(len(newcomers)), newcomers, strict=True)
     ]
     if not rows:
         return {}
@@ -124,10 +124,6 @@ _NEWCOMERS = Rows(
 )
 
 
-def _provider(address: Address) -> str:
-    return providers.by_domain(address.domain).value
-
-
 def _add_at_once(conn: Connection, rows: Sequence[tuple[object, ...]], now: datetime) -> dict[bytes, int]:
     """PostgreSQL: give the ids of those who were added, or came back."""
     handed = _NEWCOMERS.table("postgresql")
@@ -137,7 +133,7 @@ def _add_at_once(conn: Connection, rows: Sequence[tuple[object, ...]], now: date
         statement.returning(subscriber.c.address_hash, subscriber.c.id),
         {**_NEWCOMERS.values("postgresql", rows), "now": now},
     )
-    return {bytes(row.address_hash): row.id for row in added}
+    return {bytes(hashed): subscriber_id for hashed, subscriber_id in added}
 
 
 def _or_give_back(statement: Any) -> Insert:

@@ -1,6 +1,5 @@
 """The never-mail list. What must stay true: it wins over every consent, and it holds no address, only keyed hashes."""
 
-import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,7 +53,7 @@ class Entry(NamedTuple):
 
 def address_hash(keyring: Keyring, address: Address) -> bytes:
     """Give the 32 bytes under which an address is compared. Not to be guessed without the key (unlike a plain hash)."""
-    return hmac.digest(keyring.oldest.secret, b"address\0" + address.canonical.encode(), "sha256")
+    return keyring.oldest.hmac_sha256(b"address\0" + address.canonical.encode())
 
 
 def suppress(

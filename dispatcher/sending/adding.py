@@ -6,7 +6,7 @@ proof.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -71,7 +71,7 @@ def add(conn: Connection, keyring: Keyring, settings: Settings, wish: Wish, now:
         return Entered(entry.enter(conn, keyring, _request(wish, evidence), wish.given.at, now), None)
     _require_covered(wish.topics, declarations.shown(conn, wish.language, now).topics)
     evidence = declarations.on_their_behalf(conn, settings, source, wish.language, now)
-    evidence = replace(evidence, ip=wish.ip, user_agent=wish.user_agent)
+    evidence = evidence._replace(ip=wish.ip, user_agent=wish.user_agent)
     return Entered({}, opt_in.request(conn, keyring, _request(wish, evidence), now))
 
 
@@ -103,7 +103,7 @@ def _proof(conn: Connection, wish: Wish, given: Given, source: str, now: datetim
     if reason is not None:
         raise InputRefused(reason, "name the words that they agreed to; `dispatcher declarations list` shows them")
     ids = {text.language: text.id for text in words.texts(conn, found.number)}
-    return replace(evidence, declaration_id=ids[wish.language], declaration_named=found.name)
+    return evidence._replace(declaration_id=ids[wish.language], declaration_named=found.name)
 
 
 def _require_covered(wanted: tuple[Topic, ...], covered: tuple[Topic, ...]) -> None:

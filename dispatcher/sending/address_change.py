@@ -11,7 +11,7 @@ What must stay true: consent stays with the person, and the ledger shows each st
 never-mail list is never taken, nothing is merged, and nobody can tell from an answer; a link serves one step, once.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, func, insert, select, update
@@ -135,7 +135,7 @@ def _take(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, no
     _carry_over(conn, person, hashed, evidence.source, now)
     # Which address became which is proven by their keyed hashes; the ledger holds no address.
     both = f"{evidence.source}: {person.address_hash.hex()} became {hashed.hex()}"
-    (moved,) = _note(conn, person, ConsentKind.ADDRESS_CHANGED, replace(evidence, source=both), now)
+    (moved,) = _note(conn, person, ConsentKind.ADDRESS_CHANGED, evidence._replace(source=both), now)
     was = {"subscriber_id": person.id, "event_id": moved, "address_hash": person.address_hash, "until": now}
     conn.execute(insert(former_address), was)
     request_id = _open(conn, keyring, person, Errand.MOVED, (former, person.address_hash), evidence.source, now)

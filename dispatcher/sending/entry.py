@@ -5,7 +5,6 @@ no consent takes the place of one in newer words.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -58,7 +57,7 @@ def enter(
             new.append(topic)
     if new:  # whom nothing is taken in of, nobody needs to know
         person = subscribers.ensure(conn, Newcomer(wanted.address, hashed, wanted.name, wanted.language), now)
-        evidence = replace(wanted.evidence, given_at=given_at)
+        evidence = wanted.evidence._replace(given_at=given_at)
         consent.append(conn, [Event(person.id, topic, ConsentKind.IMPORTED, evidence) for topic in new], now)
     return fates
 

@@ -51,7 +51,11 @@ PLAIN = st.text("abyzABYZ0189.-_+'@", max_size=40) | st.builds(
 )
 
 
-@given(PLAIN | st.text(max_size=40) | st.builds("{}@{}".format, LOCALS, DOMAINS))
+ANY_LETTERS = st.lists(st.text(st.characters(categories=["L", "M", "N", "Pc", "Pd"]), max_size=40), max_size=4)
+ANY_DOMAIN = st.builds("{}@{}".format, st.text("aB9.-_+", max_size=66), ANY_LETTERS.map(".".join))
+
+
+@given(PLAIN | st.text(max_size=40) | st.builds("{}@{}".format, LOCALS, DOMAINS) | ANY_DOMAIN)
 def test_the_fast_way_gives_the_librarys_verdict_on_any_text(text: str) -> None:
     assert _verdict(parse_address, text) == _verdict(_as_the_library, text)
 

@@ -1,7 +1,6 @@
 """The ledger of consent: nothing in it changes, its last word counts, and the gate's two questions read it right."""
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +14,7 @@ from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.tokens import Keyring
 from tests import builders
+from tests.domain.ledgers import verified
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 GOLD, OFFERS, NEWS = Topic.FINANCE_NEWS, Topic.SPECIAL_OFFERS, Topic.PRODUCT_NEWS
@@ -42,8 +42,8 @@ def _is_permitted(conn: Connection, who: int, topic: Topic = GOLD) -> bool:
 
 
 OF_THE_PERSON = (
-    ConsentKind.PAUSED, ConsentKind.RESUMED, ConsentKind.MOVE_ASKED, ConsentKind.MOVE_ALLOWED,
-    ConsentKind.ADDRESS_CHANGED,
+    ConsentKind.PAUSED, ConsentKind.RESUMED, ConsentKind.RESTRICTED, ConsentKind.RELEASED, ConsentKind.MOVE_ASKED,
+    ConsentKind.MOVE_ALLOWED, ConsentKind.ADDRESS_CHANGED,
 )  # fmt: skip
 STAYS = {None: None, PENDING: PENDING, CONFIRMED: CONFIRMED, WITHDRAWN: WITHDRAWN}
 # What each event makes of a subscription, from each state it can find it in.
@@ -92,7 +92,7 @@ def test_an_event_once_written_never_changes(engine: Engine, maria: int) -> None
 
 
 def test_an_event_keeps_its_evidence_and_a_salt_of_its_own(engine: Engine, maria: int) -> None:
-    proof = replace(PROOF, ip="192.0.2.7", user_agent="Browser", language=Language.DE, given_at=NOW - timedelta(days=9))
+    proof = PROOF._replace(ip="192.0.2.7", user_agent="Browser", language=Language.DE, given_at=NOW - timedelta(days=9))
     with engine.begin() as conn:
         consent.append(conn, [Event(maria, GOLD, ConsentKind.IMPORTED, proof)] * 2, NOW)
         one, two = conn.execute(select(consent_event)).all()
@@ -107,10 +107,31 @@ def test_an_event_keeps_its_evidence_and_a_salt_of_its_own(engine: Engine, maria
     assert one.salt != two.salt
 
 
+def test_many_events_at_once_are_written_as_each_by_itself(engine: Engine, maria: int) -> None:
+    kinds = [kind for kind in ConsentKind for _ in range(5)]
+    its_own = {"id", "salt", "personal_sha256", "chain_hash"}
+    columns = [column for column in consent_event.c if column.name not in its_own]
+    with engine.begin() as conn:
+        proof = Evidence(
+            "a \u201cform\u201d", "192.0.2.7", 'Browser "\\', Language.DE, builders.declare(conn, NOW), "words",
+            b"1" * 32, None, NOW - timedelta(days=9, microseconds=1), "letter 2", b"\0" * 32, "<1@example.de>",
+            "250 ok",
+        )  # fmt: skip
+        events = [Event(maria, None if kind in OF_THE_PERSON else GOLD, kind, proof) for kind in kinds]
+        one_by_one = [event_id for event in events for event_id in consent.append(conn, [event], NOW)]
+        states = _states(conn, maria)
+        at_once = consent.append(conn, events, NOW)
+        assert at_once == list(range(one_by_one[-1] + 1, one_by_one[-1] + 1 + len(events)))
+        written = conn.execute(select(*columns).order_by(consent_event.c.id)).all()
+        assert written[: len(events)] == written[len(events) :]
+        assert _states(conn, maria) == states
+    assert verified(engine).broken is None
+
+
 def test_an_imported_consent_counts_from_the_day_it_was_given(engine: Engine, maria: int) -> None:
     given = NOW - timedelta(days=400)
     with engine.begin() as conn:
-        consent.append(conn, [Event(maria, GOLD, ConsentKind.IMPORTED, replace(PROOF, given_at=given))], NOW)
+        consent.append(conn, [Event(maria, GOLD, ConsentKind.IMPORTED, PROOF._replace(given_at=given))], NOW)
         assert consent.standing(conn, maria)[GOLD] == (CONFIRMED, given)
 
 

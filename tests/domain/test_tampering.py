@@ -21,7 +21,7 @@ from dispatcher.db.tables import (
     subscription,
 )
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
-from dispatcher.domain import chain, checkpoints, consent, declarations, links, verification
+from dispatcher.domain import chain, checkpoints, consent, consent_rows, declarations, links, verification
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.seal import Seal
 from dispatcher.domain.tokens import Keyring
@@ -298,7 +298,7 @@ def test_events_of_every_kind_and_without_topic_verify_and_say_nothing_of_other_
 ) -> None:
     with engine.connect() as conn:
         before = conn.execute(select(subscription).order_by(*subscription.primary_key)).all()
-    leaving_alone = [kind for kind in ConsentKind if not any(kind in consent.making(s) for s in SubscriptionState)]
+    leaving_alone = [kind for kind in ConsentKind if not any(kind in consent_rows.making(s) for s in SubscriptionState)]
     with engine.begin() as conn:
         consent.append(conn, [Event(people[0], None, kind, Evidence(source="x")) for kind in ConsentKind], NOW)
         consent.append(conn, [Event(people[0], GOLD, kind, Evidence(source="x")) for kind in leaving_alone], NOW)

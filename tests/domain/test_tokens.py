@@ -1,6 +1,7 @@
 """Links and return-paths: what we made reads back, and nothing else does."""
 
 import base64
+import hmac
 
 import pytest
 from hypothesis import given
@@ -170,5 +171,10 @@ def test_a_confirmation_token_follows_from_key_and_nonce_and_from_nothing_less()
     assert len(tokens.token_sha256(token)) == 32
 
 
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_a_keyed_hash_is_that_of_the_standard(secret: bytes, message: bytes) -> None:
+    assert Key("k1", secret).hmac_sha256(message) == hmac.digest(secret, message, "sha256")
+
+
 def test_public_ids_are_random() -> None:
-    assert len({tokens.new_public_id() for _ in range(1000)}) == 1000
+    assert len(set(tokens.new_public_ids(1000))) == 1000

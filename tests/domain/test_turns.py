@@ -73,14 +73,44 @@ def test_an_import_brings_nobody_back_who_withdraws_while_it_waits(
 ) -> None:
     with engine.begin() as conn:
         builders.agree(conn, [maria], GOLD, NOW, ConsentKind.LISTED)
-    address = parse_address("maria@example.de")
-    claim = Claim(Says.AGREED, (GOLD,), NOW - timedelta(days=1), None, "form", None)
-    row = FileRow(1, address, address_hash(keyring, address), "Maria", Language.DE, (claim,))
+    row = _agrees(keyring, "maria@example.de")
     intake = Intake("file.csv")
     _meanwhile(engine, _leave(maria), lambda conn: imports.take(conn, [row], intake, NOW, dry_run=False)).result()
     assert _state(engine) is SubscriptionState.WITHDRAWN
     assert {fate: n for fate, n in intake.tally.counts.items() if n} == {Fate.WITHDRAWN: 1}
     assert verified(engine).broken is None
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_who_withdraws_after_a_later_chunk_was_looked_at_has_withdrawn(
+    engine: Engine, keyring: Keyring, maria: int, leaves: bool
+) -> None:
+    """What the file itself brought meanwhile is no reason to judge again; what anybody else did is."""
+    with engine.begin() as conn:
+        builders.agree(conn, [maria], GOLD, NOW, ConsentKind.LISTED)
+    intake = Intake("file.csv")
+    with engine.connect() as conn:
+        first, second = (
+            imports.look(conn, [_agrees(keyring, f"{name}@example.de")], intake.seen) for name in ("anna", "maria")
+        )
+    for looked in (first, second):
+        if leaves and looked is second:
+            with engine.begin() as conn:
+                _leave(maria)(conn)
+        with engine.begin() as conn:
+            imports.enter_people(conn, looked, NOW)
+            imports.write(conn, looked, intake, NOW)
+    assert len(intake.ends) == 2 if leaves else 3
+    assert intake.tally.counts[Fate.WITHDRAWN] == leaves
+    with engine.connect() as conn:
+        stands = consent.standing(conn, maria)[GOLD][0]
+    assert stands is (SubscriptionState.WITHDRAWN if leaves else SubscriptionState.CONFIRMED)
+
+
+def _agrees(keyring: Keyring, mail: str) -> FileRow:
+    address = parse_address(mail)
+    claim = Claim(Says.AGREED, (GOLD,), NOW - timedelta(days=1), None, "form", None)
+    return FileRow(1, address, address_hash(keyring, address), "Maria", Language.DE, (claim,))
 
 
 def test_an_operator_enters_nobody_who_withdraws_meanwhile(engine: Engine, keyring: Keyring, maria: int) -> None:
@@ -120,9 +150,7 @@ def test_an_import_waits_for_whoever_holds_a_person_before_it_holds_the_chain(
     engine: Engine, keyring: Keyring, maria: int
 ) -> None:
     """As an erasure does: the person's row, then the chain. The other way round each would wait for the other."""
-    address = parse_address("maria@example.de")
-    claim = Claim(Says.AGREED, (GOLD,), NOW - timedelta(days=1), None, "form", None)
-    row = FileRow(1, address, address_hash(keyring, address), "Maria", Language.DE, (claim,))
+    row = _agrees(keyring, "maria@example.de")
 
     def take(conn: Connection) -> object:
         return imports.take(conn, [row], Intake("file.csv"), NOW, dry_run=False)

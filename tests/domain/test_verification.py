@@ -4,7 +4,7 @@ import base64
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, delete, insert, update
 
 from dispatcher.db.tables import consent_chain, consent_checkpoint, consent_event, subscription
+from dispatcher.db.terms import ConsentKind
 from dispatcher.domain import chain, chain_head, checkpoints, consent
 from dispatcher.domain.checkpoints import Checkpoint
 from dispatcher.domain.seal import Seal
@@ -313,6 +314,23 @@ VALUES = st.one_of(
 @given(st.lists(VALUES, max_size=5), st.lists(VALUES, max_size=5))
 def test_two_rows_that_differ_are_written_out_differently(one: list[Any], two: list[Any]) -> None:
     assert (chain.written(one) == chain.written(two)) == (one == two)
+
+
+TEXTS = st.none() | st.text(st.characters(exclude_categories=["Cs"]))
+NUMBERS = st.none() | st.integers(1, 2**63 - 1)
+TIMES = st.datetimes(timezones=st.just(UTC))
+SEALED = st.tuples(
+    st.integers(1, 2**63 - 1), st.integers(1, 2**63 - 1), TEXTS, st.sampled_from(ConsentKind), TIMES, st.none() | TIMES,
+    TEXTS, NUMBERS, TEXTS, st.none() | st.binary(), NUMBERS, TEXTS, st.none() | st.binary(),
+)  # fmt: skip
+
+
+@given(st.binary(max_size=40), st.binary(max_size=20), st.tuples(*[TEXTS] * 5), SEALED)
+def test_an_event_is_chained_as_it_is_verified(
+    before: bytes, salt: bytes, personal: tuple[chain.Value, ...], sealed: tuple[chain.Value, ...]
+) -> None:
+    hashed = chain.personal_sha256(salt, personal)
+    assert chain.link(before, salt, personal, sealed) == (hashed, chain.chain_hash(before, hashed, sealed))
 
 
 def test_values_of_two_types_are_never_written_out_alike() -> None:

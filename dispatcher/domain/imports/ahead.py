@@ -5,14 +5,14 @@ its place.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def ahead(source: Iterator[T], depth: int = 1) -> Iterator[T]:
+def ahead(source: Iterator[T], depth: int = 1) -> Generator[T]:
     """Give the same items, read by a thread that is up to `depth` of them ahead."""
     thread = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
     try:
@@ -21,4 +21,4 @@ def ahead(source: Iterator[T], depth: int = 1) -> Iterator[T]:
             waiting.append(thread.submit(next, source, None))
             yield item
     finally:
-        thread.shutdown(wait=False, cancel_futures=True)
+        thread.shutdown(cancel_futures=True)

@@ -37,8 +37,8 @@ def claims(cell: Cell, layout: Layout, how: Instructions, now: datetime) -> tupl
         case Format.MAILCHIMP:
             return (_mailchimp(cell, layout, how, topics, now),)
         case Format.PLAIN:
-            names = ("consent_at", "consent_ip", "consent_source", "declaration")
-            return (_consent(topics, [cell(name) for name in names], now, "consent_at"),)
+            proof = cell("consent_at"), cell("consent_ip"), cell("consent_source"), cell("declaration")
+            return (_consent(topics, proof, now, "consent_at"),)
 
 
 def moment(text: str, now: datetime, name: str) -> datetime | None:
@@ -69,7 +69,7 @@ def _consent(topics: tuple[Topic, ...], proof: Sequence[str], now: datetime, nam
     """Weigh moment, IP address, source and declaration of a consent."""
     when, ip, source, declaration = proof
     at = moment(when, now, name) if when else None
-    address = _ip(ip, f"{name.rpartition('_')[0]}_ip")
+    address = _ip(ip, name)
     if at is not None and source:
         return Claim(Says.AGREED, topics, at, address, source, declaration or None)
     lack = Lack.NO_CLOCK_TIME if when and at is None and source else Lack.NO_EVIDENCE
@@ -175,9 +175,11 @@ _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")  # what ip_address gives bac
 
 
 def _ip(text: str, name: str) -> str | None:
+    """Read an IP address; `name` is its column's, or that of the moment beside it."""
     if not text or _IPV4.fullmatch(text):
         return text or None
     try:
         return str(ip_address(text))
     except ValueError:
-        raise InputRefused(f"{name} {text[:60]!r} is not an IP address") from None
+        column = f"{name.rpartition('_')[0]}_{'IP' if name.isupper() else 'ip'}"
+        raise InputRefused(f"{column} {text[:60]!r} is not an IP address") from None

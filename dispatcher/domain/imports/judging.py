@@ -77,7 +77,7 @@ def judge(row: Row, known: Standing, words: Words = ANY_WORDS) -> Verdict:
                 has_left |= _weigh_end(claim, known, verdict)
             case Says.BARRED:
                 has_left |= _weigh_bar(claim, known, verdict)
-    if any(topic is None for topic, _ in verdict.barred):
+    if verdict.barred and any(topic is None for topic, _ in verdict.barred):
         verdict.agreed, verdict.wishes = [], []  # they may never be written to: what for?
     verdict.fate = _fate(verdict, known, words, has_left=has_left)
     return verdict

@@ -80,11 +80,11 @@ def _check_words(told: Sequence[Claim], words: Mapping[str, Version]) -> None:
 
 def _unnamed(claim: Claim, address: Address, name: str) -> Claim:
     """The ledger keeps these words for good, also of somebody who is erased: they must not repeat address or name."""
-    source, declaration = claim.source, claim.declaration
-    return claim._replace(
-        source=without_name(name, without(address.mail, source)) if source else source,
-        declaration=without(address.mail, declaration) if declaration else declaration,
-    )
+    source = without_name(name, without(address.mail, claim.source)) if claim.source else claim.source
+    declaration = without(address.mail, claim.declaration) if claim.declaration else claim.declaration
+    if source == claim.source and declaration == claim.declaration:
+        return claim  # nearly always
+    return claim._replace(source=source, declaration=declaration)
 
 
 def open_table(file: BinaryIO, how: Instructions) -> Table:

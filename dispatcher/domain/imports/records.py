@@ -50,7 +50,7 @@ class Records:
                 yield self._broken(line, f"{len(cells)} cells where the header has {width}")
                 continue
             feed.settle()
-            if any(cells) and any(cell.strip() for cell in cells):
+            if any(map(str.strip, cells)):
                 yield Record(line, cells)
 
     def _first(self) -> str:

@@ -102,9 +102,9 @@ class Tally:
         if len(self.rejects) < _NAMED:
             self.rejects.append(rejected)
 
-    def repeat(self) -> None:
-        """Count a row whose address stood in an earlier one."""
-        self.counts[Fate.DUPLICATE] += 1
+    def repeat(self, rows: int) -> None:
+        """Count rows whose addresses stood in earlier ones."""
+        self.counts[Fate.DUPLICATE] += rows
 
     def enter(self, fate: Fate, claims: Sequence[Claim]) -> None:
         """Count a row, and why its consent is not believed."""

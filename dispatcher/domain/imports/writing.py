@@ -36,6 +36,18 @@ class Intake:
     origin: str
     tally: Tally = field(default_factory=Tally)
     seen: Seen = field(default_factory=Seen)
+    ends: list[bytes] = field(default_factory=list)  # of the chain, one after the other, with nobody's in between
+
+
+@dataclass(slots=True)
+class Looked:
+    """A chunk that was looked at: the verdicts, and where the chain ended before. No row of a person stands twice."""
+
+    end: Head | None
+    judged: Judged
+    rejected: list[Rejected]
+    repeated: int
+    ids: dict[bytes, int] = field(default_factory=dict)  # of those who are taken in, by address hash
 
 
 def chunks(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
@@ -49,14 +61,57 @@ def take(
     conn: Connection, chunk: Iterable[Row | Rejected], intake: Intake, now: datetime, *, dry_run: bool
 ) -> list[Row]:
     """Take in a chunk: judge each row, count it and, unless `dry_run`, write it down. Give those who became pending."""
-    fresh = _first_of_each(chunk, intake)
+    looked = look(conn, chunk, intake.seen)
+    if dry_run:
+        return count(looked, intake.tally)
+    enter_people(conn, looked, now)
+    return write(conn, looked, intake, now)
+
+
+def look(conn: Connection, chunk: Iterable[Row | Rejected], seen: Seen) -> Looked:
+    """Judge each row of a chunk. It can be done while the chunk before it is still being written."""
+    fresh, rejected, repeated = [], [], 0
+    for row in chunk:
+        if isinstance(row, Rejected):
+            rejected.append(row)
+        elif seen.add(row.address_hash):
+            fresh.append(row)
+        else:
+            repeated += 1
     end = chain_head.read(conn)
-    judged = _judged(conn, fresh)
-    if not dry_run:
-        judged = _written(conn, judged, end, intake.origin, now)
-    for row, verdict in judged:
-        intake.tally.enter(verdict.fate, row.claims)
-    return [row for row, verdict in judged if verdict.wishes]
+    return Looked(end, _judged(conn, fresh), rejected, repeated)
+
+
+def enter_people(conn: Connection, looked: Looked, now: datetime) -> None:
+    """Write down who is taken in: the first half of writing a chunk, also while the one before it is at its second.
+
+    Who is known, too: their profile may have gone when they had left everything.
+    """
+    subscribers.learn_zones(conn, {row.address_hash: row.zone for row, _ in looked.judged if row.zone})
+    taken_in = [
+        Newcomer(row.address, row.address_hash, row.name, row.language, row.zone)
+        for row, verdict in looked.judged
+        if verdict.takes_in
+    ]
+    looked.ids = subscribers.add(conn, taken_in, now)
+
+
+def write(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> list[Row]:
+    """Write down what is new about the people of a chunk, who are entered, and count its rows. Give those who became
+    pending.
+    """
+    looked.judged = _written(conn, looked, intake, now)
+    return count(looked, intake.tally)
+
+
+def count(looked: Looked, tally: Tally) -> list[Row]:
+    """Count the rows of a chunk. Give those who became pending."""
+    for rejected in looked.rejected:
+        tally.reject(rejected)
+    tally.repeat(looked.repeated)
+    for row, verdict in looked.judged:
+        tally.enter(verdict.fate, row.claims)
+    return [row for row, verdict in looked.judged if verdict.wishes]
 
 
 def skip(chunk: Iterable[Row | Rejected], seen: Seen) -> None:
@@ -64,19 +119,6 @@ def skip(chunk: Iterable[Row | Rejected], seen: Seen) -> None:
     for row in chunk:
         if isinstance(row, Row):
             seen.add(row.address_hash)
-
-
-def _first_of_each(chunk: Iterable[Row | Rejected], intake: Intake) -> list[Row]:
-    """Count what cannot be read and what was named before; give the rest."""
-    fresh = []
-    for row in chunk:
-        if isinstance(row, Rejected):
-            intake.tally.reject(row)
-        elif intake.seen.add(row.address_hash):
-            fresh.append(row)
-        else:
-            intake.tally.repeat()
-    return fresh
 
 
 def _is_news(verdict: Verdict) -> bool:
@@ -113,33 +155,29 @@ def _judged(conn: Connection, rows: list[Row]) -> Judged:
     return [(row, judge(row, known.get(row.address_hash, NOBODY), words)) for row in rows]
 
 
-def _written(conn: Connection, judged: Judged, end: Head | None, origin: str, now: datetime) -> Judged:
+def _written(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> Judged:
     """Write down what is news, and give the verdicts as they were when nobody else could append any more.
 
-    Who withdrew since the rows were judged has withdrawn: if the chain has another end than it had before, those with
-    news are judged once more behind it. People's rows are taken before the chain, as by everybody, or two could wait
-    for each other.
+    Who withdrew since the rows were judged has withdrawn: if the chain went on since then by more than what this file
+    brought, which is about others, those with news are judged once more behind it. People's rows are taken before the
+    chain, as by everybody, or two could wait for each other.
     """
-    subscribers.learn_zones(conn, {row.address_hash: row.zone for row, _ in judged if row.zone})
-    news = [(row, verdict) for row, verdict in judged if _is_news(verdict)]
+    news = [(row, verdict) for row, verdict in looked.judged if _is_news(verdict)]
     if not news:
-        return judged
-    # Who is known, too: their profile may have gone when they had left everything.
-    taken_in = [
-        Newcomer(row.address, row.address_hash, row.name, row.language, row.zone)
-        for row, verdict in news
-        if verdict.takes_in
-    ]
-    subscribers.add(conn, taken_in, now)
+        return looked.judged
     again, taken = news, chain_head.take(conn, now)
-    if end is None or taken.head != end.head:
+    if taken.head not in intake.ends[-1:]:
+        intake.ends = [taken.head]
+    if looked.end is None or looked.end.head not in intake.ends:
         again = _judged(conn, [row for row, _ in news])
     news = [(row, verdict) for row, verdict in again if _is_news(verdict)]
-    ids = subscribers.by_hashes(conn, [row.address_hash for row, _ in news])
-    _list(conn, news, origin, now)
-    consent.append(conn, _events(news, ids, _declared(conn, news), origin), now)
+    ids = looked.ids
+    ids |= subscribers.by_hashes(conn, [row.address_hash for row, _ in news if row.address_hash not in ids])
+    _list(conn, news, intake.origin, now)
+    consent.append(conn, _events(news, ids, _declared(conn, news), intake.origin), now)
+    intake.ends.append(chain_head.take(conn, now).head)
     weighed = {row.address_hash: verdict for row, verdict in again}
-    return [(row, weighed.get(row.address_hash, verdict)) for row, verdict in judged]
+    return [(row, weighed.get(row.address_hash, verdict)) for row, verdict in looked.judged]
 
 
 def _events(news: Judged, ids: dict[bytes, int], declared: dict[tuple[Language, str], int], origin: str) -> list[Event]:

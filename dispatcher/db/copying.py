@@ -1,0 +1,44 @@
+"""Many rows at once into a table of PostgreSQL: COPY in its binary form, on the driver's own cursor.
+
+Both sides take half the time that an INSERT with arrays takes them. It knows no conflicts and gives nothing back, so it
+is for rows that are new for certain; and it takes one round trip more, so for some dozens and more.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from sqlalchemy import BigInteger, Connection, Integer, LargeBinary, String, Table
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
+
+from dispatcher.db.columns import Utc
+
+# By PostgreSQL's names; the more special type stands first.
+_TYPES: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
+    (BigInteger, "int8"),
+    (Integer, "int4"),
+    (LargeBinary, "bytea"),
+    (Utc, "timestamptz"),
+    (String, "text"),
+)
+
+
+def copy(conn: Connection, table: Table, names: tuple[str, ...], rows: Iterable[Sequence[object]]) -> None:
+    """Write rows whose values stand in the order of `names`, in the transaction at hand."""
+    driver: psycopg.Connection = conn.connection.driver_connection  # type: ignore[assignment]
+    text, types = _form(table, names)
+    try:
+        with driver.cursor() as cursor, cursor.copy(text) as writer:
+            writer.set_types(types)
+            for row in rows:
+                writer.write_row(row)
+    except psycopg.Error as error:
+        raise DBAPIError(text, None, error, hide_parameters=True) from error
+
+
+@lru_cache(maxsize=16)
+def _form(table: Table, names: tuple[str, ...]) -> tuple[str, list[str]]:
+    types = [next(word for kind, word in _TYPES if isinstance(table.c[name].type, kind)) for name in names]
+    return f"COPY {table.name} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)", types
