@@ -14,10 +14,11 @@ from dispatcher.console.pages import campaign as page_of_one
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, subscriber
 from dispatcher.db.terms import CampaignState, Language, Outcome, Role, Topic
-from dispatcher.domain import campaigns
+from dispatcher.domain import campaigns, releases
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.releases import Binding
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import opt_in
 from dispatcher.sending.opt_in import Request
@@ -276,3 +277,14 @@ def test_prices_that_are_too_old_go_on_only_when_somebody_says_so(office: Office
     assert "Bitte ankreuzen" in text_of(told)
     assert browser.post(f"{path}/resume", {"old_prices": "yes"}).status_code == 303
     assert under_way.now_is().state is CampaignState.SENDING
+
+
+@on_sqlite
+def test_content_that_is_not_released_does_not_go_on_from_the_console_either(office: Office, under_way: Sent) -> None:
+    under_way.dispatch.move(under_way.now_is(), CampaignState.PAUSED)
+    other = b"\x00" * 32
+    with office.engine.begin() as conn:
+        releases.enter(conn, under_way.id, 1, Binding(other, other, other, other), under_way.dispatch.now)
+    told = office.browser_of(Role.SENDER).post(f"/campaigns/{under_way.id}/resume")
+    assert (told.status_code, under_way.now_is().state) == (422, CampaignState.PAUSED)
+    assert "noch nicht freigegeben" in text_of(told)

@@ -11,11 +11,12 @@ from dispatcher.console import figures
 from dispatcher.console.declare import Mend, Moment, Values, act, area, live, look
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain import campaigns, freshness, tallies
+from dispatcher.domain import campaigns, tallies
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.shares import By, Share, shares
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import InputRefused, MoveRefused
+from dispatcher.sending import release
 
 _S = CampaignState
 UNDER_WAY = (_S.PREPARING, _S.SENDING, _S.PAUSED)
@@ -72,7 +73,12 @@ def resume(visit: Visit) -> Response:
     visit.afterwards(lambda: broker.nudge_drains(visit.desk.settings, 0, _CALLS, _CALLS))
 
     def go_on(conn: Connection, number: int) -> None:
-        freshness.resume(conn, number, visit.now, with_old_prices=with_old_prices)
+        try:
+            release.resume(conn, number, visit.now, with_old_prices=with_old_prices)
+        except MoveRefused:
+            if campaigns.get(conn, number).state is not _S.PAUSED:
+                raise
+            raise Mend({"": "campaign.not_released"}) from None
 
     return _move(visit, go_on, "campaign.goes_on")
 
