@@ -12,6 +12,7 @@ from dispatcher.console.pages import (
     overview,
     people,
     profile,
+    subscribers,
 )
 
 AREAS = ("overview", "campaigns", "subscribers", "consent", "health", "people", "audit")
@@ -24,6 +25,7 @@ PAGES: tuple[Page, ...] = (
     *comparison.PAGES,  # before those of one, whose path names any word
     *campaign.PAGES,
     *missing.PAGES,
+    *subscribers.PAGES,
     *people.PAGES,
     *audit.PAGES,
     *profile.PAGES,
