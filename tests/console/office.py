@@ -3,6 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache, cached_property
 from html import unescape
 from http.cookies import SimpleCookie
@@ -17,8 +18,9 @@ from dispatcher.console.declare import Page
 from dispatcher.console.pages import PAGES
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, delivery, metadata
-from dispatcher.db.terms import ConsentKind, Language, Role, SessionStage, Topic
-from dispatcher.domain import consent, declarations
+from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, SessionStage, Topic
+from dispatcher.domain import consent, declarations, rights, suppression
+from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.staff import invitations, members, passwords, sessions
 from dispatcher.domain.staff.members import Candidate
@@ -156,7 +158,12 @@ class Office:
             made = builders.create_campaign(conn, clock.now(conn))
         member = self.add(Role.VIEWER, "thing@example.de", name="Paul Dritter")
         subscriber = self.subscribe("thing@example.com")
-        return {"member": str(member), "campaign": str(made), "token": "no-such-token", "subscriber": str(subscriber)}
+        with self.engine.begin() as conn:
+            hashed = suppression.address_hash(self.keyring, parse_address("thing@example.com"))
+            asked = rights.enter(conn, RightKind.ERASURE, hashed, clock.now(conn) - timedelta(days=40))
+            rights.enter(conn, RightKind.ACCESS, hashed, clock.now(conn))
+        made_up = {"member": member, "campaign": made, "subscriber": subscriber, "request": asked}
+        return {"token": "no-such-token", **{name: str(number) for name, number in made_up.items()}}
 
     def subscribe(self, address: str, name: str = "Maria Muster") -> int:
         """Add somebody who agreed to one topic, asked for another and got a letter; give their number."""

@@ -12,10 +12,12 @@ from dispatcher.console.pages import (
     overview,
     people,
     profile,
+    rights,
+    serving,
     subscribers,
 )
 
-AREAS = ("overview", "campaigns", "subscribers", "consent", "health", "people", "audit")
+AREAS = ("overview", "campaigns", "subscribers", "consent", "rights", "health", "people", "audit")
 
 PAGES: tuple[Page, ...] = (
     *login.PAGES,
@@ -26,6 +28,8 @@ PAGES: tuple[Page, ...] = (
     *campaign.PAGES,
     *missing.PAGES,
     *subscribers.PAGES,
+    *serving.PAGES,
+    *rights.PAGES,
     *people.PAGES,
     *audit.PAGES,
     *profile.PAGES,

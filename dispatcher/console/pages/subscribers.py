@@ -6,7 +6,7 @@ looked for is posted.
 
 from starlette.responses import Response
 
-from dispatcher.console import story
+from dispatcher.console import paging, story
 from dispatcher.console.declare import Mend, Values, act, area, look
 from dispatcher.console.pages import joining
 from dispatcher.console.said import person_of, said_address, said_scope, said_source
@@ -19,20 +19,15 @@ from dispatcher.domain.consent import Evidence
 from dispatcher.domain.directory import Wanted
 from dispatcher.domain.staff.roles import Permission
 
-PER_PAGE = 50
-
 
 def everyone(visit: Visit) -> Values:
     """Give a page of people, filtered by topic and state."""
-    wanted = Wanted(_topic(visit), _state(visit), _number(visit.asked("before")), _number(visit.asked("after")))
-    found = directory.page(visit.conn, wanted, PER_PAGE + 1)
-    backwards, is_more = wanted.after is not None, len(found) > PER_PAGE
-    lines = found[-PER_PAGE:] if backwards else found[:PER_PAGE]
+    asked = paging.asked(visit)
+    wanted = Wanted(_topic(visit), _state(visit), asked.before, asked.after)
+    lines = directory.page(visit.conn, wanted, paging.PER_PAGE + 1)
     return {
         "wanted": wanted,
-        "lines": lines,
-        "older": lines[-1].id if lines and (is_more or backwards) else None,
-        "newer": lines[0].id if lines and (is_more if backwards else wanted.before is not None) else None,
+        "sheet": paging.sheet(lines, asked, lambda line: line.id),
         "topics": list(Topic),
         "states": list(SubscriptionState),
     }
@@ -53,7 +48,7 @@ def search(visit: Visit) -> Response:
 
 def one(visit: Visit) -> Values:
     """Give one person's whole story."""
-    return story.tell(visit.conn, person_of(visit), _number(visit.asked("before")), visit.now)
+    return story.tell(visit.conn, person_of(visit), paging.number(visit.asked("before")), visit.now)
 
 
 def ask(visit: Visit) -> Values:
@@ -123,10 +118,6 @@ def _topic(visit: Visit) -> Topic | None:
 
 def _state(visit: Visit) -> SubscriptionState | None:
     return SubscriptionState(visit.asked("state")) if visit.asked("state") in list(SubscriptionState) else None
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 _REASONS = sorted(suppression.LIFTED_BY_STAFF | {SuppressionReason.COMPLAINT})
