@@ -24,7 +24,9 @@ def restrict(context: Context, address: str, received: datetime | None, operator
     dispatcher subscribers restrict maria@example.de --received 2026-11-20
     """
     asked = serving.order(context.engine, address, received, operator)
-    out.print(f"{serving.restrict(context.engine, context.keyring, asked)}: nothing is mailed, changed or deleted")
+    with context.engine.begin() as conn:
+        outcome = serving.restrict(conn, context.keyring, asked)
+    out.print(f"{outcome}: nothing is mailed, changed or deleted")
     out.print(f"to end it, tell the person, then: dispatcher subscribers release {address} --told DAY", markup=False)
 
 
@@ -43,7 +45,9 @@ def release(context: Context, address: str, told: datetime, operator: str) -> No
     dispatcher subscribers release maria@example.de --told 2026-11-27
     """
     order = serving.order(context.engine, address, None, operator)
-    if serving.release(context.engine, context.keyring, order, told.date()):
+    with context.engine.begin() as conn:
+        is_released = serving.release(conn, context.keyring, order, told.date())
+    if is_released:
         out.print("released: consents stand as they did, and what is due by its period goes with the next daily run")
     else:
         out.print("nothing to do: there was no restriction")

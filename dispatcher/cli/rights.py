@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
-from sqlalchemy import Connection
 
 from dispatcher import broker
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
@@ -17,13 +16,12 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, RightKind
 from dispatcher.domain import rights, suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.rights import Asked, Done
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.rights import Asked
 from dispatcher.errors import InputRefused
-from dispatcher.rights import paper, rectification, serving
+from dispatcher.rights import paper, serving
 from dispatcher.rights.dossier import House
 from dispatcher.rights.records import Facts, canonical
-from dispatcher.sending import declarations
+from dispatcher.rights.serving import Right
 from dispatcher.zone import ZONE
 
 RECEIVED = click.option(
@@ -87,30 +85,13 @@ def rectify(  # noqa: PLR0913  (one parameter per option)
     if name is None and language is None and new is None and zone is None:
         raise click.UsageError("name what is to be put right: --name, --language, --zone or --address")
     asked = serving.order(context.engine, address, received, operator)
+    spoken = Language(language) if language else None
+    right = Right(name, spoken, zone, parse_address(new) if new is not None else None)
     with context.engine.begin() as conn:
-        now = clock.now(conn)
-        person = serving.known(conn, context.keyring, asked.address)
-        rectification.hold(conn, person.id, now, moves=new is not None)
-        done, mail = [], None
-        if name is not None:
-            rectification.rename(conn, person.id, name)
-            done.append("name")
-        if language is not None:
-            rectification.speak(conn, person.id, Language(language))
-            done.append("language")
-        if zone is not None:
-            rectification.locate(conn, person.id, zone)
-            done.append("time zone")
-        if new is not None:
-            person = serving.known(conn, context.keyring, asked.address)  # with what was just put right
-            words, mail = _readdress(conn, context, person, new, now)
-            done.append(words)
-        outcome = f"put right: {', '.join(done)}"
-        kind = RightKind.RECTIFICATION
-        rights.complete(conn, Done(kind, person.address_hash, asked.received_at, operator, outcome), now)
-    if mail is not None:
-        broker.nudge_launch(context.settings, mail)
-    out.print(outcome)
+        done = serving.rectify(conn, context.keyring, context.settings, asked, right)
+    if done.mail is not None:
+        broker.nudge_launch(context.settings, done.mail)
+    out.print(done.outcome)
 
 
 @click.command()
@@ -226,17 +207,6 @@ def _as_json(asked: Asked, now: datetime) -> dict[str, object]:
 
 def _received(day: datetime | None, now: datetime) -> datetime | None:
     return rights.received(date(day.year, day.month, day.day), now) if day else None
-
-
-def _readdress(
-    conn: Connection, context: Context, person: Subscriber, new: str, now: datetime
-) -> tuple[str, int | None]:
-    source = "operator, rectification of the address on the person's request (Art. 16 GDPR)"
-    evidence = declarations.on_their_behalf(conn, context.settings, source, Language(person.language), now)
-    moved = rectification.readdress(conn, context.keyring, person, parse_address(new), evidence, now)
-    if moved.campaign_id is None:
-        return "the address's spelling", None
-    return f"the address; the right one was asked to confirm {', '.join(moved.topics)}", moved.campaign_id
 
 
 def _hand_out(facts: Facts, language: Language, *, file: Path | None, html: Path | None) -> None:

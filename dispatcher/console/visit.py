@@ -122,8 +122,10 @@ class Visit:
         """Give the address of a page of the console."""
         return f"{self.desk.paper.root}{path}"
 
-    def note(self, about: str, about_id: int, **facts: str | int | bool | None) -> None:
-        """Say for the audit log which thing this act is about, and with which facts; none may be an address."""
+    def note(self, about: str | None, about_id: int | None, **facts: str | int | bool | None) -> None:
+        """Say for the audit log which thing this act is about (None: nothing that has a number), and with which facts;
+        none may be an address.
+        """
         self._deed = Deed(self.action, about, about_id, facts)
 
     def afterwards(self, call: Callable[[], object]) -> None:

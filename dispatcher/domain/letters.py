@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select, union_all
 
-from dispatcher.db.tables import campaign, delivery
+from dispatcher.db.tables import campaign, delivery, opt_in_request
 from dispatcher.db.terms import CampaignKind, Outcome, Topic
 
 
@@ -30,20 +30,25 @@ def of_person(conn: Connection, subscriber_id: int, before: int | None, limit: i
 
     Rows of old newsletters are folded into counts (folding.py), and are not among them.
     """
-    c, d = campaign.c, delivery.c
-    # From the campaigns to the rows: the ledger's key begins with the campaign, and there is no other index.
-    wanted = (
-        select(c.id, c.kind, c.topic, c.name, d.outcome, d.at, d.code, d.reply, d.relay, d.consent_event_id)
-        .join_from(campaign, delivery, (d.campaign_id == c.id) & (d.subscriber_id == subscriber_id))
-        .order_by(c.id.desc())
-        .limit(limit)
+    c, d, r = campaign.c, delivery.c, opt_in_request.c
+    # The ledger's key begins with the campaign, and there is no other index. Newsletters are few; of confirmations
+    # there is one for everybody who ever signed up, so those are found by the person's own requests.
+    is_theirs: ColumnElement[bool] = (d.campaign_id == c.id) & (d.subscriber_id == subscriber_id)
+    columns = (c.id, c.kind, c.topic, c.name, d.outcome, d.at, d.code, d.reply, d.relay, d.consent_event_id)
+    older = c.id < before if before is not None else c.id > 0
+    newsletters = select(*columns).join_from(campaign, delivery, is_theirs)
+    newsletters = newsletters.where(c.kind == CampaignKind.NEWSLETTER, older)
+    confirmations = (
+        select(*columns)
+        .join_from(opt_in_request, campaign, c.request_id == r.id)
+        .join(delivery, is_theirs)
+        .where(r.subscriber_id == subscriber_id, older)
     )
-    if before is not None:
-        wanted = wanted.where(c.id < before)
+    both = union_all(newsletters, confirmations).subquery()
     return [
         Letter(
             row.id, CampaignKind(row.kind), Topic(row.topic) if row.topic else None, row.name, Outcome(row.outcome),
             row.at, row.code, row.reply, row.relay, row.consent_event_id,
         )
-        for row in conn.execute(wanted)
+        for row in conn.execute(select(both).order_by(both.c.id.desc()).limit(limit))
     ]  # fmt: skip

@@ -163,6 +163,12 @@ def as_facts(asked: Asked, now: datetime) -> dict[str, object]:
     }  # fmt: skip
 
 
+def by_id(conn: Connection, request_id: int) -> Asked | None:
+    """Find a request by its number."""
+    row = conn.execute(select(*_COLUMNS).where(rights_request.c.id == request_id)).one_or_none()
+    return None if row is None else _asked(row)
+
+
 def listed(conn: Connection) -> list[Asked]:
     """Give the requests, open ones first and the most urgent at the top; at most LISTED."""
     c = rights_request.c

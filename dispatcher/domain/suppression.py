@@ -21,11 +21,14 @@ from sqlalchemy import (
 )
 
 from dispatcher.db.columns import Rows, Utc, insert_or
-from dispatcher.db.tables import subscriber, suppression
-from dispatcher.db.terms import EVERY_TOPIC, SuppressionReason, Topic
+from dispatcher.db.tables import subscriber, subscription, suppression
+from dispatcher.db.terms import EVERY_TOPIC, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import endings, outbox
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.tokens import Keyring
+
+# What the staff may take off: their own entries, and a mailbox that works again. The rest is the person's word.
+LIFTED_BY_STAFF = frozenset({SuppressionReason.OPERATOR, SuppressionReason.BOUNCED})
 
 # What the person's own new double opt-in takes off the list. An erasure is no wish never to be written to again: its
 # entry keeps imports from bringing the address back, and only its owner can press the button in the new mail.
@@ -133,6 +136,38 @@ def lift_withdrawals(conn: Connection, hashed: bytes, topics: Iterable[Topic]) -
                 Entry(hashed, t, SuppressionReason(entry.reason), entry.source) for t in Topic if t not in confirmed
             ]
             _write(conn, others, entry.at)  # no new ending: the one that is noted goes on
+
+
+def lift(conn: Connection, hashed: bytes, scope: str, source: str, now: datetime) -> bool:
+    """Take an entry off that stands for one of LIFTED_BY_STAFF; False: there is none.
+
+    It may have taken the place of one that a person's own word made. So that no file brings back who left, that one is
+    made again: for whoever was erased, for what somebody has ended, and where nothing is known of the person any more.
+    A restore from a backup puts a lifted entry back: its file knows what ends, not what begins.
+    """
+    s = suppression.c
+    which = and_(s.address_hash == hashed, s.scope == scope, s.reason.in_(LIFTED_BY_STAFF))
+    if conn.execute(delete(suppression).where(which).returning(s.scope)).one_or_none() is None:
+        return False
+    reason, ended = _own_word(conn, hashed)
+    scopes = [topic for topic in Topic if topic in ended and scope in (EVERY_TOPIC, topic)]
+    enter(conn, [Entry(hashed, topic, reason, source) for topic in scopes], now)
+    return True
+
+
+def _own_word(conn: Connection, hashed: bytes) -> tuple[SuppressionReason, set[str]]:
+    """Give which topics a person has ended, and how; of an address that is nobody's it cannot be told: every one."""
+    t = subscription.c
+    rows = conn.execute(
+        select(subscriber.c.erased_at, t.topic, t.state)
+        .outerjoin(subscription, t.subscriber_id == subscriber.c.id)
+        .where(subscriber.c.address_hash == hashed)
+    ).all()
+    if not rows:
+        return SuppressionReason.WITHDRAWN, set(Topic)
+    if rows[0].erased_at is not None:
+        return SuppressionReason.ERASED, set(Topic)
+    return SuppressionReason.WITHDRAWN, {row.topic for row in rows if row.state == SubscriptionState.WITHDRAWN}
 
 
 def entries(conn: Connection, hashed: bytes) -> list[Suppression]:

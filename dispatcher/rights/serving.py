@@ -1,8 +1,7 @@
-"""A person's right is served, and the log says so: erasure, restriction, access, portability.
+"""A person's right is served, and the log says so: erasure, restriction, rectification, access, portability.
 
-What must stay true: an erasure or a restriction and its line in the log are one transaction; of an export the log is
-written once it has been handed out, for what could not be written was not done. No writer waits while an export is
-gathered.
+What must stay true: what is changed and its line in the log are one transaction; of an export the log is written once
+it has been handed out, for what could not be written was not done. No writer waits while an export is gathered.
 """
 
 from collections.abc import Callable
@@ -22,9 +21,11 @@ from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused
-from dispatcher.rights import dossier, holdings
+from dispatcher.rights import dossier, holdings, rectification
 from dispatcher.rights.dossier import House
 from dispatcher.rights.records import Facts
+from dispatcher.sending import declarations
+from dispatcher.settings import Settings
 from dispatcher.zone import ZONE
 
 
@@ -46,6 +47,24 @@ class Erasure:
     is_clean: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Right:
+    """How a person's data is right; None: it is already."""
+
+    name: str | None = None
+    language: Language | None = None
+    zone: str | None = None
+    address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rectified:
+    """What a rectification did, in words. `mail`: the campaign of the mail that asks at the new address."""
+
+    outcome: str
+    mail: int | None
+
+
 def known(conn: Connection, keyring: Keyring, address: Address) -> Subscriber:
     """Find the person of an address. Raises NotFound, which says what is known of it instead."""
     person = subscribers.by_hash(conn, address_hash(keyring, address))
@@ -55,50 +74,80 @@ def known(conn: Connection, keyring: Keyring, address: Address) -> Subscriber:
 
 
 def erase(engine: Engine, keyring: Keyring, order: Order) -> Erasure:
-    """Erase a person on their word (Art. 17 GDPR). To repeat it is harmless.
+    """Erase a person on their word (Art. 17 GDPR), in a transaction of its own, and clean the database's files."""
+    with engine.begin() as conn:
+        outcome, topics = erase_within(conn, keyring, order)
+    return Erasure(outcome, topics, scrub(engine))
+
+
+def erase_within(conn: Connection, keyring: Keyring, order: Order) -> tuple[str, tuple[Topic, ...]]:
+    """Erase a person on their word (Art. 17 GDPR); give the outcome in words, and what ended by it. To repeat it is
+    harmless. After the commit `scrub` is due.
 
     Raises NotFound; InputRefused while the data is restricted, for the person wanted it to be kept.
     """
-    with engine.begin() as conn:
-        now = clock.now(conn)
-        person = known(conn, keyring, order.address)
-        if person.restricted_at is not None:
-            raise InputRefused(
-                f"what is known of {order.address} is restricted, so that it is kept (Art. 18 GDPR)",
-                "tell the person that it ends, then: dispatcher subscribers release",
-            )
-        evidence = Evidence(source="operator, on the person's request (Art. 17 GDPR)")
-        erased = erasure.erase(conn, person.id, evidence, now, order.address)
-        outcome = "erased" if erased else "was erased already"
-        hashed = address_hash(keyring, order.address)
-        rights.complete(conn, Done(RightKind.ERASURE, hashed, order.received_at, order.operator, outcome), now)
-    return Erasure(outcome, erased.topics if erased else (), scrub(engine))
+    now = clock.now(conn)
+    person = known(conn, keyring, order.address)
+    if person.restricted_at is not None:
+        raise InputRefused(
+            f"what is known of {order.address} is restricted, so that it is kept (Art. 18 GDPR)",
+            "tell the person that it ends, then: dispatcher subscribers release",
+        )
+    evidence = Evidence(source="operator, on the person's request (Art. 17 GDPR)")
+    erased = erasure.erase(conn, person.id, evidence, now, order.address)
+    outcome = "erased" if erased else "was erased already"
+    _complete(conn, keyring, RightKind.ERASURE, order, outcome)
+    return outcome, erased.topics if erased else ()
 
 
-def restrict(engine: Engine, keyring: Keyring, order: Order) -> str:
+def restrict(conn: Connection, keyring: Keyring, order: Order) -> str:
     """Restrict a person's data on their word (Art. 18 GDPR); give the outcome in words. Raises NotFound."""
-    with engine.begin() as conn:
-        now = clock.now(conn)
-        person = known(conn, keyring, order.address)
-        evidence = Evidence(source="operator, on the person's request (Art. 18 GDPR)")
-        outcome = "restricted" if restriction.restrict(conn, person.id, evidence, now) else "was restricted already"
-        hashed = address_hash(keyring, order.address)
-        rights.complete(conn, Done(RightKind.RESTRICTION, hashed, order.received_at, order.operator, outcome), now)
+    person = known(conn, keyring, order.address)
+    evidence = Evidence(source="operator, on the person's request (Art. 18 GDPR)")
+    began = restriction.restrict(conn, person.id, evidence, clock.now(conn))
+    outcome = "restricted" if began else "was restricted already"
+    _complete(conn, keyring, RightKind.RESTRICTION, order, outcome)
     return outcome
 
 
-def release(engine: Engine, keyring: Keyring, order: Order, told: date) -> bool:
+def release(conn: Connection, keyring: Keyring, order: Order, told: date) -> bool:
     """End a restriction of which the person was told that it ends (Art. 18(3) GDPR). False: there was none.
 
     Raises NotFound, and InputRefused for a day that lies in the future.
     """
-    with engine.begin() as conn:
-        now = clock.now(conn)
-        if told > now.astimezone(ZONE).date():
-            raise InputRefused(f"{told} lies in the future", "tell the person first, and name the day on which you did")
-        person = known(conn, keyring, order.address)
-        evidence = Evidence(source=f"operator {order.operator}; the person was told on {told} (Art. 18(3) GDPR)")
-        return restriction.release(conn, person.id, evidence, now)
+    now = clock.now(conn)
+    if told > now.astimezone(ZONE).date():
+        raise InputRefused(f"{told} lies in the future", "tell the person first, and name the day on which you did")
+    person = known(conn, keyring, order.address)
+    evidence = Evidence(source=f"operator {order.operator}; the person was told on {told} (Art. 18(3) GDPR)")
+    return restriction.release(conn, person.id, evidence, now)
+
+
+def rectify(conn: Connection, keyring: Keyring, settings: Settings, order: Order, right: Right) -> Rectified:
+    """Put a person's data right (Art. 16 GDPR). Raises NotFound; InputRefused for what cannot be written, and where
+    nobody may be asked at the new address.
+    """
+    now = clock.now(conn)
+    person = known(conn, keyring, order.address)
+    rectification.hold(conn, person.id, now, moves=right.address is not None)
+    done, mail = [], None
+    if right.name is not None:
+        rectification.rename(conn, person.id, right.name)
+        done.append("name")
+    if right.language is not None:
+        rectification.speak(conn, person.id, right.language)
+        done.append("language")
+    if right.zone is not None:
+        rectification.locate(conn, person.id, right.zone)
+        done.append("time zone")
+    if right.address is not None:
+        words, mail = _readdress(conn, keyring, settings, order.address, right.address)
+        done.append(words)
+    outcome = f"put right: {', '.join(done)}"
+    rights.complete(
+        conn, Done(RightKind.RECTIFICATION, person.address_hash, order.received_at, order.operator, outcome), now
+    )
+    return Rectified(outcome, mail)
 
 
 def export(
@@ -109,16 +158,27 @@ def export(
 
     Raises NotFound, and whatever `hand_out` does: then nothing is entered in the log.
     """
+    hand_out(*exported(engine, keyring, house, order, language))
+    with engine.begin() as conn:
+        note_export(conn, keyring, order)
+
+
+def exported(
+    engine: Engine, keyring: Keyring, house: House, order: Order, language: Language | None
+) -> tuple[Facts, Language]:
+    """Gather everything that is held about a person, explained; whoever hands it out calls `note_export` after it."""
     with reading(engine).connect() as conn:
         facts = holdings.gather(conn, keyring, str(order.address), house, clock.now(conn))
     spoken = language or Language(facts["person"]["language"])
-    hand_out(holdings.explained(facts, spoken), spoken)
+    return holdings.explained(facts, spoken), spoken
+
+
+def note_export(conn: Connection, keyring: Keyring, order: Order) -> None:
+    """Enter in the log that an export was handed out."""
     hashed, outcome = address_hash(keyring, order.address), "everything held was exported"
-    with engine.begin() as conn:
-        now = clock.now(conn)
-        for kind in (RightKind.ACCESS, RightKind.PORTABILITY):
-            if kind is RightKind.ACCESS or rights.is_open(conn, kind, hashed):
-                rights.complete(conn, Done(kind, hashed, order.received_at, order.operator, outcome), now)
+    _complete(conn, keyring, RightKind.ACCESS, order, outcome)
+    if rights.is_open(conn, RightKind.PORTABILITY, hashed):
+        _complete(conn, keyring, RightKind.PORTABILITY, order, outcome)
 
 
 def received(engine: Engine, day: datetime | None) -> datetime | None:
@@ -132,3 +192,20 @@ def received(engine: Engine, day: datetime | None) -> datetime | None:
 def order(engine: Engine, address: str, day: datetime | None, operator: str) -> Order:
     """Read what was asked for. Raises AddressInvalid, InputRefused."""
     return Order(parse_address(address), received(engine, day), operator)
+
+
+def _complete(conn: Connection, keyring: Keyring, kind: RightKind, order: Order, outcome: str) -> None:
+    hashed = address_hash(keyring, order.address)
+    rights.complete(conn, Done(kind, hashed, order.received_at, order.operator, outcome), clock.now(conn))
+
+
+def _readdress(
+    conn: Connection, keyring: Keyring, settings: Settings, former: Address, new: Address
+) -> tuple[str, int | None]:
+    person, now = known(conn, keyring, former), clock.now(conn)  # with what was just put right
+    source = "operator, rectification of the address on the person's request (Art. 16 GDPR)"
+    evidence = declarations.on_their_behalf(conn, settings, source, Language(person.language), now)
+    moved = rectification.readdress(conn, keyring, person, new, evidence, now)
+    if moved.campaign_id is None:
+        return "the address's spelling", None
+    return f"the address; the right one was asked to confirm {', '.join(moved.topics)}", moved.campaign_id

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache, cached_property
 from html import unescape
 from http.cookies import SimpleCookie
@@ -10,14 +11,17 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, insert, select, update
 from starlette.applications import Starlette
 
 from dispatcher.console.declare import Page
 from dispatcher.console.pages import PAGES
 from dispatcher.db import clock
-from dispatcher.db.tables import campaign, metadata
-from dispatcher.db.terms import Language, Role, SessionStage
+from dispatcher.db.tables import campaign, delivery, metadata
+from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, SessionStage, Topic
+from dispatcher.domain import consent, declarations, rights, suppression
+from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.staff import invitations, members, passwords, sessions
 from dispatcher.domain.staff.members import Candidate
 from dispatcher.domain.tokens import Keyring
@@ -153,7 +157,34 @@ class Office:
         with self.engine.begin() as conn:
             made = builders.create_campaign(conn, clock.now(conn))
         member = self.add(Role.VIEWER, "thing@example.de", name="Paul Dritter")
-        return {"member": str(member), "campaign": str(made), "token": "no-such-token"}
+        subscriber = self.subscribe("thing@example.com")
+        with self.engine.begin() as conn:
+            hashed = suppression.address_hash(self.keyring, parse_address("thing@example.com"))
+            asked = rights.enter(conn, RightKind.ERASURE, hashed, clock.now(conn) - timedelta(days=40))
+            rights.enter(conn, RightKind.ACCESS, hashed, clock.now(conn))
+        made_up = {"member": member, "campaign": made, "subscriber": subscriber, "request": asked}
+        return {"token": "no-such-token", **{name: str(number) for name, number in made_up.items()}}
+
+    def subscribe(self, address: str, name: str = "Maria Muster") -> int:
+        """Add somebody who agreed to one topic, asked for another and got a letter; give their number."""
+        with self.engine.begin() as conn:
+            now = clock.now(conn)
+            words = declarations.current(conn, Language.DE, now)
+            assert words is not None
+            who = builders.add_people(conn, self.keyring, [address], now, name=name)[address]
+            evidence = Evidence("form at the fair", "192.0.2.9", "Firefox", Language.DE, words.id)
+            happened = [
+                Event(who, Topic.FINANCE_NEWS, ConsentKind.REQUESTED, evidence),
+                Event(who, Topic.SPECIAL_OFFERS, ConsentKind.REQUESTED, evidence),
+                Event(who, Topic.FINANCE_NEWS, ConsentKind.CONFIRMED, evidence),
+            ]
+            *_, confirmed = consent.append(conn, happened, now)
+            letter = {
+                "campaign_id": builders.create_campaign(conn, now), "subscriber_id": who, "outcome": "sent", "at": now,
+                "code": 250, "reply": "2.0.0 queued", "relay": "relay.example.de", "consent_event_id": confirmed,
+            }  # fmt: skip
+            conn.execute(insert(delivery), letter)
+        return who
 
 
 def path_of(page: Page, things: dict[str, str]) -> str:

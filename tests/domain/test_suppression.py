@@ -9,9 +9,11 @@ from sqlalchemy import Engine, select
 
 from dispatcher.db.tables import suppression as table
 from dispatcher.db.terms import SuppressionReason, Topic
-from dispatcher.domain import suppression
+from dispatcher.domain import erasure, suppression
 from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.consent import Evidence
 from dispatcher.domain.tokens import Key, Keyring
+from tests import builders
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MARIA = parse_address("maria@example.de")
@@ -54,6 +56,44 @@ def test_a_lifted_withdrawal_lifts_nobody_elses(engine: Engine, keyring: Keyring
         suppression.suppress(conn, hashes, None, WITHDRAWN, "x", NOW)
         suppression.lift_withdrawals(conn, hashes[0], list(Topic))
         assert [len(suppression.entries(conn, hashed)) for hashed in hashes] == [0, 1]
+
+
+@pytest.mark.parametrize("before", ["nobody", "current", "ended", "erased"])
+def test_what_the_staff_lifts_lets_nobody_be_brought_back_who_left(
+    engine: Engine, keyring: Keyring, before: str
+) -> None:
+    hashed = suppression.address_hash(keyring, MARIA)
+    with engine.begin() as conn:
+        if before != "nobody":
+            (maria,) = builders.add_people(conn, keyring, [MARIA.mail], NOW).values()
+            builders.agree(conn, [maria], Topic.FINANCE_NEWS, NOW)
+        if before == "ended":
+            builders.withdraw(conn, [maria], Topic.FINANCE_NEWS, NOW)
+        if before == "erased":
+            erasure.erase(conn, maria, Evidence(source="a test"), NOW)
+        suppression.suppress(conn, [hashed], None, SuppressionReason.OPERATOR, "x", NOW)
+        assert suppression.lift(conn, hashed, "all", "by mistake", NOW)
+        left = {(entry.scope, entry.reason) for entry in suppression.entries(conn, hashed)}
+    assert (
+        left
+        == {
+            "nobody": {(topic, WITHDRAWN) for topic in Topic},
+            "current": set(),
+            "ended": {(Topic.FINANCE_NEWS, WITHDRAWN)},
+            "erased": {(topic, ERASED) for topic in Topic},
+        }[before]
+    )
+
+
+@pytest.mark.parametrize("reason", sorted(set(SuppressionReason) - suppression.LIFTED_BY_STAFF))
+def test_the_staff_lifts_nothing_that_is_a_persons_word(
+    engine: Engine, keyring: Keyring, reason: SuppressionReason
+) -> None:
+    hashed = suppression.address_hash(keyring, MARIA)
+    with engine.begin() as conn:
+        suppression.suppress(conn, [hashed], None, reason, "x", NOW)
+        assert not suppression.lift(conn, hashed, "all", "by mistake", NOW)
+        assert len(suppression.entries(conn, hashed)) == 1
 
 
 def test_many_addresses_go_on_the_list_at_once_and_none_is_no_error(engine: Engine, keyring: Keyring) -> None:

@@ -12,9 +12,12 @@ from dispatcher.console.pages import (
     overview,
     people,
     profile,
+    rights,
+    serving,
+    subscribers,
 )
 
-AREAS = ("overview", "campaigns", "subscribers", "consent", "health", "people", "audit")
+AREAS = ("overview", "campaigns", "subscribers", "consent", "rights", "health", "people", "audit")
 
 PAGES: tuple[Page, ...] = (
     *login.PAGES,
@@ -24,6 +27,9 @@ PAGES: tuple[Page, ...] = (
     *comparison.PAGES,  # before those of one, whose path names any word
     *campaign.PAGES,
     *missing.PAGES,
+    *subscribers.PAGES,
+    *serving.PAGES,
+    *rights.PAGES,
     *people.PAGES,
     *audit.PAGES,
     *profile.PAGES,
