@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from dispatcher.cli.context import out
 from dispatcher.cli.main import main
 from dispatcher.db import engine as engines
+from dispatcher.db.engine import make_engine
 from dispatcher.domain.tokens import Keyring
 
 
@@ -62,14 +63,26 @@ def outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keyring: Keyring) -
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def _commands_engines() -> dict[str, Engine]:
+    """Keep an engine for the commands on each database of this process: what it compiled once serves them all."""
+    return {}
+
+
 @pytest.fixture
-def run(outside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(
+    outside: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    _commands_engines: dict[str, Engine],
+) -> Iterator[Run]:
     """Give the command `dispatcher`."""
     made: list[Engine] = []
     make = engines.make_engine
 
     def remember(url: str) -> Engine:
-        made.append(make(url))
+        known = _commands_engines.get(url)
+        made.append(make(url) if known is None else known.execution_options())
         return made[-1]
 
     monkeypatch.setattr(engines, "make_engine", remember)
@@ -95,7 +108,11 @@ def run(outside: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 
 @pytest.fixture
-def dispatcher(run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+def dispatcher(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch, _commands_engines: dict[str, Engine]
+) -> Run:
     """Give the command `dispatcher`, with a database that is up to date."""
+    if database_url not in _commands_engines:
+        _commands_engines[database_url] = make_engine(database_url)
     monkeypatch.setenv("DISPATCHER_DATABASE_URL", database_url)
     return run

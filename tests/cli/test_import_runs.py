@@ -3,9 +3,9 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,25 @@ from sqlalchemy import Engine, func, select, text
 
 from dispatcher.db.engine import make_engine, reading
 from dispatcher.db.tables import consent_event, import_run, subscriber, subscription, suppression
-from dispatcher.domain.imports import CHUNK
 from tests.cli.conftest import Run
+from tests.cli.held import held_import
+from tests.databases import waiting
 from tests.journeys.house import wait_for
+from tests.processes import FORKS, KILLED, Forked
 
 HEADER = "email,name,language,topics,consent_at,consent_ip,consent_source,declaration\n"
 PROOF = "2026-01-31T14:05:00+01:00,192.0.2.7,form 3,newsletter-2026-01"
 ORIGIN = ("--origin", "CRM export")
-ROWS = CHUNK * 3 + 100  # two more chunks after the first, so that a busy machine still stops it in the middle
-# What a shell that runs things in the background lets Python do with Ctrl-C is not what a terminal does.
-MAIN = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from dispatcher.cli.main import main
-main()
-"""
+CHUNK = 100
+ROWS = CHUNK * 3 + 50
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How an import ended that was sent a signal, and what it had said."""
+
+    code: int | None
+    said: str
 
 
 @pytest.fixture
@@ -69,51 +73,41 @@ def _fingerprint(engine: Engine) -> dict[str, Any]:
         }  # fmt: skip
 
 
-def _start(path: Path, url: str, *more: str) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-c", MAIN, "subscribers", "import", str(path), *ORIGIN, *more]
-    return subprocess.Popen(
-        words, env={**os.environ, "DISPATCHER_DATABASE_URL": url}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-
-
 @pytest.fixture
-def held(engine: Engine, database_url: str, big: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], int]]]:
-    """Give what starts an import and holds it up in the middle of a chunk, and does something to it there."""
-    started = []
+def held(engine: Engine, database_url: str, big: Path) -> Iterator[Callable[[signal.Signals], Stopped]]:
+    """Give what starts an import, holds it up in the transaction of its second chunk, and sends it a signal there."""
+    with ExitStack() as stack:
 
-    def stop(signal_: int, *more: str) -> tuple[subprocess.Popen[bytes], int]:
-        process = _start(big, database_url, *more)
-        started.append(process)
+        def stop(number: signal.Signals) -> Stopped:
+            environ = {**os.environ, "DISPATCHER_DATABASE_URL": database_url}
+            words = ("subscribers", "import", str(big), *ORIGIN)
+            said = big.with_name("said")
+            there, go_on = FORKS.Event(), FORKS.Event()
+            process = Forked(held_import, environ, big.parent, words, said, CHUNK, (there, go_on))
+            stack.callback(process.kill)
+            assert there.wait(60)
+            if engine.dialect.name == "postgresql":  # there a statement may be under way, and wait
+                with engine.begin() as conn:
+                    conn.execute(text("LOCK TABLE subscription IN EXCLUSIVE MODE"))
+                    go_on.set()
+                    wait_for(lambda: waiting(conn) == 1, "the import to wait for the table")
+                    process.tell(number)
+                    if number == signal.SIGKILL:
+                        process.wait(60)
+            else:
+                process.tell(number)
+            return Stopped(process.wait(60), said.read_text())
 
-        def done() -> int:
-            with reading(engine).connect() as conn:
-                return int(conn.execute(select(func.coalesce(func.max(import_run.c.rows_done), 0))).scalar_one())
-
-        wait_for(lambda: done() >= CHUNK, "the first chunk")
-        if engine.dialect.name == "postgresql":
-            with engine.begin() as conn:
-                conn.execute(text("LOCK TABLE subscription IN EXCLUSIVE MODE"))
-                process.send_signal(signal_)
-                if signal_ == signal.SIGKILL:
-                    process.wait(60)
-        else:  # who waits for SQLite's lock may wait until the import is over
-            process.send_signal(signal_)
-        process.wait(60)
-        return process, done()
-
-    yield stop
-    for process in started:
-        process.kill()
-        process.communicate()
+        yield stop
 
 
-def _unkilled(big: Path, sqlite_template: Path) -> dict[str, Any]:
-    path = big.with_name("other.db")
-    shutil.copy(sqlite_template, path)
-    process = _start(big, f"sqlite:///{path}")
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 0, said
-    engine = make_engine(f"sqlite:///{path}")
+def _unkilled(dispatcher: Run, big: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    url = f"sqlite:///{big.with_name('other.db')}"
+    shutil.copy(sqlite_template, big.with_name("other.db"))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("DISPATCHER_DATABASE_URL", url)
+        assert dispatcher("subscribers", "import", big, *ORIGIN).code == 0
+    engine = make_engine(url)
     try:
         return _fingerprint(engine)
     finally:
@@ -121,19 +115,22 @@ def _unkilled(big: Path, sqlite_template: Path) -> dict[str, Any]:
 
 
 def test_an_import_that_is_killed_goes_on_where_it_was_and_ends_like_one_that_was_not(
-    dispatcher: Run, engine: Engine, big: Path, held: Callable[..., Any], sqlite_template: Path
+    dispatcher: Run,
+    engine: Engine,
+    big: Path,
+    held: Callable[[signal.Signals], Stopped],
+    sqlite_template: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    process, done = held(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    assert CHUNK <= done < ROWS
-    assert done % CHUNK == 0
+    assert held(signal.SIGKILL).code == KILLED
     with reading(engine).connect() as conn:
-        assert conn.execute(select(func.max(import_run.c.finished_at))).scalar_one() is None
+        run = conn.execute(select(import_run.c.rows_done, import_run.c.finished_at)).one()
+    assert tuple(run) == (CHUNK, None)
     rejects = big.with_name("rejects.csv")
     ran = dispatcher("subscribers", "import", big, *ORIGIN, "--rejects", rejects, "--json")
     assert ran.code == 0, ran.err
-    assert (ran.json["resumed_after"], ran.json["rows"]) == (done, ROWS)
-    assert _fingerprint(engine) == _unkilled(big, sqlite_template)
+    assert (ran.json["resumed_after"], ran.json["rows"]) == (CHUNK, ROWS)
+    assert _fingerprint(engine) == _unkilled(dispatcher, big, sqlite_template, monkeypatch)
     assert (
         len(rejects.read_text("utf-8-sig").splitlines()) == 1 + ran.json["rejected"]
     )  # those from before the kill too
@@ -143,15 +140,14 @@ def test_an_import_that_is_killed_goes_on_where_it_was_and_ends_like_one_that_wa
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on_and_it_does(
-    dispatcher: Run, engine: Engine, big: Path, held: Callable[..., Any]
+    dispatcher: Run, big: Path, held: Callable[[signal.Signals], Stopped]
 ) -> None:
-    process, done = held(signal.SIGINT)
-    said = process.stderr.read().decode()
-    assert process.returncode == 130, said
-    assert f"stopped after {done:,} rows; the same command goes on from there" in said
-    assert "Traceback" not in said
+    stopped = held(signal.SIGINT)
+    assert stopped.code == 130, stopped.said
+    assert f"stopped after {CHUNK} rows; the same command goes on from there" in stopped.said
+    assert "Traceback" not in stopped.said
     ran = dispatcher("subscribers", "import", big, *ORIGIN, "--json").json
-    assert (ran["resumed_after"], ran["rows"]) == (done, ROWS)
+    assert (ran["resumed_after"], ran["rows"]) == (CHUNK, ROWS)
     listed = dispatcher("subscribers", "imports", "--json").json["imports"]
     assert [(run["file"], run["rows_done"], run["finished_at"] is None) for run in listed] == [("big.csv", ROWS, False)]
 
@@ -244,17 +240,17 @@ def test_a_dry_run_judges_a_nasty_file_row_by_row_as_the_real_one_does(dispatche
         assert dry == {**dispatcher("subscribers", "import", f"{number}.csv", *ORIGIN, "--json").json, "dry_run": True}
 
 
-def test_ten_thousand_who_left_stay_away_and_one_line_says_so(dispatcher: Run, engine: Engine, outside: Path) -> None:
-    people = "".join(f"p{n}@example.de\n" for n in range(10_000))
+def test_thousands_who_left_stay_away_and_one_line_says_so(dispatcher: Run, engine: Engine, outside: Path) -> None:
+    people = "".join(f"p{n}@example.de\n" for n in range(4_100))
     (outside / "p.csv").write_text("email\n" + people, encoding="utf-8")
     order = ("subscribers", "import", "p.csv", *ORIGIN, "--topics", "finance-news")
-    assert dispatcher(*order, "--left", "--json").json["left"] == 10_000
+    assert dispatcher(*order, "--left", "--json").json["left"] == 4_100
     with engine.begin() as conn:
-        assert conn.execute(select(func.count()).select_from(suppression)).scalar_one() == 10_000
+        assert conn.execute(select(func.count()).select_from(suppression)).scalar_one() == 4_100
         assert conn.execute(select(func.count()).select_from(subscriber)).scalar_one() == 0  # only hashes are kept
     said = dispatcher(*order, "--dry-run").out
-    assert "10,000 people in this file have left: they stay withdrawn" in said
-    assert dispatcher(*order, "--json").json["withdrawn"] == 10_000
+    assert "4,100 people in this file have left: they stay withdrawn" in said
+    assert dispatcher(*order, "--json").json["withdrawn"] == 4_100
 
 
 def test_a_line_of_a_hundred_megabytes_is_refused_in_little_memory(dispatcher: Run, outside: Path) -> None:

@@ -1,0 +1,34 @@
+"""An import that is held up in the middle, in a process of its own: whatever is to happen to it happens there."""
+
+import signal
+from collections.abc import Mapping, Sequence
+from functools import partial
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+from dispatcher.domain import imports
+from tests.processes import command
+
+
+def held_import(
+    environ: Mapping[str, str], folder: Path, words: Sequence[str], said: Path, chunk: int, events: tuple[Event, Event]
+) -> None:
+    """Be `dispatcher WORDS` with smaller chunks. In the transaction of the second one set the first event, and wait for
+    the other.
+    """
+    # What a shell that runs things in the background lets Python do with Ctrl-C is not what a terminal does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    there, go_on = events
+    take, taken = imports.take, [0]
+
+    def take_and_hold(*arguments: Any, **named: Any) -> Any:
+        taken[0] += 1
+        if taken[0] == 2:
+            there.set()
+            go_on.wait(60)
+        return take(*arguments, **named)
+
+    imports.chunks = partial(imports.chunks, size=chunk)  # type: ignore[assignment]
+    imports.take = take_and_hold
+    command(environ, folder, words, said, said)
