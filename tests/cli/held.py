@@ -20,15 +20,15 @@ def held_import(
     # What a shell that runs things in the background lets Python do with Ctrl-C is not what a terminal does.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     there, go_on = events
-    take, taken = imports.take, [0]
+    write, taken = imports.write, [0]
 
-    def take_and_hold(*arguments: Any, **named: Any) -> Any:
+    def write_and_hold(*arguments: Any, **named: Any) -> Any:
         taken[0] += 1
         if taken[0] == 2:
             there.set()
             go_on.wait(60)
-        return take(*arguments, **named)
+        return write(*arguments, **named)
 
     imports.chunks = partial(imports.chunks, size=chunk)  # type: ignore[assignment]
-    imports.take = take_and_hold
+    imports.write = write_and_hold
     command(environ, folder, words, said, said)
