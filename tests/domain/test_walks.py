@@ -13,17 +13,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignState, Outcome, UnknownPolicy
-from dispatcher.domain import batches, campaigns, consent
+from dispatcher.domain import accounts, batches, campaigns, consent
 from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.ledger import Record
 from dispatcher.domain.passage import Halted, Pass, Withheld
 from dispatcher.domain.tokens import Key, Keyring
 from tests.databases import emptied
-from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final
+from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final, in_flight, outcomes
 
 PEOPLE, PAGE, LANES = 7, 3, 2
 WORKERS = st.sampled_from(["a", "b"])
@@ -153,30 +154,34 @@ class Walk(RuleBasedStateMachine):
                 self._pause_or_resume()
 
     @invariant()
-    def nobody_gets_it_twice(self) -> None:
+    def everybody_is_accounted_for(self) -> None:
+        self._nobody_gets_it_twice()
+        with reading(self.dispatch.engine).connect() as conn:
+            self._the_ledger_only_grows(conn)
+            self._the_sums_add_up(conn)
+            self._whatever_was_taken_is_recorded_or_still_in_flight(conn)
+
+    def _nobody_gets_it_twice(self) -> None:
         assert self.policy is UnknownPolicy.RESEND or max(self.taken.values(), default=0) <= 1
 
-    @invariant()
-    def the_sums_add_up(self) -> None:
-        assert len(self.ledger) == PEOPLE or not self.dispatch.is_complete(self.of)
-        status = self.dispatch.status(self.of)
-        parts = [status.sent, status.deferred, status.failed, status.unknown, status.withheld, status.remaining]
-        assert min(parts) >= 0
-        assert sum(parts) == status.audience == PEOPLE
-
-    @invariant()
-    def the_ledger_only_grows(self) -> None:
-        now = self.dispatch.outcomes(self.of)
+    def _the_ledger_only_grows(self, conn: Connection) -> None:
+        now = outcomes(conn, self.of)
         for who, outcome in self.ledger.items():
             assert now[who] == outcome or (outcome, now[who]) == ("unknown", "sent")
         self.ledger = now
 
-    @invariant()
-    def whatever_was_taken_is_recorded_or_still_in_flight(self) -> None:
+    def _the_sums_add_up(self, conn: Connection) -> None:
+        assert len(self.ledger) == PEOPLE or not accounts.is_complete(conn, self.of.id, PEOPLE)
+        status = accounts.status(conn, self.of, self.dispatch.now)
+        parts = [status.sent, status.deferred, status.failed, status.unknown, status.withheld, status.remaining]
+        assert min(parts) >= 0
+        assert sum(parts) == status.audience == PEOPLE
+
+    def _whatever_was_taken_is_recorded_or_still_in_flight(self, conn: Connection) -> None:
         if self.policy is UnknownPolicy.RESEND:
             return  # what is in doubt is to be sent again, and is not remembered
         accounted = {who for who, outcome in self.ledger.items() if outcome in {"sent", "unknown"}}
-        assert {who for who, count in self.taken.items() if count} <= accounted | set(self.dispatch.in_flight())
+        assert {who for who, count in self.taken.items() if count} <= accounted | set(in_flight(conn))
 
     def _confirm(self, who: int) -> None:
         with self.dispatch.engine.begin() as conn:
@@ -266,8 +271,7 @@ class Walk(RuleBasedStateMachine):
                     if slot is not None:
                         self._answer("a", slot, "sent")
                 self.settle("a")
-        self.nobody_gets_it_twice()
-        self.the_ledger_only_grows()
+        self.everybody_is_accounted_for()
         assert len(self.ledger) == PEOPLE
         assert {who for who, outcome in self.ledger.items() if outcome == "sent"} <= {*self.taken.elements()}
         with self.dispatch.engine.begin() as conn:
