@@ -113,7 +113,7 @@ def test_many_events_at_once_are_written_as_each_by_itself(engine: Engine, maria
     columns = [column for column in consent_event.c if column.name not in its_own]
     with engine.begin() as conn:
         proof = Evidence(
-            "a \u201cform\u201d", "192.0.2.7", 'Browser "\\', Language.DE, builders.declare(conn, NOW), "words", b"1" * 32,
+            "a \u201cform\u201d", "::1", 'Browser "\\', Language.DE, builders.declare(conn, NOW), "words", b"1" * 32,
             None, NOW - timedelta(days=9, microseconds=1), "letter 2", b"\0" * 32, "<1@example.de>", "250 ok",
         )  # fmt: skip
         events = [Event(maria, None if kind in OF_THE_PERSON else GOLD, kind, proof) for kind in kinds]
