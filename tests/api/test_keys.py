@@ -11,7 +11,7 @@ from dispatcher.db.terms import Scope
 from dispatcher.domain import api_keys
 from dispatcher.settings import Settings
 from tests.api.program import House, Program, kind_of, on_sqlite, open_house
-from tests.cli.conftest import Run, _wide, dispatcher, outside, run  # noqa: F401  (fixtures)
+from tests.cli.conftest import Run, _commands_engines, _wide, dispatcher, outside, run  # noqa: F401  (fixtures)
 
 CREATE = ("keys", "create", "shop", "--scope", "campaigns:read", "--scope", "subscribers:write")
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -280,7 +279,7 @@ def test_the_confirmation_mail_and_the_privacy_notice_are_exhibits_word_for_word
 ) -> None:
     with engine.begin() as conn:
         notice = declarations.keep_notice(conn, Language.DE, "Wir speichern Ihre Adresse.", NOW)
-        form = replace(FORM, privacy_sha256=notice, declaration_id=builders.declare(conn, NOW))
+        form = FORM._replace(privacy_sha256=notice, declaration_id=builders.declare(conn, NOW))
         wanted = opt_in.Request(parse_address(MARIA), "", Language.DE, [Topic.FINANCE_NEWS], form)
         mail = opt_in.request(conn, keyring, wanted, NOW)
         assert mail is not None
