@@ -15,6 +15,7 @@ from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.sending.press import Stationery
 from tests.databases import (
     TEMPLATE,
+    close,
     lasting_engine,
     never_wait_for_the_disk,
     postgres_database,
@@ -81,7 +82,9 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, sqlite_template: Path, postgres_folder: str) -> str:
+def database_url(
+    request: pytest.FixtureRequest, sqlite_template: Path, postgres_folder: str, _engines: dict[str, Engine]
+) -> str:
     """Give the URL of an empty, migrated database: the test runs once on each kind."""
     if request.param == "sqlite":
         return sqlite_database(sqlite_template)
@@ -89,9 +92,11 @@ def database_url(request: pytest.FixtureRequest, sqlite_template: Path, postgres
 
 
 @pytest.fixture(scope="session")
-def _engines() -> dict[str, Engine]:
+def _engines() -> Iterator[dict[str, Engine]]:
     """Keep one engine per database of this process: what it compiled once serves all tests."""
-    return {}
+    made: dict[str, Engine] = {}
+    yield made
+    close(made.values())
 
 
 @pytest.fixture

@@ -87,6 +87,14 @@ def rest(engine: Engine) -> None:
         engine.dispose()
 
 
+def close(engines_: Iterable[Engine]) -> None:
+    """Close every connection at the end of a run."""
+    for engine in engines_:
+        engine.dispose()
+    while _cleaners:
+        _cleaners.popitem()[1].close()
+
+
 def waiting(conn: Connection) -> int:
     """Say how many wait for a lock in this PostgreSQL database; other processes have their own."""
     count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

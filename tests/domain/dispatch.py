@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
@@ -144,21 +144,31 @@ class Dispatch:
 
     def outcomes(self, of: Campaign) -> dict[int, str]:
         with self.engine.begin() as conn:
-            found = select(delivery.c.subscriber_id, delivery.c.outcome).where(delivery.c.campaign_id == of.id)
-            return {row.subscriber_id: row.outcome for row in conn.execute(found)}
+            return outcomes(conn, of)
 
     def counted(self, of: Campaign) -> Counter[str]:
         return Counter(self.outcomes(of).values())
 
     def in_flight(self) -> list[int]:
         with self.engine.begin() as conn:
-            rows = conn.execute(select(batch.c.in_flight).where(batch.c.in_flight.is_not(None))).scalars()
-            return sorted(flight[0] for row in rows for flight in row)
+            return in_flight(conn)
 
     def batch_states(self, of: Campaign) -> list[str]:
         with self.engine.begin() as conn:
             found = select(batch.c.state).where(batch.c.campaign_id == of.id).order_by(batch.c.no)
             return list(conn.execute(found).scalars())
+
+
+def outcomes(conn: Connection, of: Campaign) -> dict[int, str]:
+    """Give what became of each person in a campaign."""
+    found = select(delivery.c.subscriber_id, delivery.c.outcome).where(delivery.c.campaign_id == of.id)
+    return {row.subscriber_id: row.outcome for row in conn.execute(found)}
+
+
+def in_flight(conn: Connection) -> list[int]:
+    """Give who has a letter in flight."""
+    rows = conn.execute(select(batch.c.in_flight).where(batch.c.in_flight.is_not(None))).scalars()
+    return sorted(flight[0] for row in rows for flight in row)
 
 
 def events_of(decisions: list[Decision]) -> list[int]:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Connection, Engine, select, update
 
+from dispatcher.db.engine import reading
 from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import CampaignState, Outcome, UnknownPolicy
-from dispatcher.domain import batches, campaigns, consent, dealing_out, freshness
+from dispatcher.domain import accounts, batches, campaigns, consent, dealing_out, freshness
 from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
@@ -26,7 +27,7 @@ from dispatcher.domain.ledger import Record
 from dispatcher.domain.passage import CHANGED, Halted, Pass, Withheld
 from dispatcher.domain.tokens import Key, Keyring
 from tests.databases import emptied
-from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final
+from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final, in_flight
 
 PEOPLE, PAGE, LANES = 7, 3, 2
 WORKERS = st.sampled_from(["a", "b"])
@@ -169,22 +170,19 @@ class Walk(RuleBasedStateMachine):
                 self._pause_or_resume()
 
     @invariant()
-    def nobody_gets_it_twice(self) -> None:
+    def everybody_is_accounted_for(self) -> None:
+        self._nobody_gets_it_twice()
+        with reading(self.dispatch.engine).connect() as conn:
+            self._the_ledger_only_grows_and_says_which_edition_went(conn)
+            self._the_sums_add_up(conn)
+            self._whatever_was_taken_is_recorded_or_still_in_flight(conn)
+
+    def _nobody_gets_it_twice(self) -> None:
         assert self.policy is UnknownPolicy.RESEND or max(self.taken.values(), default=0) <= 1
 
-    @invariant()
-    def the_sums_add_up(self) -> None:
-        assert len(self.ledger) == PEOPLE or not self.dispatch.is_complete(self.of)
-        status = self.dispatch.status(self.of)
-        parts = [status.sent, status.deferred, status.failed, status.unknown, status.withheld, status.remaining]
-        assert min(parts) >= 0
-        assert sum(parts) == status.audience == PEOPLE
-
-    @invariant()
-    def the_ledger_only_grows_and_says_which_edition_went(self) -> None:
+    def _the_ledger_only_grows_and_says_which_edition_went(self, conn: Connection) -> None:
         d = delivery.c
-        with self.dispatch.engine.begin() as conn:
-            rows = conn.execute(select(d.subscriber_id, d.outcome, d.edition_no)).all()
+        rows = conn.execute(select(d.subscriber_id, d.outcome, d.edition_no)).all()
         now = {row.subscriber_id: row.outcome for row in rows}
         for who, outcome in self.ledger.items():
             assert now[who] == outcome or (outcome, now[who]) == ("unknown", "sent")
@@ -192,12 +190,18 @@ class Walk(RuleBasedStateMachine):
         if self.policy is UnknownPolicy.HOLD:  # else one that is sent again may come of another edition
             assert all(r.edition_no == self.went[r.subscriber_id] for r in rows if r.outcome in {"sent", "unknown"})
 
-    @invariant()
-    def whatever_was_taken_is_recorded_or_still_in_flight(self) -> None:
+    def _the_sums_add_up(self, conn: Connection) -> None:
+        assert len(self.ledger) == PEOPLE or not accounts.is_complete(conn, self.of.id, PEOPLE)
+        status = accounts.status(conn, campaigns.get(conn, self.of.id), self.dispatch.now)
+        parts = [status.sent, status.deferred, status.failed, status.unknown, status.withheld, status.remaining]
+        assert min(parts) >= 0
+        assert sum(parts) == status.audience == PEOPLE
+
+    def _whatever_was_taken_is_recorded_or_still_in_flight(self, conn: Connection) -> None:
         if self.policy is UnknownPolicy.RESEND:
             return  # what is in doubt is to be sent again, and is not remembered
         accounted = {who for who, outcome in self.ledger.items() if outcome in {"sent", "unknown"}}
-        assert {who for who, count in self.taken.items() if count} <= accounted | set(self.dispatch.in_flight())
+        assert {who for who, count in self.taken.items() if count} <= accounted | set(in_flight(conn))
 
     def _let_some_wait(self) -> None:
         """As when clocks elsewhere come to the time later."""
@@ -333,8 +337,7 @@ class Walk(RuleBasedStateMachine):
                     if slot is not None:
                         self._answer("a", slot, "sent")
                 self.settle("a")
-        self.nobody_gets_it_twice()
-        self.the_ledger_only_grows_and_says_which_edition_went()
+        self.everybody_is_accounted_for()
         assert len(self.ledger) == PEOPLE
         assert {who for who, outcome in self.ledger.items() if outcome == "sent"} <= {*self.taken.elements()}
         with self.dispatch.engine.begin() as conn:
