@@ -5,9 +5,13 @@ truncate is to make new files for each table, index and reference.
 """
 
 import shutil
+from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import psycopg
+import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from dispatcher.db import engine as engines
@@ -24,6 +28,12 @@ _COUNTED = "SELECT setval(quote_ident(sequencename)::regclass, 1, false) FROM pg
 
 _cleaners: dict[str, psycopg.Connection] = {}  # by database: the one connection that empties it
 _kept: set[int] = set()  # the connections that outlive a test: those of our engines, which nobody has in hand
+
+
+def in_turn(name: str, cases: Iterable[Any]) -> pytest.MarkDecorator:
+    """Try each case on one database, and the next on the other: for many that have nothing to do with databases."""
+    turns = zip(cases, cycle(("sqlite", "postgresql")))
+    return pytest.mark.parametrize((name, "database_url"), list(turns), indirect=["database_url"])
 
 
 def never_wait_for_the_disk() -> None:

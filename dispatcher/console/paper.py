@@ -29,21 +29,7 @@ class Paper:
 
     def __init__(self, root: str, house: str) -> None:
         self.root = root
-        self._environment = Environment(
-            loader=FileSystemLoader(templates() / "web" / "console"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals.update(
-            house=house,
-            root=root,
-            style=f"{root}/static/console.css?v={_version('console.css')}",
-            script=f"{root}/static/console.js?v={_version('console.js')}",
-            icon=f"{root}/static/console.svg?v={_version('console.svg')}",
-            charts=charts,
-        )
+        self._environment = _environment(root, house)
 
     def html(self, name: str, language: Language, **values: object) -> str:
         """Render NAME.html."""
@@ -114,6 +100,27 @@ def has(language: Language, key: str) -> bool:
     """Claim that there is a sentence of this key."""
     table, _, name = key.partition(".")
     return name in words(language).get(table, {})
+
+
+@cache
+def _environment(root: str, house: str) -> Environment:
+    """Give what templates are compiled in: once for every application of this house."""
+    made = Environment(
+        loader=FileSystemLoader(templates() / "web" / "console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(
+        house=house,
+        root=root,
+        style=f"{root}/static/console.css?v={_version('console.css')}",
+        script=f"{root}/static/console.js?v={_version('console.js')}",
+        icon=f"{root}/static/console.svg?v={_version('console.svg')}",
+        charts=charts,
+    )
+    return made
 
 
 @cache

@@ -24,19 +24,7 @@ class Pages:
 
     def __init__(self, settings: Settings) -> None:
         self.root = urlsplit(settings.public_url).path
-        self._environment = Environment(
-            loader=FileSystemLoader(templates() / "web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals.update(
-            house=settings.sender_name,
-            root=self.root,
-            style=f"{self.root}/static/site.css?v={_version('site.css')}",
-            icon=f"{self.root}/static/favicon.svg?v={_version('favicon.svg')}",
-        )
+        self._environment = _environment(settings.sender_name, self.root)
 
     def html(self, name: str, language: Language, **values: object) -> str:
         """Render public/<name>.html."""
@@ -60,6 +48,25 @@ def markdown(text: str) -> Markup:
     """Give our own Markdown (declaration, notices) as clean HTML; line ends are kept, as addresses need them."""
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
     return Markup(nh3.clean(parser.render(text), link_rel=None))  # noqa: S704  (cleaned by ammonia)
+
+
+@cache
+def _environment(house: str, root: str) -> Environment:
+    """Give what templates are compiled in: once for every application of this house."""
+    made = Environment(
+        loader=FileSystemLoader(templates() / "web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(
+        house=house,
+        root=root,
+        style=f"{root}/static/site.css?v={_version('site.css')}",
+        icon=f"{root}/static/favicon.svg?v={_version('favicon.svg')}",
+    )
+    return made
 
 
 @cache

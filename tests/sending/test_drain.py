@@ -275,8 +275,8 @@ def test_every_attempt_carries_the_same_message_id(stage: Stage) -> None:
     assert seen[0].endswith("@news.example.de>")
 
 
-def test_ten_thousand_people_and_a_thousand_who_may_not_be_written_to(stage: Stage) -> None:
-    people = stage.add(10_000)
+def test_thousands_of_people_and_a_thousand_who_may_not_be_written_to(stage: Stage) -> None:
+    people = stage.add(3_000)
     with stage.engine.begin() as conn:
         now = clock.now(conn)
         unconfirmed = builders.add_people(conn, stage.keyring, [f"u{i}@example.de" for i in range(300)], now)
@@ -295,7 +295,7 @@ def test_ten_thousand_people_and_a_thousand_who_may_not_be_written_to(stage: Sta
     assert {address for address, outcome in ledger.items() if outcome == "sent"} == set(taken)
     assert {address for address, outcome in ledger.items() if outcome == "withheld"} == forbidden
     status = stage.status(campaign)
-    assert (status.audience, status.sent, status.withheld) == (10_300, 9_300, 1_000)
+    assert (status.audience, status.sent, status.withheld) == (3_300, 2_300, 1_000)
     assert status.state is CampaignState.SENT
 
 
