@@ -15,7 +15,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.smtp.nonsense import relay_at, send_one
+from tests.smtp.nonsense import LIMITS, relay_at, send_one
 
 _ITSELF = Path("/proc/self")
 _FORGET_PEAK = "5"  # see proc(5), clear_refs
@@ -24,7 +24,7 @@ _FORGET_PEAK = "5"  # see proc(5), clear_refs
 async def _send(port: int, lines: int) -> None:
     async with asyncio.TaskGroup() as group:
         for _ in range(lines):
-            group.create_task(send_one(relay_at(port), size=10_000))
+            group.create_task(send_one(relay_at(port, timeouts=LIMITS), size=10_000))
 
 
 def _resident(what: str) -> int:

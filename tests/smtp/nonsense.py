@@ -1,7 +1,7 @@
 """Scripts for raw servers: an orderly dialogue up to a step, and what may go wrong there. And one letter sent to it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dispatcher.errors import RelayDown
 from dispatcher.smtp.lane import Lane
@@ -13,6 +13,11 @@ from tests.smtp.letters import letter
 LIMIT = 0.2  # seconds for each step
 SOON = 5.0  # seconds by which everything has to be over, with a busy machine in mind
 LIMITS = Timeouts(connect=LIMIT, banner=LIMIT, command=LIMIT, data_block=LIMIT, dot=LIMIT)
+# Of most limits only that of the step which is tried is short, for a busy machine may be late at every other one.
+PATIENT = Timeouts(connect=10, banner=10, command=10, data_block=10, dot=10)
+OPENING = replace(PATIENT, connect=0.5, banner=0.5)  # for the connection, and for each step until AUTH
+COMMAND = replace(PATIENT, command=LIMIT)
+DOT = replace(PATIENT, dot=LIMIT)
 
 BANNER = b"220 relay.example.com ESMTP\r\n"
 HELLO = b"250-relay.example.com\r\n250 PIPELINING\r\n"
@@ -62,7 +67,7 @@ class Seen:
 
 def relay_at(port: int, **fields: object) -> Relay:
     """Give the relay that a raw server plays."""
-    known = {"name": "nonsense", "host": "127.0.0.1", "port": port, "tls": Tls.NONE, "timeouts": LIMITS}
+    known = {"name": "nonsense", "host": "127.0.0.1", "port": port, "tls": Tls.NONE, "timeouts": PATIENT}
     return Relay(**{**known, **fields})  # type: ignore[arg-type]
 
 

@@ -8,13 +8,17 @@ from tests.raw_server import Hear, Move
 from tests.smtp.conftest import Run
 from tests.smtp.nonsense import (
     BANNER,
+    COMMAND,
+    DOT,
     END,
     ENVELOPE,
     GREETED,
     HELLO,
     INVITED,
     LIMIT,
+    LIMITS,
     NONSENSE,
+    OPENING,
     SOON,
     TAKEN,
     play,
@@ -34,7 +38,7 @@ STEPS: dict[str, tuple[Move, ...]] = {
 @pytest.mark.parametrize("step", STEPS)
 def test_nonsense_while_a_line_is_opened_is_a_relay_that_is_down(run: Run, step: str, kind: str) -> None:
     log_in = {"user": "news", "password": "geheim"} if step.startswith("AUTH") else {}
-    seen, heard = play(run, *STEPS[step], *NONSENSE[kind], **log_in)
+    seen, heard = play(run, *STEPS[step], *NONSENSE[kind], timeouts=COMMAND if log_in else OPENING, **log_in)
     assert isinstance(seen.end, RelayDown)
     where = {step, "the connection"} if (step, kind) == ("the banner", "a reset") else {step}
     assert seen.end.what.startswith(tuple(f"relay nonsense, {it}: " for it in where))
@@ -50,7 +54,7 @@ def test_nonsense_while_a_line_is_opened_is_a_relay_that_is_down(run: Run, step:
     ("answered", "step"), [(b"", "MAIL FROM"), (b"250 ok\r\n", "RCPT TO"), (b"250 ok\r\n250 ok\r\n", "DATA")]
 )
 def test_nonsense_before_the_dot_is_not_sent(run: Run, answered: bytes, step: str, kind: str) -> None:
-    seen, heard = play(run, *GREETED, answered, *NONSENSE[kind])
+    seen, heard = play(run, *GREETED, answered, *NONSENSE[kind], timeouts=COMMAND)
     assert isinstance(seen.end, NotSent)
     assert not seen.end.about_us
     assert seen.end.why.startswith(f"{step}: ")
@@ -63,7 +67,7 @@ def test_nonsense_before_the_dot_is_not_sent(run: Run, answered: bytes, step: st
 
 @kinds
 def test_nonsense_instead_of_the_answer_to_the_dot_leaves_the_letter_in_doubt(run: Run, kind: str) -> None:
-    seen, heard = play(run, *INVITED, *NONSENSE[kind])
+    seen, heard = play(run, *INVITED, *NONSENSE[kind], timeouts=DOT)
     assert isinstance(seen.end, Unknown)
     assert seen.end.why.startswith("the final dot: ")
     assert seen.end.why.isprintable()
@@ -106,7 +110,7 @@ def test_replies_in_the_wrong_order_end_the_opening(run: Run, script: tuple[Move
 )
 def test_replies_in_the_wrong_order_before_the_dot_are_not_sent(run: Run, replies: bytes) -> None:
     # A rest behind the 354 that is no reply yet becomes the beginning of the answer to the dot.
-    seen, heard = play(run, *GREETED, replies)
+    seen, heard = play(run, *GREETED, replies, timeouts=DOT)
     kind = Unknown if replies.endswith(b"\r\n2") else NotSent
     assert isinstance(seen.end, kind)
     assert (END in heard) is (kind is Unknown)
@@ -150,7 +154,7 @@ def test_an_odd_greeting_that_is_within_the_limits_is_read(run: Run, hello: byte
     ids=["banner", "EHLO", "MAIL", "envelope", "dot"],
 )
 def test_silence_costs_the_limit_of_one_step(run: Run, script: tuple[Move, ...]) -> None:
-    seen, _ = play(run, *script)
+    seen, _ = play(run, *script, timeouts=LIMITS)
     assert LIMIT * 0.9 <= seen.seconds < LIMIT + 1  # a loop's clock may lag behind by a turn
 
 

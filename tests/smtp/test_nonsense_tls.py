@@ -12,7 +12,20 @@ from tests.cutting_proxy import CuttingProxy
 from tests.raw_server import Close, Drip, Flood, Hear, Move, Shake
 from tests.relay import ScriptedRelay
 from tests.smtp.conftest import Run
-from tests.smtp.nonsense import BANNER, END, ENVELOPE, HELLO, NONSENSE, SOON, play, relay_at, send_one
+from tests.smtp.nonsense import (
+    BANNER,
+    COMMAND,
+    DOT,
+    END,
+    ENVELOPE,
+    HELLO,
+    NONSENSE,
+    OPENING,
+    SOON,
+    play,
+    relay_at,
+    send_one,
+)
 
 STARTTLS_HELLO = b"250-relay.example.com\r\n250 STARTTLS\r\n"
 TO_STARTTLS: tuple[Move, ...] = (BANNER, Hear(b"EHLO"), STARTTLS_HELLO, Hear(b"STARTTLS\r\n"))
@@ -47,7 +60,8 @@ def test_whatever_comes_instead_of_a_handshake_the_relay_is_down_and_nothing_was
 ) -> None:
     before = (*TO_STARTTLS, GO) if tls is Tls.STARTTLS else ()
     step = "the TLS handshake" if tls is Tls.STARTTLS else "the connection"
-    seen, heard = play(run, *before, *NO_HANDSHAKE[kind], tls=tls, host="localhost", user="news", password="geheim")
+    script, log_in = (*before, *NO_HANDSHAKE[kind]), {"user": "news", "password": "geheim"}
+    seen, heard = play(run, *script, tls=tls, host="localhost", timeouts=OPENING, **log_in)
     assert isinstance(seen.end, RelayDown)
     assert seen.end.what.startswith(f"relay nonsense, {step}: ")
     assert seen.end.what.isprintable()
@@ -96,8 +110,8 @@ def test_nonsense_within_tls_has_the_class_of_its_moment(
     letter: tuple[Move, ...] = (HELLO, Hear(b"DATA\r\n"), ENVELOPE, Hear(END))
     known = {"tls": tls, "host": "localhost", "ca_file": certificate.ca_file}
     found = []
-    for script in ((*before, *hello), (*before, *hello, *letter[:2]), (*before, *hello, *letter)):
-        seen, _ = play(run, *script, *NONSENSE[kind], **known)
+    for orderly, limits in ((hello, OPENING), ((*hello, *letter[:2]), COMMAND), ((*hello, *letter), DOT)):
+        seen, _ = play(run, *before, *orderly, *NONSENSE[kind], timeouts=limits, **known)
         assert seen.seconds < SOON
         found.append(type(seen.end))
     assert found == [RelayDown, NotSent, Unknown]
