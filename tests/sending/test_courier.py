@@ -72,7 +72,7 @@ def test_what_happens_arrives_signed_and_verifies_by_a_library_of_another_make(
     ]  # fmt: skip
     assert states(receiver) == [(DELIVERED, 1, "204")] * 3
     body, headers = receiver.web.asked[0][2], receiver.web.headers[0]
-    for altered in (body.replace(b"consent", b"consenT"), body + b" "):
+    for altered in (body.swapcase(), body + b" "):
         with pytest.raises(WebhookVerificationError):
             Webhook(receiver.secret).verify(altered, headers)
     receiver.let_time_pass()
