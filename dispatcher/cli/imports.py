@@ -258,7 +258,7 @@ def _begun(work: _Work, rows: Iterator[Row | Rejected], seen: Seen) -> Iterator[
                 yield looked, None
                 continue
             opened.append(work.context.engine.connect())
-            people.enter_people(opened[-1], looked, clock.now(opened[-1]))
+            people.prepare(opened[-1], looked, work.order.origin, clock.now(opened[-1]))
             yield looked, opened[-1]
 
     try:
@@ -278,13 +278,13 @@ def _take_chunk(work: _Work, looked: Looked, begun: Connection | None, intake: I
     with begun or work.context.engine.connect() as conn:
         now = clock.now(conn)
         if begun is None:
-            people.enter_people(conn, looked, now)
+            people.prepare(conn, looked, intake.origin, now)
         pending = people.write(conn, looked, intake, now)
         if work.confirm:
             _ask(conn, work.context, pending, work.order.origin, now)
         runs.advance(conn, run, intake.tally)
         conn.commit()
-    run.rows_done = intake.tally.rows
+        run.rows_done = intake.tally.rows
 
 
 def _write_down(work: _Work, rejected: Sequence[Rejected]) -> None:
@@ -316,10 +316,12 @@ def _after(work: _Work, run: Run, error: InputRefused) -> InputRefused:
 def _say_how_to_go_on(work: _Work, run: Run) -> None:
     if work.dry_run:
         err.print("\nstopped; a dry run writes nothing")
-    elif work.order.file_sha256 is None:
-        err.print(f"\nstopped after {counted(run.rows_done, 'row')}; to import the whole of it again is harmless")
     else:
-        err.print(f"\nstopped after {counted(run.rows_done, 'row')}; the same command goes on from there")
+        with reading(work.context.engine).connect() as conn:  # it may have been stopped between a COMMIT and the next line
+            done = runs.rows_done(conn, run.id)
+        again = "to import the whole of it again is harmless"
+        cure = again if work.order.file_sha256 is None else "the same command goes on from there"
+        err.print(f"\nstopped after {counted(done, 'row')}; {cure}")
 
 
 @contextmanager

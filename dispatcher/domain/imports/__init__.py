@@ -16,9 +16,9 @@ believed only with its evidence, and a dry run gives exactly the verdicts of the
 from dispatcher.domain.imports.columns import COLUMNS, Format, Instructions
 from dispatcher.domain.imports.reading import open_table, read_rows
 from dispatcher.domain.imports.rows import Claim, Fate, Lack, Rejected, Row, Says, Tally
-from dispatcher.domain.imports.writing import CHUNK, Intake, chunks, count, enter_people, look, take, write
+from dispatcher.domain.imports.writing import CHUNK, Intake, chunks, count, look, prepare, take, write
 
 __all__ = [
     "CHUNK", "COLUMNS", "Claim", "Fate", "Format", "Instructions", "Intake", "Lack", "Rejected", "Row", "Says", "Tally",
-    "chunks", "count", "enter_people", "look", "open_table", "read_rows", "take", "write",
+    "chunks", "count", "look", "open_table", "prepare", "read_rows", "take", "write",
 ]  # fmt: skip

@@ -89,6 +89,11 @@ def advance(conn: Connection, run: Run, tally: Tally) -> None:
         raise InputRefused("another process takes in the same file at this moment", "let it; or end it, and try again")
 
 
+def rows_done(conn: Connection, run_id: int) -> int:
+    """Give how many rows are taken in."""
+    return conn.execute(select(import_run.c.rows_done).where(import_run.c.id == run_id)).scalar_one()
+
+
 def finish(conn: Connection, run: Run, now: datetime) -> None:
     """Close a run: the same file is another run from now on."""
     conn.execute(update(import_run).where(import_run.c.id == run.id).values(finished_at=now))

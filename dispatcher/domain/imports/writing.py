@@ -47,7 +47,9 @@ class Looked:
     judged: Judged
     rejected: list[Rejected]
     repeated: int
-    ids: dict[bytes, int] = field(default_factory=dict)  # of those who are taken in, by address hash
+    ids: dict[bytes, int] = field(default_factory=dict)  # of those whom its news are about, by address hash
+    news: Judged = field(default_factory=list)  # rows that say something new
+    events: list[Event] = field(default_factory=list)  # what they say, for the ledger
 
 
 def chunks(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
@@ -64,7 +66,7 @@ def take(
     looked = look(conn, chunk, intake.seen)
     if dry_run:
         return count(looked, intake.tally)
-    enter_people(conn, looked, now)
+    prepare(conn, looked, intake.origin, now)
     return write(conn, looked, intake, now)
 
 
@@ -82,10 +84,11 @@ def look(conn: Connection, chunk: Iterable[Row | Rejected], seen: Seen) -> Looke
     return Looked(end, _judged(conn, fresh), rejected, repeated)
 
 
-def enter_people(conn: Connection, looked: Looked, now: datetime) -> None:
-    """Write down who is taken in: the first half of writing a chunk, also while the one before it is at its second.
+def prepare(conn: Connection, looked: Looked, origin: str, now: datetime) -> None:
+    """Write down who is taken in, and make their consent events: the first half of writing a chunk, which can be done
+    while the one before it is at its second.
 
-    Who is known, too: their profile may have gone when they had left everything.
+    Who is known is taken in, too: their profile may have gone when they had left everything.
     """
     subscribers.learn_zones(conn, {row.address_hash: row.zone for row, _ in looked.judged if row.zone})
     taken_in = [
@@ -94,13 +97,28 @@ def enter_people(conn: Connection, looked: Looked, now: datetime) -> None:
         if verdict.takes_in
     ]
     looked.ids = subscribers.add(conn, taken_in, now)
+    _gather(conn, looked, origin)
 
 
 def write(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> list[Row]:
-    """Write down what is new about the people of a chunk, who are entered, and count its rows. Give those who became
+    """Write down what is new about the people of a chunk that is prepared, and count its rows. Give those who became
     pending.
+
+    Who withdrew since the rows were judged has withdrawn: if the chain went on since then by more than what this file
+    brought, which is about others, those with news are judged once more behind it. People's rows are taken before the
+    chain, as by everybody, or two could wait for each other.
     """
-    looked.judged = _written(conn, looked, intake, now)
+    if looked.news:
+        taken = chain_head.take(conn, now)
+        if taken.head not in intake.ends[-1:]:
+            intake.ends = [taken.head]
+        if looked.end is None or looked.end.head not in intake.ends:
+            again = {row.address_hash: verdict for row, verdict in _judged(conn, [row for row, _ in looked.news])}
+            looked.judged = [(row, again.get(row.address_hash, verdict)) for row, verdict in looked.judged]
+            _gather(conn, looked, intake.origin)
+        _list(conn, looked.news, intake.origin, now)
+        consent.append(conn, looked.events, now)
+        intake.ends.append(chain_head.take(conn, now).head)
     return count(looked, intake.tally)
 
 
@@ -155,29 +173,12 @@ def _judged(conn: Connection, rows: list[Row]) -> Judged:
     return [(row, judge(row, known.get(row.address_hash, NOBODY), words)) for row in rows]
 
 
-def _written(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> Judged:
-    """Write down what is news, and give the verdicts as they were when nobody else could append any more.
-
-    Who withdrew since the rows were judged has withdrawn: if the chain went on since then by more than what this file
-    brought, which is about others, those with news are judged once more behind it. People's rows are taken before the
-    chain, as by everybody, or two could wait for each other.
-    """
-    news = [(row, verdict) for row, verdict in looked.judged if _is_news(verdict)]
-    if not news:
-        return looked.judged
-    again, taken = news, chain_head.take(conn, now)
-    if taken.head not in intake.ends[-1:]:
-        intake.ends = [taken.head]
-    if looked.end is None or looked.end.head not in intake.ends:
-        again = _judged(conn, [row for row, _ in news])
-    news = [(row, verdict) for row, verdict in again if _is_news(verdict)]
-    ids = looked.ids
-    ids |= subscribers.by_hashes(conn, [row.address_hash for row, _ in news if row.address_hash not in ids])
-    _list(conn, news, intake.origin, now)
-    consent.append(conn, _events(news, ids, _declared(conn, news), intake.origin), now)
-    intake.ends.append(chain_head.take(conn, now).head)
-    weighed = {row.address_hash: verdict for row, verdict in again}
-    return [(row, weighed.get(row.address_hash, verdict)) for row, verdict in looked.judged]
+def _gather(conn: Connection, looked: Looked, origin: str) -> None:
+    """Make the consent events of a chunk from its verdicts."""
+    looked.news = [(row, verdict) for row, verdict in looked.judged if _is_news(verdict)]
+    others = [row.address_hash for row, _ in looked.news if row.address_hash not in looked.ids]
+    looked.ids |= subscribers.by_hashes(conn, others)
+    looked.events = _events(looked.news, looked.ids, _declared(conn, looked.news), origin)
 
 
 def _events(news: Judged, ids: dict[bytes, int], declared: dict[tuple[Language, str], int], origin: str) -> list[Event]:
