@@ -91,7 +91,7 @@ def advance(conn: Connection, run: Run, tally: Tally) -> None:
 
 def rows_done(conn: Connection, run_id: int) -> int:
     """Give how many rows are taken in."""
-    return conn.execute(select(import_run.c.rows_done).where(import_run.c.id == run_id)).scalar_one()
+    return int(conn.execute(select(import_run.c.rows_done).where(import_run.c.id == run_id)).scalar_one())
 
 
 def finish(conn: Connection, run: Run, now: datetime) -> None:
