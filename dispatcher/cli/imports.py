@@ -1,4 +1,4 @@
-"""`dispatcher subscribers import` and `imports`: people from a file, and what became of each file."""
+"""`dispatcher subscribers import`: people from a file."""
 
 import gc
 import getpass
@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -25,9 +24,10 @@ from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.domain import imports as people
-from dispatcher.domain.declarations import by_name
+from dispatcher.domain.declarations import Version, by_name
 from dispatcher.domain.imports import Fate, Format, Instructions, Intake, Rejected, Row, Tally, runs
 from dispatcher.domain.imports.ahead import ahead
+from dispatcher.domain.imports.beside import WORTH_IT, read_beside
 from dispatcher.domain.imports.columns import Layout
 from dispatcher.domain.imports.reading import Table
 from dispatcher.domain.imports.rejects import Rejects, rejects_file
@@ -74,6 +74,7 @@ class _Work:
 
 
 _Begun = tuple[Looked, Connection | None]
+_Place = Callable[[], int | None]  # in octets
 
 
 @click.command("import")
@@ -131,36 +132,6 @@ def import_(context: Context, /, file: Path, as_json: bool, **said: Any) -> None
         _tell(work, tally, start)
 
 
-@click.command("imports")
-@click.option("--json", "as_json", is_flag=True)
-@pass_context
-def imports(context: Context, as_json: bool) -> None:
-    """List the latest 50 files that were taken in, and those that were not taken in to their end."""
-    with reading(context.engine).connect() as conn:
-        listed = runs.latest(conn)
-    if as_json:
-        names = ("id", "file", "origin", "by", "rows_done", "counts", "started_at", "finished_at")
-        print_json({"imports": [{name: getattr(run, name) for name in names} for run in listed]})
-        return
-    if not listed:
-        out.print("nothing was imported yet")
-        return
-    table = make_table("id", "file", "rows", "became", "origin", "by", "started (UTC)", "", right=("id", "rows"))
-    for run in listed:
-        became = ", ".join(f"{run.counts[fate]:,} {fate}" for fate in Fate if run.counts.get(fate))
-        took = "still open: the same command goes on" if run.finished_at is None else _span(run)
-        table.add_row(
-            str(run.id), escape(run.file), f"{run.rows_done:,}", became, escape(run.origin), escape(run.by),
-            f"{run.started_at:%Y-%m-%d %H:%M}", took,
-        )  # fmt: skip
-    out.print(table)
-
-
-def _span(run: runs.Listed) -> str:
-    assert run.finished_at is not None
-    return f"in {(run.finished_at - run.started_at).total_seconds():,.0f} s"
-
-
 def _instructions(file: Path, said: dict[str, Any]) -> Instructions:
     columns = {}
     for pair in said["columns"]:
@@ -207,8 +178,11 @@ def _take_in(work: _Work) -> tuple[Tally, int]:
         words = by_name(conn)
     start, intake = run.rows_done, Intake(order.origin, tally)
     try:
-        with _bar(work) as show, _rare_collections():
-            rows = work.table.rows(work.context.keyring, run.started_at, words)
+        with (
+            _reading(work, run.started_at, words) as (rows, place),
+            _bar(work, place) as show,
+            _rare_collections(),
+        ):
             _pass(work, islice(rows, start), intake)
             show(start)
             with _begun(work, rows, intake.seen) as chunks:
@@ -226,6 +200,22 @@ def _take_in(work: _Work) -> tuple[Tally, int]:
     if not work.dry_run:
         _finish(engine, run)
     return tally, start
+
+
+@contextmanager
+def _reading(
+    work: _Work, now: datetime, words: Mapping[str, Version]
+) -> Iterator[tuple[Iterator[Row | Rejected], _Place]]:
+    """Give the rows, and what says how far the file is read. A large file is read by another process."""
+    keyring, file, stream = work.context.keyring, work.file, work.stream
+    if file.is_file() and file.stat().st_size > WORTH_IT:
+        with read_beside(file, keyring, now, work.table.how, words) as beside:
+            yield beside.rows(), lambda: beside.place
+    else:
+        yield (
+            work.table.rows(keyring, now, words),
+            lambda: stream.tell() if stream.seekable() else None,
+        )  # a pipe is not
 
 
 def _is_interruption(error: BaseException | None) -> bool:
@@ -317,7 +307,9 @@ def _say_how_to_go_on(work: _Work, run: Run) -> None:
     if work.dry_run:
         err.print("\nstopped; a dry run writes nothing")
     else:
-        with reading(work.context.engine).connect() as conn:  # it may have been stopped between a COMMIT and the next line
+        with reading(
+            work.context.engine
+        ).connect() as conn:  # it may have been stopped between a COMMIT and the next line
             done = runs.rows_done(conn, run.id)
         again = "to import the whole of it again is harmless"
         cure = again if work.order.file_sha256 is None else "the same command goes on from there"
@@ -339,7 +331,7 @@ def _rare_collections() -> Iterator[None]:
 
 
 @contextmanager
-def _bar(work: _Work) -> Iterator[Any]:
+def _bar(work: _Work, place: _Place) -> Iterator[Any]:
     """Show how far it is, with rows a second and the time left; give what is told the number of rows."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[rows]:,} rows"),
@@ -354,8 +346,7 @@ def _bar(work: _Work) -> Iterator[Any]:
             nonlocal first
             first = rows if first < 0 else first  # what an earlier run took in makes this one no faster
             rate = (rows - first) / max(clock.steady() - begun, 0.001)
-            place = work.stream.tell() if work.stream.seekable() else None  # a pipe is not
-            bar.update(task, completed=place, rows=rows, rate=rate)
+            bar.update(task, completed=place(), rows=rows, rate=rate)
 
         yield show
 

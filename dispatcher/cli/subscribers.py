@@ -8,7 +8,8 @@ from dispatcher.cli import rights
 from dispatcher.cli.add import add
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.cli.exports import export, list_
-from dispatcher.cli.imports import import_, imports
+from dispatcher.cli.import_runs import imports
+from dispatcher.cli.imports import import_
 from dispatcher.cli.restriction import release, restrict
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import SubscriptionState

@@ -193,8 +193,10 @@ def why_not_under(version: Version, topics: Iterable[Topic], given_at: datetime)
     strange = [topic for topic in topics if topic not in version.topics]
     if strange:
         return f"{version.name} does not cover {', '.join(strange)}"
+    if version.number == 1 or given_at >= version.valid_from:
+        return None
     first = version.valid_from.replace(microsecond=0)  # files name whole seconds
-    if version.number > 1 and given_at < first:
+    if given_at < first:
         return f"{version.name} was not valid before {first:%Y-%m-%d %H:%M:%S} UTC, after that consent"
     return None
 

@@ -4,8 +4,8 @@
     python -m tests.bench.imports --rows 1000000 --sqlite
     python -m tests.bench.imports --rows 1000000 --dry-run
 
-Each row has its evidence: moment, IP address, source, declaration. Printed are rows a second and the peak of resident
-memory of the process that imports (not of the database).
+Each row has its evidence: moment, IP address, source, declaration. Printed are rows a second and the peak of memory of
+the process that imports and of the one that reads for it (not of the database): what they share counts once (PSS).
 """
 
 import argparse
@@ -71,11 +71,28 @@ def run(path: Path, url: str, *more: str) -> tuple[float, int]:
     words = [sys.executable, "-m", "dispatcher", "subscribers", "import", str(path), "--origin", "bench", *more]
     begun = time.monotonic()
     pid = os.posix_spawn(sys.executable, words, surroundings)
-    _, status, usage = os.wait4(pid, 0)
+    peak = ended = 0
+    while not ended:
+        peak = max(peak, sum(map(_memory, [pid, *_children(pid)])))
+        time.sleep(0.1)
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
     if status:
         raise SystemExit(f"the import ended with exit code {os.waitstatus_to_exitcode(status)}")
     _say(f"CPU of the import: {usage.ru_utime:.1f} s user, {usage.ru_stime:.1f} s system")
-    return time.monotonic() - begun, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return time.monotonic() - begun, peak
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _memory(pid: int) -> int:
+    """Give the proportional set size of a process, in octets; 0: it is gone."""
+    try:
+        told = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in told if line.startswith("Pss:")), 0)
 
 
 def _say(line: str) -> None:

@@ -6,6 +6,7 @@ believed only with its evidence, and a dry run gives exactly the verdicts of the
     columns.py    header -> which cell says what; whose export it is
     claims.py     cells -> what a row says of a person, by the format of the file
     reading.py    all of this: a file -> rows, or why one cannot be read
+    beside.py     reads a large file in a process of its own
     ahead.py      reads and judges the next chunk while this one is written
     judging.py    a row and what we know of the person -> what is new, and what the row counts as
     writing.py    a chunk of rows -> people, consent events, suppressions

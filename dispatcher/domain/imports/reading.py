@@ -3,9 +3,10 @@
 What must stay true: consent counts as given in words of ours only if they cover its topics and were valid by then.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import BinaryIO
 
 from dispatcher.db.terms import Language
@@ -24,6 +25,7 @@ from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused
 
 NO_WORDS: Mapping[str, Version] = {}
+_Naming = Callable[[Sequence[str]], Cell]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,19 @@ class Table:
         """Read it row by row; `words` are the declarations known here, by name. Raises InputRefused where it turns out
         to be no text.
         """
+        named = _cells(self.layout)
         for record in self.records:
-            yield self._row(record, keyring, now, words)
+            yield self._row(record, named, keyring, now, words)
 
-    def _row(self, record: Record, keyring: Keyring, now: datetime, words: Mapping[str, Version]) -> Row | Rejected:
+    def _row(
+        self, record: Record, named: _Naming, keyring: Keyring, now: datetime, words: Mapping[str, Version]
+    ) -> Row | Rejected:
         line, cells, problem = record
         try:
             if problem:
                 raise InputRefused(problem)
             _check(cells, self.header)
-            cell = _bare_cells(cells, self.layout) if self.layout.is_guarded else _cells(cells, self.layout)
+            cell = named(cells)
             address = parse_address(cell("email"))
             name = clean_name(cell("name") or f"{cell('first_name')} {cell('last_name')}")
             told = claims(cell, self.layout, self.how, now)
@@ -109,14 +114,20 @@ def read_rows(
     yield from open_table(file, how or Instructions()).rows(keyring, now, words)
 
 
-def _cells(cells: Sequence[str], where: Layout) -> Cell:
-    at = where.at
-    return lambda name: cells[at[name]].strip() if name in at else ""
+class _Told(dict[str, str]):
+    """What stands in a row, by our names of its columns: nothing under any other."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
 
 
-def _bare_cells(cells: Sequence[str], where: Layout) -> Cell:
-    at = where.at
-    return lambda name: bare(cells[at[name]]).strip() if name in at else ""
+def _cells(where: Layout) -> _Naming:
+    """Give what finds the cells of a row by name, stripped."""
+    names, places = tuple(where.at), tuple(where.at.values())
+    if where.is_guarded:
+        return lambda cells: _Told(zip(names, (bare(cells[at]).strip() for at in places), strict=True)).__getitem__
+    pick = itemgetter(*places, places[0])  # of one place alone it would give no tuple
+    return lambda cells: _Told(zip(names, map(str.strip, pick(cells)), strict=False)).__getitem__
 
 
 def _check(cells: list[str], header: Sequence[str]) -> None:

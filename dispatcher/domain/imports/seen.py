@@ -7,14 +7,27 @@ addresses of a file of a hundred million share them has a chance of one in 10^22
 from array import array
 from struct import Struct
 
+_PARTS = 16
 _TWO_NUMBERS = Struct(">QQ")
 
 
 class Seen:
-    """A set of hashes that can only grow."""
+    """A set of hashes that can only grow. It grows in parts: of one only the old is there beside the new."""
 
     def __init__(self) -> None:
-        self._slots = 1 << 12
+        self._parts = [_Part() for _ in range(_PARTS)]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def add(self, hashed: bytes) -> bool:
+        """Take a hash of 16 octets or more in; tell whether it is new."""
+        return self._parts[hashed[-1] % _PARTS].add(hashed)
+
+
+class _Part:
+    def __init__(self) -> None:
+        self._slots = 1 << 8
         self._cells = _empty(self._slots)  # two numbers to a slot; of one that is free the first is zero
         self._count = 0
 
@@ -22,7 +35,6 @@ class Seen:
         return self._count
 
     def add(self, hashed: bytes) -> bool:
-        """Take a hash of 16 octets or more in; tell whether it is new."""
         first, second = _TWO_NUMBERS.unpack_from(hashed)
         first = first or 1
         cells, last = self._cells, self._slots - 1
