@@ -39,6 +39,8 @@ from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.exports import Wanted
 from dispatcher.domain.subscribers import Subscriber
+from dispatcher.rights import serving
+from dispatcher.rights.serving import Objection
 from dispatcher.sending import adding
 from dispatcher.sending.adding import Given, Wish
 from dispatcher.sending.entry import Fate
@@ -244,12 +246,12 @@ def object_(
     subscriber_id: SubscriberId,
     said: EndSaid,
 ) -> Response:
-    """Note that a person objects (Art. 21 GDPR): like a withdrawal, but no later sign-up lifts it."""
+    """Note that a person objects (Art. 21 GDPR): like a withdrawal, but no later sign-up lifts it. It is logged."""
 
-    def act(conn: Connection, now: datetime) -> Done:
+    def act(conn: Connection, _now: datetime) -> Done:
         person = people.by_id(conn, subscriber_id)
-        evidence = Evidence(source=f"{caller.by}: {adding.checked('the source', said.source)}")
-        new = consent.object_to(conn, person.id, said.topics or tuple(Topic), evidence, now)
+        source = f"{caller.by}: {adding.checked('the source', said.source)}"
+        new = serving.object_to(conn, person, Objection(tuple(said.topics or Topic), source, caller.by))
         return Done(EndedTold(ended=new))
 
     return once.do(said, act)

@@ -1,16 +1,22 @@
 """`dispatcher consent`: what an operator does on a person's word."""
 
+from datetime import datetime
+
 import click
 
 from dispatcher.cli import chain
 from dispatcher.cli.context import Context, out, pass_context
 from dispatcher.cli.dossier import check, dossier
 from dispatcher.cli.history import history
+from dispatcher.cli.rights import BY, RECEIVED
 from dispatcher.cli.subscribers import find
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
 from dispatcher.domain import consent as ledger
+from dispatcher.domain import rights
 from dispatcher.domain.consent import Evidence
+from dispatcher.rights import serving
+from dispatcher.rights.serving import Objection
 
 
 @click.group()
@@ -52,20 +58,23 @@ def withdraw(context: Context, address: str, topic: str | None) -> None:
 @click.option(
     "--topic", type=click.Choice([topic.value for topic in Topic]), help="Only this one; without it, every topic."
 )
+@RECEIVED
+@BY
 @pass_context
-def object_(context: Context, address: str, topic: str | None) -> None:
-    """Note that a person objects to being written to (Art. 21 GDPR): at once, and for good.
+def object_(context: Context, address: str, topic: str | None, received: datetime | None, operator: str) -> None:
+    """Note that a person objects to being written to (Art. 21 GDPR): at once, and for good. Entered in the log.
 
     Unlike a withdrawal it is not lifted by a later sign-up, whoever pressed the button.
 
     \b
     dispatcher consent object maria@example.de
     """
-    evidence = Evidence(source="operator, on the person's objection (Art. 21 GDPR)")
     with context.engine.begin() as conn:
         person = find(conn, context.keyring, address)
-        topics = [Topic(topic)] if topic else list(Topic)
-        new = ledger.object_to(conn, person.id, topics, evidence, clock.now(conn))
+        at = rights.received(received.date(), clock.now(conn)) if received else None
+        topics = (Topic(topic),) if topic else tuple(Topic)
+        source = "operator, on the person's objection (Art. 21 GDPR)"
+        new = serving.object_to(conn, person, Objection(topics, source, operator, at))
     if new:
         out.print(f"objected: {', '.join(new)}. Nothing more on this goes to this person, now or after a new sign-up.")
     else:

@@ -76,6 +76,7 @@ class RightKind(StrEnum):
     RECTIFICATION = "rectification"  # Art. 16
     ERASURE = "erasure"  # Art. 17
     RESTRICTION = "restriction"  # Art. 18
+    OBJECTION = "objection"  # Art. 21
 
 
 class Errand(StrEnum):

@@ -1,4 +1,4 @@
-"""What people ask for by right (Art. 15 to 17 and 20 GDPR): a log, and the clock of one month.
+"""What people ask for by right (Art. 15 to 18, 20 and 21 GDPR): a log, and the clock of one month.
 
 What must stay true: each request has one row and one end; the log holds no address, only keyed hashes, and so it says
 after an erasure that there was one.

@@ -1,4 +1,4 @@
-"""A person's right is served, and the log says so: erasure, restriction, rectification, access, portability.
+"""A person's right is served, and the log says so: erasure, restriction, objection, rectification, access, portability.
 
 What must stay true: what is changed and its line in the log are one transaction; of an export the log is written once
 it has been handed out, for what could not be written was not done. No writer waits while an export is gathered.
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from dispatcher.db import clock
 from dispatcher.db.engine import reading, scrub
 from dispatcher.db.terms import Language, RightKind, Topic
-from dispatcher.domain import erasure, restriction, rights, subscribers
+from dispatcher.domain import consent, erasure, restriction, rights, subscribers
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.rights import Done
@@ -55,6 +55,16 @@ class Right:
     language: Language | None = None
     zone: str | None = None
     address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """What a person does not want to be written to about, how it came to us, when (None: now), and who notes it."""
+
+    topics: tuple[Topic, ...]
+    source: str
+    operator: str
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,20 @@ def release(conn: Connection, keyring: Keyring, order: Order, told: date) -> boo
     person = known(conn, keyring, order.address)
     evidence = Evidence(source=f"operator {order.operator}; the person was told on {told} (Art. 18(3) GDPR)")
     return restriction.release(conn, person.id, evidence, now)
+
+
+def object_to(conn: Connection, person: Subscriber, objection: Objection) -> list[Topic]:
+    """Note that a person objects (Art. 21 GDPR); give the topics that are new. To repeat it is harmless."""
+    now = clock.now(conn)
+    new = consent.object_to(conn, person.id, objection.topics, Evidence(source=objection.source), now)
+    if new or rights.is_open(conn, RightKind.OBJECTION, person.address_hash):
+        outcome = f"noted, for good: {', '.join(new)}" if new else "was noted before"
+        rights.complete(
+            conn,
+            Done(RightKind.OBJECTION, person.address_hash, objection.received_at, objection.operator, outcome),
+            now,
+        )
+    return new
 
 
 def rectify(conn: Connection, keyring: Keyring, settings: Settings, order: Order, right: Right) -> Rectified:

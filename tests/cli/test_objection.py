@@ -5,8 +5,8 @@ from sqlalchemy import Engine, select
 
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, consent_event
-from dispatcher.db.terms import ConsentKind, SuppressionReason, Topic
-from dispatcher.domain import consent, suppression
+from dispatcher.db.terms import ConsentKind, RightKind, SuppressionReason, Topic
+from dispatcher.domain import consent, rights, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.tokens import Keyring
 from tests import builders
@@ -41,7 +41,9 @@ def _current(engine: Engine, topic: Topic) -> int:
 def test_an_objection_ends_everything_and_no_sign_up_lifts_it(
     dispatcher: Run, engine: Engine, keyring: Keyring
 ) -> None:
-    assert dispatcher("consent", "object", MARIA).out.startswith("objected: product-news, finance-news")
+    assert dispatcher("consent", "object", MARIA, "--by", "Petra").out.startswith(
+        "objected: product-news, finance-news"
+    )
     assert _barred(engine, keyring) == [("all", SuppressionReason.OBJECTED)]
     assert _current(engine, GOLD) == _current(engine, OFFERS) == 0
     dispatcher("subscribers", "add", MARIA, "--topic", "finance-news", "--source", "by phone")
@@ -50,6 +52,10 @@ def test_an_objection_ends_everything_and_no_sign_up_lifts_it(
         kinds = conn.execute(select(consent_event.c.kind)).scalars().all()
     assert kinds.count("objected") == len(Topic)
     assert "noted before" in dispatcher("consent", "object", MARIA).out
+    with engine.begin() as conn:
+        (asked,) = rights.listed(conn)
+    assert (asked.kind, asked.operator) == (RightKind.OBJECTION, "Petra")
+    assert asked.outcome == "noted, for good: product-news, finance-news, special-offers"
 
 
 def test_an_objection_to_one_topic_leaves_the_others_and_outlives_a_new_confirmation(

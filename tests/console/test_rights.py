@@ -125,6 +125,8 @@ def test_an_objection_is_for_good(office: Office, officer: Browser, maria: int) 
         assert notice in text_of(officer.get(f"/subscribers/{maria}"))
     assert [(row.scope, row.reason) for row in office.rows("suppression")] == [("all", "objected")]
     assert officer.get(f"/subscribers/{maria}").text.count("/lift") == 0
+    (asked,) = office.rows("rights_request")
+    assert (asked.kind, asked.done_at is not None) == ("objection", True)
 
 
 def test_the_log_has_the_most_urgent_on_top_in_words(office: Office, officer: Browser) -> None:

@@ -17,7 +17,6 @@ from dispatcher.db.engine import reading, scrub
 from dispatcher.db.terms import Topic
 from dispatcher.domain import consent, rights, suppression, zones
 from dispatcher.domain.addresses import Address, parse_address
-from dispatcher.domain.consent import Evidence
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.domain.subscribers import Subscriber, clean_name
 from dispatcher.errors import InputRefused, SettingInvalid
@@ -25,7 +24,7 @@ from dispatcher.rights import dossier as dossiers
 from dispatcher.rights import paper, sealed, serving
 from dispatcher.rights.dossier import House
 from dispatcher.rights.records import canonical
-from dispatcher.rights.serving import Order, Right
+from dispatcher.rights.serving import Objection, Order, Right
 from dispatcher.sending import notary
 from dispatcher.zone import ZONE
 
@@ -105,9 +104,9 @@ def erase(visit: Visit) -> Response:
 def object_to(visit: Visit) -> Response:
     """Note that a person objects to being written to: at once, and no later sign-up lifts it."""
     person, scope = person_of(visit), said_scope(visit)
-    evidence = Evidence(source=f"{by(visit)}, on the person's objection (Art. 21 GDPR): {said_line(visit, 'source')}")
-    topics = [scope] if scope else list(Topic)
-    new = consent.object_to(visit.conn, person.id, topics, evidence, visit.now)
+    source = f"{by(visit)}, on the person's objection (Art. 21 GDPR): {said_line(visit, 'source')}"
+    topics = (scope,) if scope else tuple(Topic)
+    new = serving.object_to(visit.conn, person, Objection(topics, source, visit.who.name, _received(visit)))
     visit.note("subscriber", person.id, topics=" ".join(new))
     return visit.go(f"/subscribers/{person.id}", "rights.is_objected" if new else "rights.was_objected")
 
@@ -133,12 +132,15 @@ def release(visit: Visit) -> Response:
 
 
 def _order(visit: Visit, person: Subscriber) -> Order:
+    return Order(_address(visit, person), _received(visit), visit.who.name)
+
+
+def _received(visit: Visit) -> datetime | None:
     day = said_day(visit, "received")
     try:
-        received = rights.received(day, visit.now) if day else None
+        return rights.received(day, visit.now) if day else None
     except InputRefused:
         raise Mend({"received": "subscribers.day_ahead"}) from None
-    return Order(_address(visit, person), received, visit.who.name)
 
 
 def _address(visit: Visit, person: Subscriber) -> Address:
