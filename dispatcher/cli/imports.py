@@ -271,7 +271,7 @@ def _take_chunk(work: _Work, looked: Looked, begun: Connection | None, intake: I
             people.prepare(conn, looked, intake.origin, now)
         pending = people.write(conn, looked, intake, now)
         if work.confirm:
-            _ask(conn, work.context, pending, work.order.origin, now)
+            intake.tally.asked += _ask(conn, work.context, pending, work.order.origin, now)
         runs.advance(conn, run, intake.tally)
         conn.commit()
         run.rows_done = intake.tally.rows
@@ -287,12 +287,15 @@ def _finish(engine: Engine, run: Run) -> None:
         runs.finish(conn, run, clock.now(conn))
 
 
-def _ask(conn: Connection, context: Context, pending: list[Row], origin: str, now: datetime) -> None:
+def _ask(conn: Connection, context: Context, pending: list[Row], origin: str, now: datetime) -> int:
+    """Ask people to confirm; give how many. Nobody is asked whom the never-mail list or an earlier mail forbids to."""
+    mails = 0
     for row in pending:
         topics = [topic for claim in row.claims if claim.says is claim.says.WISHES for topic in claim.topics]
         evidence = declarations.on_their_behalf(conn, context.settings, f"import: {origin}", row.language, now)
         wanted = opt_in.Request(row.address, row.name, row.language, topics, evidence)
-        opt_in.request(conn, context.keyring, wanted, now)
+        mails += opt_in.request(conn, context.keyring, wanted, now) is not None
+    return mails
 
 
 def _after(work: _Work, run: Run, error: InputRefused) -> InputRefused:
@@ -362,12 +365,18 @@ def _tell(work: _Work, tally: Tally, start: int) -> None:
     out.print(table)
     for lack, count in tally.lacks.items():
         out.print(f"{count:,} pending: {lack}", markup=False)
+    _tell_asked(work, tally)
     for fate, one, many in _STAY:
         if tally.counts[fate]:
             out.print(counted(tally.counts[fate], f"person in this file {one}", f"people in this file {many}"))
     _tell_rejects(work, tally)
     if work.dry_run:
         out.print("dry run: nothing was written")
+
+
+def _tell_asked(work: _Work, tally: Tally) -> None:
+    if work.confirm and not work.dry_run:
+        out.print(f"{counted(tally.asked, 'person', 'people')} will get a mail that asks to confirm")
 
 
 def _tell_layout(layout: Layout) -> None:

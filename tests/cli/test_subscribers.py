@@ -63,6 +63,7 @@ def test_a_dry_run_says_what_the_real_one_does_and_writes_nothing(dispatcher: Ru
     assert dry == {**real, "dry_run": True}
     rejects = real.pop("rejects")
     assert real.pop("pending_because") == {"no_evidence": 1}
+    assert real.pop("asked_to_confirm") == 0
     assert (real.pop("format"), real.pop("ignored_columns"), real.pop("resumed_after")) == ("plain", [], 0)
     assert real == {"dry_run": False, **EXPECTED}
     assert [reject["line"] for reject in rejects] == [6, 7]
@@ -146,8 +147,9 @@ def test_whoever_is_to_confirm_gets_a_mail_only_where_that_was_asked_for(
 
     dispatcher("subscribers", "import", people, *ORIGIN, "--confirm", "--dry-run")
     assert letters() == 0
-    dispatcher("subscribers", "import", people, *ORIGIN, "--confirm")
+    told = dispatcher("subscribers", "import", people, *ORIGIN, "--confirm").out
     assert letters() == 1
+    assert "1 person will get a mail that asks to confirm" in told
 
 
 def test_an_import_needs_a_file_and_an_origin(dispatcher: Run, people: Path) -> None:

@@ -90,6 +90,7 @@ class Tally:
     counts: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
     lacks: Counter[Lack] = field(default_factory=Counter)  # of those who became pending: why
     rejects: list[Rejected] = field(default_factory=list)
+    asked: int = 0  # of those who became pending: who gets a mail that asks to confirm
 
     @property
     def rows(self) -> int:

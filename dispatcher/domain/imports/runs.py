@@ -20,6 +20,7 @@ from dispatcher.domain.imports.rows import Fate, Lack, Tally
 from dispatcher.errors import InputRefused
 
 _LACKS = "pending_because"
+_ASKED = "asked_to_confirm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def latest(conn: Connection, limit: int = 50) -> list[Listed]:
 def counts(tally: Tally) -> dict[str, Any]:
     """Give what was counted, in words."""
     told: dict[str, Any] = {fate.value: count for fate, count in tally.counts.items()}
-    return told | {_LACKS: {lack.name.lower(): count for lack, count in tally.lacks.items()}}
+    return told | {_LACKS: {lack.name.lower(): count for lack, count in tally.lacks.items()}, _ASKED: tally.asked}
 
 
 def _tally(told: Mapping[str, Any]) -> Tally:
@@ -122,4 +123,5 @@ def _tally(told: Mapping[str, Any]) -> Tally:
         tally.counts[fate] = told.get(fate, 0)
     for name, count in told.get(_LACKS, {}).items():
         tally.lacks[Lack[name.upper()]] = count
+    tally.asked = told.get(_ASKED, 0)
     return tally
