@@ -13,7 +13,7 @@ from dispatcher import broker
 from dispatcher.counting import counted
 from dispatcher.db import clock, engine, migrate
 from dispatcher.db.engine import reading
-from dispatcher.domain import campaigns, ending_marks, rights, seal, series, webhooks
+from dispatcher.domain import campaigns, ending_marks, news_feeds, rights, seal, series, webhooks
 from dispatcher.errors import DispatcherError, PartUnavailable
 from dispatcher.sending import endings, notary, sweep
 from dispatcher.sending import house as houses
@@ -183,6 +183,7 @@ def _campaigns(house: _House) -> str:
     with reading(house.engine()).connect() as conn:
         held = campaigns.standing_still(conn)
         unsure = next((of for of in series.newest(conn) if of.problem), None)
+        silent = news_feeds.failing(conn)
     if unsure:
         what = f"series {unsure.id} is {unsure.state}, {unsure.problem}"
         raise PartUnavailable(what, f"see: dispatcher series show {unsure.id}")
@@ -190,6 +191,11 @@ def _campaigns(house: _House) -> str:
         what = f"campaign {held[0].id} stands still, {held[0].problem}"
         others = f"; so do {', '.join(str(of.id) for of in held[1:])}" if held[1:] else ""
         raise PartUnavailable(what + others, f"see: dispatcher campaigns status {held[0].id}")
+    if silent:
+        what = (
+            f"feed {silent[0].id} ({silent[0].host}) brings nothing since {silent[0].failing_since:%Y-%m-%d %H:%M} UTC"
+        )
+        raise PartUnavailable(f"{what}: {silent[0].said}", f"see: dispatcher feeds show {silent[0].id}")
     return "none waits for anybody"
 
 

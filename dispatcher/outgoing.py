@@ -3,8 +3,9 @@
     address taken apart -> name resolved once -> every answer looked at -> connected to that answer, not to the name
 
 What must stay true: nothing is sent to an address that is not public (private, loopback, link-local, and so the
-metadata services of clouds), unless the operator named the host; no redirect is followed here; a request ends within
-its patience, whatever the server does; and no more is read than was asked for.
+metadata services of clouds), unless the operator named the host; `fetch` follows no redirect, and `follow` looks at
+each hop as at the first; a request ends within its patience, whatever the server does; and no more is read than was
+asked for.
 """
 
 import asyncio
@@ -12,14 +13,16 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import httpcore
 
 PATIENCE = 5.0  # seconds, for the whole of a request, if nothing else is said
+MOST_HOPS = 5
+MOVED = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in IPv6's clothes
 
@@ -66,6 +69,20 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
+class Followed:
+    """What came of asking: the last answer, and at which address. `hops` counts redirects."""
+
+    answer: Answer | Unanswered
+    url: str
+    hops: int
+
+    @property
+    def is_circle(self) -> bool:
+        """Claim that it was redirected more often than anybody follows."""
+        return self.hops > MOST_HOPS
+
+
+@dataclass(frozen=True, slots=True)
 class Passport:
     """To where requests may go: everything public, and these hosts ("host", or "host:port") wherever they are."""
 
@@ -96,6 +113,26 @@ async def fetch(wanted: Outgoing, passport: Passport) -> Answer | Unanswered:
     except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError, ValueError) as error:
         kind = Trouble.CERTIFICATE if _is_about_the_certificate(error) else Trouble.CONNECTION
         return Unanswered(kind, str(error) or type(error).__name__)
+
+
+async def follow(wanted: Outgoing, passport: Passport, *, stays_secure: bool = False) -> Followed:
+    """Ask, and go where redirects lead, each hop looked at like the first. With `stays_secure` none leads away from
+    https.
+    """
+    hops = 0
+    while True:
+        answer = await fetch(wanted, passport)
+        is_last = isinstance(answer, Unanswered) or answer.status not in MOVED or "location" not in answer.headers
+        if is_last or hops > MOST_HOPS:
+            return Followed(answer, wanted.url, hops)
+        assert isinstance(answer, Answer)
+        try:
+            url = urljoin(wanted.url, answer.headers["location"])
+        except ValueError as error:
+            return Followed(Unanswered(Trouble.ADDRESS, str(error)), wanted.url, hops)
+        if stays_secure and wanted.url.startswith("https:") and not url.startswith("https:"):
+            return Followed(Unanswered(Trouble.ADDRESS, f"it leads from https to {url[:200]}"), wanted.url, hops)
+        wanted, hops = replace(wanted, url=url), hops + 1
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:

@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from dispatcher.api import (
     campaigns,
     document,
+    feeds,
     ledger,
     previews,
     problems,
@@ -32,8 +33,8 @@ from dispatcher.settings import Settings
 
 PATH = "/api/v1"
 _ROUTERS = (
-    campaigns.router, previews.router, releasing.router, subscribers.router, suppressions.router, ledger.router,
-    state.router, webhooks.router, rights.router, document.router,
+    campaigns.router, previews.router, releasing.router, feeds.router, subscribers.router, suppressions.router,
+    ledger.router, state.router, webhooks.router, rights.router, document.router,
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ address."""
 
 TAGS = [
     {"name": "campaigns", "description": "Newsletters: enter, preview, schedule, run, account for."},
+    {"name": "feeds", "description": "News from elsewhere that fill a series."},
     {"name": "subscribers", "description": "People, where they stand, and their letters."},
     {"name": "suppressions", "description": "The never-mail list, which wins over every consent."},
     {"name": "consent", "description": "The words people agree to, and the ledger of consent."},

@@ -42,6 +42,7 @@ Topics = Annotated[tuple[Topic, ...], Field(min_length=1, max_length=len(Topic))
 
 CampaignId = Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The number of a newsletter.")]
 EndpointId = Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The number of an endpoint.")]
+FeedId = Annotated[int, Path(ge=1, le=_LARGEST_ID, description="The number of a feed.")]
 SubscriberId = Annotated[
     str, Path(pattern=r"^[0-9a-f]{16}$", description="The public id of a person; an address stands in no path.")
 ]

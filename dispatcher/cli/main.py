@@ -33,6 +33,7 @@ _COMMANDS = {
     "retention": ("retention", "How long things are kept, and letting go of them."),
     "campaigns": ("campaigns", "Newsletters: create, schedule, start, watch, account for."),
     "series": ("series", "Newsletters that come again: create, fill, skip, pause, end."),
+    "feeds": ("feeds", "News from elsewhere (RSS, Atom) fill a series: what is new becomes its next issue."),
     "providers": ("providers", "Mailbox providers: rates, pauses, and what their answers made of them."),
     "intake": ("intake", "Take one incoming message."),
     "dkim": ("dkim", "Sign letters: keys, and their records in the DNS."),

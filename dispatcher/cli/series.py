@@ -17,6 +17,7 @@ from dispatcher.cli.preflight import gate_options
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import SeriesState, Topic
+from dispatcher.domain import news_feeds
 from dispatcher.domain import series as life
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.recurrence import recurrence
@@ -111,6 +112,8 @@ def show(context: Context, series_id: int, as_json: bool) -> None:
     with reading(context.engine).connect() as conn:
         of = life.get(conn, series_id)
         drafts, past = life.waiting(conn, series_id), life.past(conn, series_id)
+        feed = news_feeds.of_series(conn, series_id)
+    nothing_yet = f"what feed {feed.id} brings" if feed else "no content yet: will be passed over"
     to_come = _to_come(of, drafts, _SHOWN)
     if as_json:
         print_json(asdict(of) | {"to_come": [asdict(i) for i in to_come], "past": [asdict(i) for i in past]})
@@ -120,7 +123,7 @@ def show(context: Context, series_id: int, as_json: bool) -> None:
         out.print(f"[yellow]problem:[/] {escape(of.problem)}")
     table = make_table(f"issue ({of.zone})", "", "campaign", "", right=("campaign",))
     for issue in [*reversed(past), *to_come]:
-        what = issue.outcome or ("to come" if issue.campaign_id else "no content yet: will be passed over")
+        what = issue.outcome or ("to come" if issue.campaign_id else nothing_yet)
         table.add_row(_local(of, issue.at), what, str(issue.campaign_id or ""), escape(issue.note or ""))
     out.print(table)
 

@@ -37,6 +37,8 @@ from dispatcher.db.columns import Id, Json, Utc, one_of
 from dispatcher.db.ending_tables import ending_file as ending_file
 from dispatcher.db.ending_tables import ending_owed as ending_owed
 from dispatcher.db.metadata import metadata as metadata
+from dispatcher.db.news_tables import news_entry as news_entry
+from dispatcher.db.news_tables import news_feed as news_feed
 from dispatcher.db.rate_tables import mailbox_domain as mailbox_domain
 from dispatcher.db.rate_tables import mailbox_provider as mailbox_provider
 from dispatcher.db.rate_tables import pace as pace

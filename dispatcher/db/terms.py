@@ -181,6 +181,7 @@ class ActorKind(StrEnum):
     MEMBER = "member"  # somebody of the staff, at the console
     OPERATOR = "operator"  # somebody at the command line
     KEY = "key"  # a program, with a key of the API
+    FEED = "feed"  # a feed of news, by itself
     NOBODY = "nobody"  # somebody who was not logged in
 
 
@@ -188,7 +189,7 @@ class Scope(StrEnum):
     """What a key of the API may do. A key has the scopes that it was made with, and no other follows from them."""
 
     CAMPAIGNS_READ = "campaigns:read"  # campaigns, their content, previews and figures
-    CAMPAIGNS_WRITE = "campaigns:write"  # enter drafts, look them over
+    CAMPAIGNS_WRITE = "campaigns:write"  # enter drafts and feeds, look them over
     CAMPAIGNS_SEND = "campaigns:send"  # schedule, start, pause, resume, cancel, slow down
     SUBSCRIBERS_READ = "subscribers:read"  # people by address or id, letters, the never-mail list
     SUBSCRIBERS_WRITE = "subscribers:write"  # enter people, withdraw, object, suppress

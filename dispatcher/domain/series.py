@@ -142,7 +142,11 @@ def put_in(conn: Connection, series_id: int, campaign_id: int) -> None:
     if draft.topic != of.topic or draft.renews is not None:
         raise InputRefused(f"campaign {campaign_id} is not about {of.topic}", f"series {series_id} is; create another")
     c = campaign.c
-    put = update(campaign).where(c.id == campaign_id, c.state == CampaignState.DRAFT).values(series_id=series_id)
+    put = (
+        update(campaign)
+        .where(c.id == campaign_id, c.state == CampaignState.DRAFT)
+        .values(series_id=series_id, problem=None)
+    )
     if conn.execute(put.returning(c.id)).one_or_none() is None:
         raise MoveRefused(f"campaign {campaign_id} is {draft.state}", "only a draft can wait in a series")
 
@@ -195,9 +199,9 @@ def take_due(conn: Connection, series_id: int, now: datetime) -> Series | None:
     return _series(row) if row is not None else None
 
 
-def next_due(conn: Connection) -> datetime | None:
-    """Give the moment when the next issue of any series is due."""
-    at: datetime | None = conn.execute(select(func.min(series.c.next_at))).scalar_one()
+def next_due(conn: Connection, now: datetime) -> datetime | None:
+    """Give the moment when the next issue of any series will be due."""
+    at: datetime | None = conn.execute(select(func.min(series.c.next_at)).where(series.c.next_at > now)).scalar_one()
     return at
 
 

@@ -83,7 +83,7 @@ def waiting(engine: Engine) -> Work:
     """Count the batches that wait for a worker."""
     with reading(engine).connect() as conn:
         now = clock.now(conn)
-        at = min(filter(None, [launch.next_due(conn), series.next_due(conn)]), default=None)
+        at = min(filter(None, [launch.next_due(conn), series.next_due(conn, now)]), default=None)
         return Work(
             batches.waiting(conn, [CampaignKind.CONFIRMATION], now, _MANY),
             batches.waiting(conn, [CampaignKind.NEWSLETTER], now, _MANY),

@@ -7,8 +7,10 @@ waits itself. So a campaign completes with the broker stopped.
 
 import os
 import sys
+from collections.abc import Callable
 
 import structlog
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher import broker
@@ -18,6 +20,7 @@ from dispatcher.errors import DispatcherError
 from dispatcher.sending import endings, house, mx, sweep
 from dispatcher.sending.courier import Courier
 from dispatcher.sending.keeping import Keeper
+from dispatcher.sending.news_rounds import NewsRounds
 from dispatcher.sending.notary import Notary
 from dispatcher.settings import Settings, environment
 from dispatcher.worker.programs import Program, end_all
@@ -55,11 +58,7 @@ def _celery(name: str, queues: list[str], concurrency: int) -> Program:
 
 def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
     next_tick = 0.0
-    word = bench.settings.mx_lookup
-    lookup = mx.Lookup(bench.engine, mx.resolver(word)) if word != "off" else None
-    keeper = Keeper(bench.engine, house.retention(bench.settings))
-    notary = Notary(bench.engine, bench.settings)
-    courier = Courier(house.satchel(bench.settings, bench.engine))
+    steps = _steps(bench.settings, bench.engine)
     while not stop.wait(0.2):
         for program in programs:
             program.look_after()
@@ -78,11 +77,20 @@ def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
                 log.warning("broker.away", doing="draining here")
                 run_drain(bench, list(CampaignKind), _SLICE)
                 next_tick = 0.0
-            if lookup is not None:
-                lookup.step()
-            keeper.step()
-            notary.step()
-            courier.step()
+            for step in steps:
+                step()
         except (DBAPIError, DispatcherError) as error:
             # The database is away or answers with an error: look again at the next tick.
             log.warning("tick.failed", error=type(error).__name__)
+
+
+def _steps(settings: Settings, engine: Engine) -> list[Callable[[], object]]:
+    """What is done beside the tick; each looks by itself whether something is due."""
+    word = settings.mx_lookup
+    return [
+        *([mx.Lookup(engine, mx.resolver(word)).step] if word != "off" else []),
+        Keeper(engine, house.retention(settings)).step,
+        Notary(engine, settings).step,
+        Courier(house.satchel(settings, engine)).step,
+        NewsRounds(engine, lambda: house.desk(settings)).step,
+    ]

@@ -51,6 +51,7 @@ def test_the_document_is_valid_names_every_problem_and_is_served_without_a_key(a
     posts = {path for path, operations in document["paths"].items() if "post" in operations}
     looking = {f"/{name}" for name in ("subscribers/lookup", "suppressions/lookup")}
     looking |= {f"/campaigns/{{campaign_id}}/{name}" for name in ("preview", "check")}
+    looking |= {"/feeds/{feed_id}/fetch"}
     served_again = {"/rights/export", "/rights/erase"}
     for path in posts - looking - served_again:
         names = {parameter["name"] for parameter in document["paths"][path]["post"]["parameters"]}

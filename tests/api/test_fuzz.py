@@ -39,8 +39,17 @@ def test_whatever_is_asked_nothing_fails_and_every_answer_is_as_the_document_say
     program = house.program()
     program.post("/campaigns", DRAFT)
     program.post("/webhooks", {"url": "https://hooks.example.de/", "types": ["consent.given"]})
+    plan = {"name": "N", "topic": "finance-news", "subject": "S", "every": "daily", "at": "09:00"}
+    program.post("/feeds", {"url": "http://127.0.0.1/feed.xml", "series": plan})  # of the inside: it is never asked
     (maria,) = house.add("maria@example.de")
-    known = {"campaign_id": 1, "subscriber_id": maria, "version": "2026-01", "kind": "invalid", "endpoint_id": 1}
+    known = {
+        "campaign_id": 1,
+        "subscriber_id": maria,
+        "version": "2026-01",
+        "kind": "invalid",
+        "endpoint_id": 1,
+        "feed_id": 1,
+    }
     load_all_checks()
     how = {
         "headers": {"Authorization": f"Bearer {program.key}"},

@@ -60,6 +60,7 @@ def test_every_reason_of_ours_has_a_sentence() -> None:
         (gate.DATABASE_AWAY, "database"),
         ("held: its prices are of yesterday", "stale"),
         ("held: the database was put back to an earlier state", "held"),
+        ("feed 3 could not release it: preflight stops it (links)", "feed"),
         ("relay relay.example.de:587, MAIL FROM: 535 5.7.8 authentication failed", "log_in"),
         ("relay relay.example.de:587, refused the connection", "relay"),
         ("something new", "other"),

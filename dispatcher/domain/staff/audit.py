@@ -41,6 +41,11 @@ def program(key: str) -> Actor:
     return Actor(ActorKind.KEY, name=key)
 
 
+def feed(feed_id: int) -> Actor:
+    """Name a feed of news that acts by itself."""
+    return Actor(ActorKind.FEED, name=f"feed {feed_id}")
+
+
 @dataclass(frozen=True, slots=True)
 class Deed:
     """What was done: `area.what`, to which thing, with which facts. No fact may be an address."""

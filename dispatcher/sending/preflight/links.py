@@ -7,16 +7,13 @@ that bears a reader's token is asked for, but nobody's unsubscribe link, by POST
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urljoin
 
-from dispatcher.outgoing import Answer, Outgoing, Passport, Trouble, Unanswered, fetch
+from dispatcher.outgoing import MOVED, Answer, Followed, Outgoing, Passport, Trouble, Unanswered, fetch, follow
 from dispatcher.sending.preflight.examination import Examination, Progress
 from dispatcher.sending.preflight.findings import Check, Finding, Severity
 
-MOST_HOPS = 5
 HEAVY, TOO_HEAVY = 1_000_000, 5_000_000  # octets of pictures in one letter
 _AT_ONCE = 16
-_MOVED = {301, 302, 303, 307, 308}
 _UNSURE = {401, 403, 405, 406, 429}  # a person at a browser may well be let in
 _S = Severity
 
@@ -30,16 +27,7 @@ class Place:
     is_picture: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of asking: the last answer, and at which address. `hops` counts redirects."""
-
-    answer: Answer | Unanswered
-    url: str
-    hops: int
-
-
-def ask_links(exam: Examination, progress: Progress) -> dict[Place, Outcome]:
+def ask_links(exam: Examination, progress: Progress) -> dict[Place, Followed]:
     """Ask for every link and picture once."""
     places = list(_places(exam))
     passport = exam.desk.passport.also(exam.desk.stationery.public_url)
@@ -47,7 +35,7 @@ def ask_links(exam: Examination, progress: Progress) -> dict[Place, Outcome]:
     return asyncio.run(_ask_all(exam, places, passport, progress))
 
 
-def check_links(asked: Mapping[Place, Outcome], public_url: str) -> Iterator[Finding]:
+def check_links(asked: Mapping[Place, Followed], public_url: str) -> Iterator[Finding]:
     """Say which links lead nowhere, and which to where no reader can follow."""
     nameless = [place for place, outcome in asked.items() if _trouble(outcome) is Trouble.NO_NAME]
     if nameless and all(place in nameless for place in asked if not place.url.startswith(public_url)):
@@ -67,7 +55,7 @@ def check_links(asked: Mapping[Place, Outcome], public_url: str) -> Iterator[Fin
             )
 
 
-def check_pictures(exam: Examination, asked: Mapping[Place, Outcome]) -> Iterator[Finding]:
+def check_pictures(exam: Examination, asked: Mapping[Place, Followed]) -> Iterator[Finding]:
     """What is shown as a picture and is none; letters whose pictures weigh too much for a phone."""
     for place, outcome in asked.items():
         answer = outcome.answer
@@ -93,7 +81,7 @@ def press_button(exam: Examination) -> Iterator[Finding]:
     where = exam.desk.stationery.public_url
     if isinstance(answer, Unanswered):
         yield Finding(Check.ONE_CLICK, "unanswered", _S.STOP, where, {"said": answer.why})
-    elif answer.status in _MOVED:
+    elif answer.status in MOVED:
         yield Finding(Check.ONE_CLICK, "moved", _S.STOP, where, {"to": answer.headers.get("location", "–")[:100]})
     elif answer.status != 200:
         yield Finding(Check.ONE_CLICK, "refused", _S.STOP, where, {"status": str(answer.status)})
@@ -113,15 +101,16 @@ def _places(exam: Examination) -> Iterator[Place]:
 
 async def _ask_all(
     exam: Examination, places: Sequence[Place], passport: Passport, progress: Progress
-) -> dict[Place, Outcome]:
+) -> dict[Place, Followed]:
     turns = asyncio.Semaphore(_AT_ONCE)
     headers = {"User-Agent": f"dispatcher (looks links up before a letter; {exam.desk.stationery.public_url})"}
     done = 0
 
-    async def ask(place: Place) -> Outcome:
+    async def ask(place: Place) -> Followed:
         nonlocal done
         async with turns:
-            outcome = await _follow(place, headers, passport)
+            keep = TOO_HEAVY + 1 if place.is_picture else 0
+            outcome = await follow(Outgoing(place.url, headers=headers, keep=keep), passport)
         done += 1
         progress(Check.LINKS, done, len(places))
         return outcome
@@ -130,21 +119,9 @@ async def _ask_all(
     return dict(zip(places, outcomes, strict=True))
 
 
-async def _follow(place: Place, headers: Mapping[str, str], passport: Passport) -> Outcome:
-    url, keep = place.url, TOO_HEAVY + 1 if place.is_picture else 0
-    hops = 0
-    while True:
-        answer = await fetch(Outgoing(url, headers=headers, keep=keep), passport)
-        is_last = isinstance(answer, Unanswered) or answer.status not in _MOVED or "location" not in answer.headers
-        if is_last or hops > MOST_HOPS:
-            return Outcome(answer, url, hops)
-        assert isinstance(answer, Answer)
-        url, hops = urljoin(url, answer.headers["location"]), hops + 1
-
-
-def _judge(outcome: Outcome) -> tuple[str, Severity, str] | None:
+def _judge(outcome: Followed) -> tuple[str, Severity, str] | None:
     """Give what is wrong with a link as (finding, severity, in whose words)."""
-    if outcome.hops > MOST_HOPS:
+    if outcome.is_circle:
         return "circle", _S.STOP, ""
     match outcome.answer:
         case Unanswered(Trouble.NO_NAME, why):
@@ -162,9 +139,9 @@ def _judge(outcome: Outcome) -> tuple[str, Severity, str] | None:
     return None
 
 
-def _trouble(outcome: Outcome) -> Trouble | None:
+def _trouble(outcome: Followed) -> Trouble | None:
     return outcome.answer.trouble if isinstance(outcome.answer, Unanswered) else None
 
 
-def _weight(outcome: Outcome) -> int:
+def _weight(outcome: Followed) -> int:
     return outcome.answer.size if isinstance(outcome.answer, Answer) and outcome.answer.status == 200 else 0
