@@ -55,8 +55,11 @@ class Telling:
 
     def moment(self, at: datetime | None) -> str:
         """Write a moment in the house's zone."""
-        return "" if at is None else format_datetime(at, "d. MMM y, HH:mm" if self._is_german else "d MMM y, HH:mm",
-                                                     tzinfo=ZONE, locale=self._locale)  # fmt: skip
+        return "" if at is None else format_datetime(at, self._pattern, tzinfo=ZONE, locale=self._locale)
+
+    def wall_time(self, text: str) -> str:
+        """Write a wall-clock time that is of no zone: 2026-12-01T09:00."""
+        return "" if not text else format_datetime(datetime.fromisoformat(text), self._pattern, locale=self._locale)
 
     def day(self, at: date | None) -> str:
         """Write a day."""
@@ -73,6 +76,10 @@ class Telling:
     def topic(self, topic: object) -> str:
         """Give a topic's name, the same as in the letters."""
         return topic_title(topic, self._language) if topic else ""  # type: ignore[arg-type]
+
+    @property
+    def _pattern(self) -> str:
+        return "d. MMM y, HH:mm" if self._is_german else "d MMM y, HH:mm"
 
     @property
     def _is_german(self) -> bool:

@@ -56,7 +56,11 @@ class Reason:
 
 def reason(one: Missing) -> Reason:
     """Say why somebody is missing."""
-    said = one.said or one.reason
+    return of_words(one.said or one.reason, one.outcome)
+
+
+def of_words(said: str, outcome: str) -> Reason:
+    """Say it of the words that were written down, and what became of the letter."""
     if said in _OURS:
         return Reason(_OURS[said])
     for begin, key in _BEGINS:
@@ -65,7 +69,7 @@ def reason(one: Missing) -> Reason:
     for key, words in _SAID:
         if re.search(words, said, re.IGNORECASE):
             return Reason(key, said=said)
-    return Reason(_last(one.outcome, said), said=said)
+    return Reason(_last(outcome, said), said=said)
 
 
 def _with_rest(key: str, rest: str) -> Reason:

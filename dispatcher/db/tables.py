@@ -47,6 +47,7 @@ from dispatcher.db.rate_tables import slowdown as slowdown
 from dispatcher.db.release_tables import campaign_release as campaign_release
 from dispatcher.db.release_tables import campaign_version as campaign_version
 from dispatcher.db.release_tables import preflight as preflight
+from dispatcher.db.release_tables import preflight_run as preflight_run
 from dispatcher.db.rights_table import former_address as former_address
 from dispatcher.db.rights_table import rights_request as rights_request
 from dispatcher.db.series_tables import series as series
