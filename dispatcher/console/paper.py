@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cache, partial
 from string import Template
+from zoneinfo import ZoneInfo
 
 import yaml
 from babel.dates import format_date, format_datetime, format_timedelta
@@ -64,6 +65,23 @@ class Telling:
     def day(self, at: date | None) -> str:
         """Write a day."""
         return "" if at is None else format_date(at, "medium", locale=self._locale)
+
+    def weekday(self, at: datetime, zone: str) -> str:
+        """Write a moment with its weekday, by the clock of a zone."""
+        pattern = "EEE, d. MMM y, HH:mm" if self._is_german else "EEE, d MMM y, HH:mm"
+        return format_datetime(at, pattern, tzinfo=ZoneInfo(zone), locale=self._locale)
+
+    def clock(self, at: datetime) -> str:
+        """Write the time of the day in the house's zone."""
+        return format_datetime(at, "HH:mm", tzinfo=ZONE, locale=self._locale)
+
+    def month(self, day: date) -> str:
+        """Write the month of a day: Dezember 2026."""
+        return format_date(day, "MMMM y", locale=self._locale)
+
+    def long_day(self, day: date) -> str:
+        """Write a day with its weekday: Dienstag, 1. Dezember."""
+        return format_date(day, "EEEE, d. MMMM" if self._is_german else "EEEE, d MMMM", locale=self._locale)
 
     def span(self, seconds: float) -> str:
         """Write a length of time in one unit: 20 Minuten."""

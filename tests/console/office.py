@@ -19,9 +19,11 @@ from dispatcher.console.pages import PAGES
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, delivery, metadata
 from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, SessionStage, Topic
-from dispatcher.domain import campaigns, consent, declarations, preflight_runs, rights, suppression
+from dispatcher.domain import campaigns, consent, declarations, preflight_runs, rights, series, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.recurrence import recurrence
+from dispatcher.domain.series import Plan
 from dispatcher.domain.staff import invitations, members, passwords, sessions
 from dispatcher.domain.staff.members import Candidate
 from dispatcher.domain.tokens import Keyring
@@ -167,7 +169,17 @@ class Office:
             hashed = suppression.address_hash(self.keyring, parse_address("thing@example.com"))
             asked = rights.enter(conn, RightKind.ERASURE, hashed, clock.now(conn) - timedelta(days=40))
             rights.enter(conn, RightKind.ACCESS, hashed, clock.now(conn))
-        made_up = {"member": member, "campaign": made, "subscriber": subscriber, "request": asked}
+            again = Plan(
+                "Marktbericht", Topic.FINANCE_NEWS, "Der Markt", recurrence("tuesday", "09:00", "Europe/Berlin")
+            )
+            made_series = series.create(conn, again, clock.now(conn))
+        made_up = {
+            "member": member,
+            "series": made_series,
+            "campaign": made,
+            "subscriber": subscriber,
+            "request": asked,
+        }
         return {"token": "no-such-token", **{name: str(number) for name, number in made_up.items()}}
 
     def look_over(self, campaign_id: int, member: int) -> None:

@@ -3,6 +3,7 @@
 from dispatcher.console.declare import Page
 from dispatcher.console.pages import (
     audit,
+    calendar,
     campaign,
     campaigns,
     checking,
@@ -14,7 +15,9 @@ from dispatcher.console.pages import (
     people,
     profile,
     releasing,
+    replacing,
     rights,
+    series,
     serving,
     subscribers,
 )
@@ -26,10 +29,13 @@ PAGES: tuple[Page, ...] = (
     *invitation.PAGES,
     *overview.PAGES,
     *campaigns.PAGES,
+    *calendar.PAGES,
+    *series.PAGES,
     *comparison.PAGES,  # before those of one, whose path names any word
     *campaign.PAGES,
     *checking.PAGES,
     *releasing.PAGES,
+    *replacing.PAGES,
     *missing.PAGES,
     *subscribers.PAGES,
     *serving.PAGES,

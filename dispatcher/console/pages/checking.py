@@ -66,13 +66,20 @@ def begin(visit: Visit) -> Response:
     of = written(visit.conn, visit.number("campaign"))
     if of.state not in CAN_BE_RELEASED:
         raise Mend({"": "checking.too_late"})
-    no = preflight_runs.begin(visit.conn, of.id, visit.who.member_id, visit.now)
-    if no is None:
+    if not begin_look(visit, of.id):
         raise Mend({"": "checking.is_going_already"})
-    desk = houses.desk(visit.desk.settings, needs_keys=False)
-    visit.afterwards(lambda: running.begin(visit.desk.engine, of.id, no, desk))
     visit.note("campaign", of.id, version=of.version)
     return visit.go(f"/campaigns/{of.id}/check")
+
+
+def begin_look(visit: Visit, number: int) -> bool:
+    """Begin a look once the act is committed. False: one is under way."""
+    no = preflight_runs.begin(visit.conn, number, visit.who.member_id, visit.now)
+    if no is None:
+        return False
+    desk = houses.desk(visit.desk.settings, needs_keys=False)
+    visit.afterwards(lambda: running.begin(visit.desk.engine, number, no, desk))
+    return True
 
 
 def source(visit: Visit) -> Values:
