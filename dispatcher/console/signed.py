@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import authors
+from dispatcher.domain import authors, releases
 from dispatcher.domain.authors import Signature, Version
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import Entry, Wanted
+from dispatcher.sending.binding import content_hash
 
 ASKED = "releasing.asked"
 CAN_BE_RELEASED = (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.PAUSED)
@@ -19,18 +20,23 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The newest version, the last releases (the newest first), and who asked for the next one."""
+    """The newest version, the last releases (the newest first), who asked for the next one. `is_other`: the content is
+    not what was released.
+    """
 
     wrote: Version | None
     signed: Sequence[Signature]
     asked: Entry | None
+    is_other: bool
 
 
 def names(conn: Connection, of: Campaign) -> Names:
     """Give them."""
     written = authors.versions(conn, of.id, limit=1)
     signed = authors.signatures(conn, of.id, limit=_SHOWN)
-    return Names(written[-1] if written else None, signed[::-1], asked_for(conn, of))
+    held = releases.holding(conn, of.id)
+    is_other = held is not None and held.binding.content != content_hash(conn, of)
+    return Names(written[-1] if written else None, signed[::-1], asked_for(conn, of), is_other)
 
 
 def asked_for(conn: Connection, of: Campaign) -> Entry | None:
