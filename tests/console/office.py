@@ -161,7 +161,7 @@ class Office:
     def things(self) -> dict[str, str]:
         """Make one thing of each kind that a path can name, and give what stands for it there."""
         with self.engine.begin() as conn:
-            made = builders.create_campaign(conn, clock.now(conn))
+            made = builders.create_campaign(conn, clock.now(conn), content=builders.PLAIN)
         member = self.add(Role.VIEWER, "thing@example.de", name="Paul Dritter")
         self.look_over(made, member)
         subscriber = self.subscribe("thing@example.com")

@@ -21,10 +21,10 @@ from dispatcher.sending.binding import bind
 from dispatcher.sending.preflight.findings import Check, Finding, Severity
 from dispatcher.sending.preflight.report import Report, newest, store
 from tests import builders
+from tests.builders import PLAIN
 from tests.console.office import Browser, Office, heading, hidden, on_sqlite, text_of
 from tests.console.serving import serving
 
-PLAIN = builders.CONTENT.replace("[Mehr dazu](https://www.example.de/gold)", "Mehr bald")
 DEAD = Finding(Check.LINKS, "dead", Severity.STOP, "news.de.md:9", {"link": "https://x.example", "said": "404"})
 NEXT_YEAR = date.today().year + 1  # noqa: DTZ011  (a year, not a day)
 

@@ -280,5 +280,5 @@ PAGES = area(
     act(f"{_ONE}/release", _P.SEND_CAMPAIGNS, "campaigns.release", let_go),
     act(f"{_ONE}/release/ask", _P.EDIT_CAMPAIGNS, ASKED, ask, mends=f"{_ONE}/release"),
     look(f"{_ONE}/take-back", _P.SEND_CAMPAIGNS, "take_back", ask_to_take_back),
-    act(f"{_ONE}/take-back", _P.SEND_CAMPAIGNS, "releasing.taken_back", take_back),
+    act(f"{_ONE}/take-back", _P.SEND_CAMPAIGNS, "campaigns.take_back", take_back),
 )
