@@ -15,7 +15,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import httpcore
@@ -195,9 +197,20 @@ async def _resolve(host: str, port: int) -> list[IPv4Address | IPv6Address]:
 
 @asynccontextmanager
 async def _pool(passport: Passport) -> AsyncIterator[httpcore.AsyncConnectionPool]:
-    context = ssl.create_default_context()
-    async with httpcore.AsyncConnectionPool(ssl_context=context, network_backend=_Guarded(passport)) as pool:
+    async with httpcore.AsyncConnectionPool(ssl_context=_trust(), network_backend=_Guarded(passport)) as pool:
         yield pool
+
+
+def _trust() -> ssl.SSLContext:
+    """Give the authorities that this machine trusts now."""
+    paths = ssl.get_default_verify_paths()
+    changed_at = Path(paths.cafile).stat().st_mtime_ns if paths.cafile else 0
+    return _trust_of(paths, changed_at)
+
+
+@lru_cache(maxsize=1)  # to read them takes thirty milliseconds
+def _trust_of(_paths: ssl.DefaultVerifyPaths, _changed_at: int) -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 async def _ask(pool: httpcore.AsyncConnectionPool, wanted: Outgoing) -> Answer:

@@ -23,6 +23,7 @@ from tests.databases import (
     sqlite_database,
 )
 from tests.stage import Stage
+from tests.stories import stories as stories  # how hypothesis draws is set before anything is drawn
 
 _SERVER = pytest.StashKey[PostgresServer]()
 

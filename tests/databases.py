@@ -5,6 +5,7 @@ truncate is to make new files for each table, index and reference.
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
@@ -20,6 +21,7 @@ from dispatcher.db.tables import metadata
 
 TEMPLATE = "dispatcher_template"
 DURABLE = engines._SQLITE_PRAGMAS  # as in production
+_SWEPT_AFTER = 20  # tests
 _PATIENCE = 10_000  # milliseconds for somebody's connection to end
 
 # What holds something, and what has given a number away.
@@ -27,6 +29,7 @@ _USED = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" 
 _COUNTED = "SELECT setval(quote_ident(sequencename)::regclass, 1, false) FROM pg_sequences WHERE last_value IS NOT NULL"
 
 _cleaners: dict[str, psycopg.Connection] = {}  # by database: the one connection that empties it
+_emptied: Counter[psycopg.Connection] = Counter()
 _kept: set[int] = set()  # the connections that outlive a test: those of our engines, which nobody has in hand
 
 
@@ -120,5 +123,9 @@ def _empty(conn: psycopg.Connection) -> None:
     )
     if used := [row[0] for row in conn.execute(_USED)]:
         conn.execute(";".join(f"DELETE FROM {name}" for name in used))
-        conn.execute(f"VACUUM {', '.join(used)}")  # rows come to lie in the order they are written in, as in new tables
+        _emptied[conn] += 1
+        if (
+            _emptied[conn] % _SWEPT_AFTER == 0
+        ):  # as dear as all the rest; until then new rows come to lie behind dead ones
+            conn.execute(f"VACUUM {', '.join(metadata.tables)}")
     conn.execute(_COUNTED)

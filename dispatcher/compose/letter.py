@@ -69,7 +69,7 @@ class Press:
 
     def __init__(self, edition: Edition) -> None:
         self.edition = edition
-        self._root = _ON_THE_WIRE.from_string(edition.wire).root_render_func
+        self._root = _compiled(_ON_THE_WIRE, edition.wire).root_render_func
 
     def letter(self, fields: Fields) -> Letter:
         """Compose one letter; InputRefused if a value cannot be written, which concerns this recipient only."""
@@ -123,15 +123,15 @@ class Press:
 
     @cached_property
     def _page(self) -> Template:
-        return _FOR_THE_EYE.from_string(self.edition.html)
+        return _compiled(_FOR_THE_EYE, self.edition.html)
 
     @cached_property
     def _plain(self) -> Template:
-        return _FOR_THE_EYE.from_string(self.edition.text)
+        return _compiled(_FOR_THE_EYE, self.edition.text)
 
     @cached_property
     def _subject(self) -> Template:
-        return _FOR_THE_EYE.from_string(self.edition.subject)
+        return _compiled(_FOR_THE_EYE, self.edition.subject)
 
     def _pressed(self, fields: Fields, context: _Values) -> Letter:
         try:
@@ -162,6 +162,11 @@ def _titles(topics: str, language: Language) -> str:
 
 def _escaped(value: object) -> str:
     return str(escape(value))
+
+
+@lru_cache(maxsize=8)  # an edition is compiled when it is looked over, released and sent
+def _compiled(environment: ImmutableSandboxedEnvironment, source: str) -> Template:
+    return environment.from_string(source)
 
 
 def _environment(

@@ -9,8 +9,9 @@ from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
 from tests.api.program import DRAFT, House, on_sqlite
+from tests.stories import stories
 
-EXAMPLES = 5  # for each operation and mode
+EXAMPLES = 3  # for each operation and mode
 # What is as described can be impossible all the same: no such person, no such zone, a campaign that is over.
 # That no key opens nothing, test_keys.py and test_scopes.py show at less cost.
 LEFT_OUT = ("positive_data_acceptance", "use_after_free", "ensure_resource_availability", "ignored_auth")
@@ -21,9 +22,7 @@ def _ask(operation: APIOperation, mode: GenerationMode, known: Mapping[str, Any]
     seen = set()
 
     @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(
-        max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=stories(EXAMPLES), database=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def ask(case: Case) -> None:
         if mode is GenerationMode.POSITIVE:  # what exists has more to say than what does not
             case.path_parameters.update({name: known[name] for name in case.path_parameters})

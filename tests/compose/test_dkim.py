@@ -26,6 +26,7 @@ from tests.compose.samples import (
     sample_files,
     service,
 )
+from tests.stories import stories
 from tests.verifier import key, listed, public_half, records_of, signatures, signer, stands, verified
 
 NOW = datetime(2026, 11, 24, 9, 45, tzinfo=UTC)
@@ -79,7 +80,7 @@ def test_one_key_alone_signs(algorithm: Algorithm) -> None:
 
 
 @given(name=TEXTS | BLANKS, url=TEXTS | BLANKS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=stories(60))
 def test_the_fast_way_signs_what_the_standard_says_word_by_word(name: str, url: str) -> None:
     fields = replace(READER, name=name, view_url=url, preferences_url=f"https://news.example.de/{url}")
     letter = signed(BRANCHES, fields)
@@ -90,7 +91,7 @@ def test_the_fast_way_signs_what_the_standard_says_word_by_word(name: str, url: 
 
 
 @given(at=st.integers(LETTER_STARTS, len(NEWSLETTER) - 1))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=stories(60))
 def test_an_altered_octet_anywhere_in_head_or_body_is_noticed(at: int) -> None:
     other = b"#" if NEWSLETTER[at : at + 1] != b"#" else b"%"
     assert verified(NEWSLETTER[:at] + other + NEWSLETTER[at + 1 :]) == [False, False]

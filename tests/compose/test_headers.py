@@ -4,7 +4,7 @@ from dataclasses import replace
 from email.header import decode_header, make_header
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.compose import headers
@@ -164,7 +164,6 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 
 
 @given(ONE_LINE)
-@settings(deadline=None)
 def test_any_subject_is_read_back_as_it_was_given(text: str) -> None:
     value = headers.subject(text)
     assert value.isascii()
@@ -173,7 +172,6 @@ def test_any_subject_is_read_back_as_it_was_given(text: str) -> None:
 
 
 @given(ONE_LINE.filter(bool))
-@settings(deadline=None)
 def test_any_name_is_read_back_as_it_was_given(name: str) -> None:
     value = headers.mailbox("To", name, "maria@example.com")
     phrase, _, address = value.rpartition(" ")
@@ -186,7 +184,6 @@ def test_any_name_is_read_back_as_it_was_given(name: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.sampled_from("\r\n\0"), st.text(max_size=20))
-@settings(deadline=None)
 def test_no_line_break_and_no_nul_passes_into_any_header(before: str, bad: str, after: str) -> None:
     value = f"{before}{bad}{after}"
     calls = [

@@ -27,6 +27,7 @@ from tests.compose.samples import (
     sample_files,
     service,
 )
+from tests.stories import stories
 
 FINANCE = Press(sample_edition(next(path for path in sample_files() if path.parent.name == "finance-news")))
 BRANCHES = press(
@@ -61,7 +62,7 @@ def check_wire(letter: Letter) -> None:
 
 @pytest.mark.parametrize("machine", [FINANCE, BRANCHES], ids=["finance", "branches"])
 @given(name=TEXTS, url=TEXTS)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=stories(80))
 def test_any_letter_says_what_the_standard_library_would_say(machine: Press, name: str, url: str) -> None:
     fields = replace(READER, name=name, view_url=url, preferences_url=f"https://news.example.de/{url}")
     letter = machine.letter(fields)
@@ -226,7 +227,7 @@ PIECES = st.sampled_from([
 
 
 @given(st.lists(PIECES, max_size=25))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=stories(100))
 def test_any_body_is_refused_with_its_line_or_composed_whole_in_either_branch(pieces: list[str]) -> None:
     try:
         machine = Press(edition(HEAD + "x " + "".join(pieces) + "\n"))

@@ -3,7 +3,7 @@
 import quopri
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.compose.quoted_printable import constant, filled
@@ -33,7 +33,6 @@ def decoded(encoded: str) -> str:
 
 
 @given(TEXT, st.booleans())
-@settings(deadline=None)
 def test_a_constant_is_read_back_and_opens_no_template(text: str, soft: bool) -> None:
     encoded = constant(text, soft=soft)
     check_lines(encoded)
@@ -42,7 +41,6 @@ def test_a_constant_is_read_back_and_opens_no_template(text: str, soft: bool) ->
 
 
 @given(TEXT, VALUE, TEXT, VALUE)
-@settings(deadline=None)
 def test_values_between_constants_are_read_back(first: str, value: str, second: str, other: str) -> None:
     encoded = constant(first, soft=True) + filled(value) + constant(second, soft=True) + filled(other)
     check_lines(encoded)

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime
 from io import BytesIO
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, func, select
 
@@ -16,6 +16,7 @@ from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Claim, Fate, Intake, Rejected, Row, Says, Tally
 from dispatcher.domain.tokens import Keyring
 from tests import builders
+from tests.stories import stories
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 GIVEN = datetime(2026, 1, 31, 13, 5, tzinfo=UTC)
@@ -199,7 +200,7 @@ ROWS = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=stories(25))
 @given(st.lists(ROWS, max_size=14), st.permutations(PASTS))
 def test_a_dry_run_gives_exactly_the_verdicts_of_the_real_one_and_a_second_run_finds_nothing_new(
     engine: Engine, keyring: Keyring, rows: list[tuple[str, str, str]], pasts: list

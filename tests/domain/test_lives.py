@@ -48,6 +48,7 @@ from tests.domain.dispatch import Dispatch, final
 from tests.domain.keeping import Keeping
 from tests.domain.world import MAILBOXES, Known, Link, World
 from tests.sending.leaving import open_kept
+from tests.stories import stories
 
 BOX = st.sampled_from(MAILBOXES)
 TOPICS = st.lists(st.sampled_from(list(Topic)), min_size=1, unique=True)
@@ -358,13 +359,12 @@ def test_in_whatever_order_things_happen_exactly_those_who_agreed_last_may_be_ma
     engine: Engine, sqlite_template: Path, tmp_path: Path
 ) -> None:
     on_sqlite = engine.dialect.name == "sqlite"
-    stories = itertools.count()
+    told = itertools.count()
     run_state_machine_as_test(
-        lambda: Lives(emptied(engine, sqlite_template), tmp_path / str(next(stories))),
+        lambda: Lives(emptied(engine, sqlite_template), tmp_path / str(next(told))),
         settings=settings(
-            max_examples=8 if on_sqlite else 3,
+            max_examples=stories(5 if on_sqlite else 2),
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=[
                 Phase.explicit,

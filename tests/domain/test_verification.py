@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, delete, insert, update
 
@@ -22,6 +22,7 @@ from dispatcher.domain.tokens import Keyring
 from dispatcher.domain.walk import Wrong
 from dispatcher.errors import InputRefused
 from tests.domain.ledgers import NOW, append, by_hand, fill, values, verified
+from tests.stories import stories
 
 EVENT = consent_event.c
 KEY, OTHER = (Seal(Ed25519PrivateKey.from_private_bytes(seed * 32)) for seed in (b"1", b"2"))
@@ -339,7 +340,7 @@ def test_values_of_two_types_are_never_written_out_alike() -> None:
     assert chain.written([chain.moment(NOW)]) == chain.written([NOW])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=stories(25))
 @given(st.lists(st.one_of(st.integers(1, 5), st.sampled_from(["forget", "checkpoint", "rollback"])), max_size=12))
 def test_whatever_is_appended_forgotten_and_signed_in_whatever_order_verifies(
     engine: Engine, keyring: Keyring, steps: list[int | str]

@@ -28,6 +28,7 @@ from dispatcher.domain.passage import CHANGED, Halted, Pass, Withheld
 from dispatcher.domain.tokens import Key, Keyring
 from tests.databases import emptied
 from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final, in_flight
+from tests.stories import stories
 
 PEOPLE, PAGE, LANES = 7, 3, 2
 WORKERS = st.sampled_from(["a", "b"])
@@ -353,9 +354,8 @@ def test_whatever_happens_to_two_workers_nobody_is_lost_and_nobody_gets_it_twice
     run_state_machine_as_test(
         lambda: Walk(emptied(engine, sqlite_template), policy),
         settings=settings(
-            max_examples=30 if on_sqlite and policy is UnknownPolicy.HOLD else 10,
+            max_examples=stories(12 if on_sqlite and policy is UnknownPolicy.HOLD else 5),
             stateful_step_count=30,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=[
                 Phase.explicit,

@@ -111,7 +111,7 @@ class RunningHouse:
 def sender_of(worker: Forked) -> psutil.Process | None:
     """Find the process of a worker that sends campaigns: the child of its Celery worker `bulk`."""
     for child in psutil.Process(worker.pid).children():
-        if "bulk" in child.cmdline():
+        if "bulk" in {child.name(), *child.cmdline()}:
             grandchildren = child.children()
             return grandchildren[0] if grandchildren else None
     return None

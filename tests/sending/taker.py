@@ -1,8 +1,9 @@
-"""A process that takes permits as fast as it may, and prints the moment of each: one of several in a test."""
+"""A process that takes permits as fast as it may, and tells the moment of each: one of several in a test."""
 
 import asyncio
 import sys
 import time
+from pathlib import Path
 
 import structlog
 
@@ -36,7 +37,8 @@ async def take(database_url: str, broker_url: str, rate: float, seconds: float) 
     return moments
 
 
-if __name__ == "__main__":
+def take_and_tell(database_url: str, broker_url: str, rate: float, seconds: float, said: Path) -> None:
+    """Be the process; write the moments into a file."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    taken = asyncio.run(take(sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4])))
-    sys.stdout.write("\n".join(f"{moment:.6f}" for moment in taken))
+    taken = asyncio.run(take(database_url, broker_url, rate, seconds))
+    said.write_text("\n".join(f"{moment:.6f}" for moment in taken))

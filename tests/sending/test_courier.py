@@ -1,9 +1,5 @@
 """Webhooks go out: signed as the standard has it, tried again, given up, and told once whoever is killed."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +19,7 @@ from dispatcher.sending import courier
 from dispatcher.sending.courier import Courier, Satchel
 from tests.certificates import Certificate
 from tests.journeys.house import wait_for
+from tests.processes import KILLED, Forked, program
 from tests.receivers import Receiver, add_endpoint, payload, receiving, trusted
 from tests.stage import Stage
 from tests.web_server import Says, port_of_nobody
@@ -180,12 +177,13 @@ with engine.begin() as conn:
 os.kill(os.getpid(), signal.SIGKILL)
 """
 _DELIVERS = """
-import sys
+import os, sys
 from dispatcher.db.engine import make_engine
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.outgoing import Passport
 from dispatcher.sending.courier import Satchel, deliver
 ring = Keyring((Key("k2", b"2" * 32), Key("k1", b"1" * 32)))
+os.environ["SSL_CERT_FILE"] = sys.argv[3]
 deliver(Satchel(make_engine(sys.argv[1]), ring, Passport(frozenset({sys.argv[2]})), 60.0))
 """
 
@@ -195,8 +193,7 @@ def test_whoever_is_killed_between_commit_and_delivery_leaves_a_message_that_ano
 ) -> None:
     (address,) = stage.add(1)
     receiver.deliver()
-    ended = subprocess.run([sys.executable, "-c", _COMMITS, database_url, str(stage.ids[address])], check=False)
-    assert ended.returncode == -signal.SIGKILL
+    assert Forked(program, _COMMITS, database_url, str(stage.ids[address])).wait() == KILLED
     receiver.deliver()
     assert {one["type"] for one in receiver.told()[1:]} == {"consent.ended", "suppression.added"}
 
@@ -206,10 +203,9 @@ def test_whoever_is_killed_while_the_receiver_has_it_has_it_told_again_under_the
 ) -> None:
     with receiving(engine, keyring, certificate, Says(200, after_s=60)) as receiver:
         happen(stage)
-        argv = [sys.executable, "-c", _DELIVERS, database_url, f"127.0.0.1:{receiver.web.port}"]
-        with subprocess.Popen(argv, env=dict(os.environ)) as first:
-            wait_for(lambda: len(receiver.web.asked) == 1, "the first attempt")
-            first.kill()
+        first = Forked(program, _DELIVERS, database_url, f"127.0.0.1:{receiver.web.port}", certificate.ca_file)
+        wait_for(lambda: len(receiver.web.asked) == 1, "the first attempt")
+        first.kill()
         receiver.web.pages["/hooks"] = Says(200)
         receiver.deliver()
         assert len(receiver.web.asked) == 1  # the claim of who was killed holds for a minute

@@ -2,8 +2,6 @@
 
 import resource
 import signal
-import subprocess
-import sys
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +21,7 @@ from dispatcher.errors import InputRefused, PartUnavailable
 from dispatcher.sending import address_change, endings, opt_in
 from dispatcher.sending.endings import EndingsFile
 from tests import builders
+from tests.processes import KILLED, Forked, program
 from tests.sending.leaving import Kept, open_kept
 
 TOPIC = Topic.FINANCE_NEWS
@@ -383,8 +382,7 @@ def test_whoever_is_killed_between_the_file_and_the_commit_leaves_a_line_that_is
     withdraw(kept, bert)
     url = kept.engine.url.render_as_string(hide_password=False)
     key = keyring.oldest.fingerprint().hex()
-    command = [sys.executable, "-c", _DIES, url, str(kept.file.path), key, str(anna)]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert Forked(program, _DIES, url, str(kept.file.path), key, str(anna)).wait() == KILLED
     assert (len(kept.lines()), kept.state(anna)) == (2, "confirmed")
     settled = endings.settle(kept.engine, kept.file)
     assert settled is not None

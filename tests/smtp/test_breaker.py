@@ -12,6 +12,7 @@ from dispatcher.smtp.breaker import Breaker, Breakers, Line, Position, back_off
 from dispatcher.smtp.relays import Relay, Tls
 from dispatcher.smtp.reply import Reply
 from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, Verdict
+from tests.stories import stories
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SENT = Sent(Reply(250, None, "taken"))
@@ -390,4 +391,4 @@ class Walk(RuleBasedStateMachine):
 
 
 TestWalk = Walk.TestCase
-TestWalk.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+TestWalk.settings = settings(max_examples=stories(60), stateful_step_count=60)

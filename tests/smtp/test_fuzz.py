@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.errors import RelayDown
@@ -18,6 +18,7 @@ from tests.smtp.conftest import Run
 from tests.smtp.letters import letter
 from tests.smtp.nonsense import relay_at, send_one
 from tests.smtp.test_nonsense_tls import GO, TO_STARTTLS
+from tests.stories import stories
 
 ORDERLY = st.sampled_from(
     [
@@ -105,7 +106,7 @@ def _rests(chunks: list[bytes]) -> list[bytes]:
     return [str(reply.code).encode() for chunk in chunks for reply in reader.read(chunk)]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=stories(200))
 @given(st.booleans(), MOVES)
 def test_whatever_comes_at_whatever_time_each_letter_has_one_end_and_one_dot_is_out_at_most(
     pipelining: bool, moves: list[bytes | str]
@@ -136,7 +137,7 @@ def test_whatever_comes_at_whatever_time_each_letter_has_one_end_and_one_dot_is_
     assert player.released <= dots <= player.released + len(player.declined)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=stories(150))
 @given(st.lists(OCTETS, max_size=10), st.data())
 def test_a_group_that_is_answered_in_one_piece_means_the_same_as_in_single_octets(
     chunks: list[bytes], data: st.DataObject
@@ -193,7 +194,7 @@ def _open(relay: Relay, chunks: list[bytes]) -> tuple[list[Turn], Offers | Relay
     raise AssertionError("an opening without an end")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=stories(200))
 @given(st.sampled_from(Tls), st.booleans(), st.lists(st.one_of(ANSWERS, st.binary(max_size=12)), max_size=12))
 def test_whatever_is_answered_an_opening_ends_and_says_nothing_it_must_not_say(
     tls: Tls, with_user: bool, chunks: list[bytes]
@@ -214,7 +215,7 @@ def test_whatever_is_answered_an_opening_ends_and_says_nothing_it_must_not_say(
         assert TOKEN not in end.what + end.cure
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=stories(60))
 @given(extra=st.binary(min_size=1, max_size=200))
 def test_any_octets_behind_the_220_to_starttls_end_the_connection_before_tls(run: Run, extra: bytes) -> None:
     with RawServer((*TO_STARTTLS, GO + extra)) as server:

@@ -27,7 +27,10 @@ KINDS = ("sqlite", "postgresql")
 PARTS = ("kills", "races", "faults", "house", "points")
 _RACE_KILLS = 24
 _SCENE_WEIGHT = 3  # a scene lasts about as long as so many kills
-_POINTS = "tests/torture/test_crash_points.py"
+_AT_LENGTH = (
+    "tests/torture/test_crash_points.py", "tests/domain/test_walks.py", "tests/domain/test_lives.py",
+    "tests/smtp/test_breaker.py", "--hypothesis-profile=long",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,11 +122,11 @@ def _results(databases: Databases, folder: Path, plan: Plan, show: Show) -> Iter
 
 
 def _die_at_points(plan: Plan, show: Show) -> str:
-    """Run the crash points, which are tests; give what failed, in words."""
+    """Run the crash points and the stories, which are tests; give what failed, in words."""
     if not plan.hunts("points"):
         return ""
     show.say("crash points")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", _POINTS]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *_AT_LENGTH]
     choice = [] if len(plan.kinds) == len(KINDS) else ["-k", plan.kinds[0]]
     done = subprocess.run([*command, *choice], capture_output=True, text=True, check=False)
     show.advance(20)

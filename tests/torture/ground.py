@@ -23,7 +23,7 @@ from dispatcher.sending import house as houses
 from dispatcher.sending import release
 from dispatcher.settings import load
 from tests import builders
-from tests.processes import KILLED, Forked, command
+from tests.processes import KILLED, Forked, several
 from tests.relay_script import Accepted
 from tests.torture.checker import Evidence, Taken
 from tests.torture.points import Tempo
@@ -223,9 +223,10 @@ class Ground:
 
     def evidence(self, title: str) -> Evidence:
         """Collect what is known after the end."""
-        status = json.loads(self.ask("campaigns", "status", str(self.campaign_id), "--json"))
-        outcomes = self.outcomes()
-        missing = self._missing(outcomes)
+        of = str(self.campaign_id)
+        told, missed = self._ask(["campaigns", "status", of, "--json"], ["campaigns", "missing", of, "--csv"])
+        status, outcomes = json.loads(told), self.outcomes()
+        missing = self._missing(outcomes, missed)
         letters = [Taken(a.recipient, a.message_id, a.accepted_at, a.connection) for a in self.witness.accepted()]
         with self.engine.begin() as conn:
             still_open, unfounded = _still_open(conn, self.campaign_id), _unfounded(conn, self.campaign_id)
@@ -235,13 +236,12 @@ class Ground:
             dict(self.left), unfounded, still_open, self.refuses, tuple(self.crashes),
         )  # fmt: skip
 
-    def _missing(self, outcomes: dict[str, str]) -> dict[str, str]:
+    def _missing(self, outcomes: dict[str, str], missed: str) -> dict[str, str]:
         """Give outcome by address as `campaigns missing` has it. Who was erased, or left everything so that retention
         took the address, stands there without a name: if there are as many lines with the same outcomes as there ought
         to be, they are theirs.
         """
-        lines = csv.DictReader(self.ask("campaigns", "missing", str(self.campaign_id), "--csv").splitlines())
-        told = [(line["email"], line["outcome"]) for line in lines]
+        told = [(line["email"], line["outcome"]) for line in csv.DictReader(missed.splitlines())]
         nameless = Counter(outcome for address, outcome in told if address == "(erased)")
         gone = {who: outcomes.get(who, "") for who in self._nameless() if outcomes.get(who) != "sent"}
         return dict(told) if nameless != Counter(gone.values()) else {**gone, **dict(t for t in told if "@" in t[0])}
@@ -252,14 +252,15 @@ class Ground:
             ids = set(conn.execute(select(subscriber.c.id).where(subscriber.c.address.is_(None))).scalars())
         return {who for who, i in {**self.people.permitted, **self.people.forbidden}.items() if i in ids}
 
-    def ask(self, *arguments: str) -> str:
-        """Run a command of the command line, in a process of its own; give what it printed."""
-        said = self.folder / "said"
-        said.unlink(missing_ok=True)
-        asked = Forked(command, self.environ, self.folder, arguments, said, said)
+    def _ask(self, *commands: Sequence[str]) -> list[str]:
+        """Run commands of the command line, in a process of their own; give what each printed."""
+        said = [self.folder / f"said-{number}" for number in range(len(commands))]
+        for file in said:
+            file.unlink(missing_ok=True)
+        asked = Forked(several, self.environ, self.folder, list(zip(commands, said, strict=True)))
         code = asked.wait(30)
-        assert code == 0, f"dispatcher {' '.join(arguments)} ended with {code}: {said.read_text()}"
-        return said.read_text()
+        assert code == 0, f"{commands} ended with {code}: {[file.read_text() for file in said if file.exists()]}"
+        return [file.read_text() for file in said]
 
 
 def lay_out(databases: Databases, folder: Path, people: int, weather: Weather, **more: Any) -> Ground:

@@ -1,4 +1,5 @@
-"""A worker dies at each point of a letter's life, under each policy, on each database: the exact state is known.
+"""A worker dies at each point of a letter's life, on each database, under one policy or the other: the exact state is
+known.
 
 One lane, six people p0 to p5 in one batch. What is told of each death: where the campaign and its batch stand then,
 whose dot may be out by the batch's own word, who is recorded as sent, and whom the relay has accepted.
@@ -7,7 +8,10 @@ whose dot may be out by the batch's own word, who is recorded as sent, and whom 
 import os
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -19,6 +23,7 @@ from dispatcher.domain import consent
 from dispatcher.domain.consent import Evidence
 from tests.processes import KILLED
 from tests.relay import Accepted, Act, Ask, ScriptedRelay
+from tests.stories import is_at_length
 from tests.torture.checker import check, copies
 from tests.torture.conftest import Lay
 from tests.torture.ground import TOPIC, Ground
@@ -97,25 +102,37 @@ def assert_comes_to_its_end(ground: Ground, flying: int | None, accepted: int) -
         assert taken == Counter(people(*range(PEOPLE)) + in_doubt * was_taken)
 
 
-@pytest.mark.parametrize("policy", UnknownPolicy)
-@pytest.mark.parametrize("death", DEATHS, ids=lambda death: f"{death.point.name}-{death.nth}")
-def test_whoever_dies_at_a_point_leaves_the_exact_state_and_another_goes_on(
-    lay: Lay, death: Death, policy: UnknownPolicy
-) -> None:
-    ground = lay(PEOPLE, lanes=1, policy=policy)
-    worker = ground.start(point=death.point, nth=death.nth)
-    assert worker.wait(30) == KILLED
-    ground.kill(worker)
-    assert_stands(ground, death)
-    assert_comes_to_its_end(ground, death.flying, death.accepted)
+@pytest.fixture
+def relay() -> Iterator["Relay"]:
+    with Relay() as relay:
+        yield relay
 
 
-class _Seen:
-    """A witness in this process, which sees the dot come and can kill the worker before it answers."""
+class Relay:
+    """The witness, in this process: it sees the dot of p2 come and may kill the victim before it answers."""
 
-    def __init__(self, relay: ScriptedRelay) -> None:
-        self._relay = relay
-        self.url = relay.url
+    def __init__(self) -> None:
+        self.is_deadly = False
+        self.victim: SimpleQueue[int] = SimpleQueue()
+        self.is_taken = True  # the letter at whose dot the victim dies
+        self._relay = ScriptedRelay(script=self._act, keep_raw=False, keep_lines=False)
+
+    def __enter__(self) -> "Relay":
+        self._relay.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._relay.__exit__(*error)
+
+    def _act(self, ask: Ask) -> Act | None:
+        if ask.verb != "DOT" or ask.recipient != "p2@example.de" or not self.is_deadly:
+            return None
+        self.is_deadly = False
+        os.kill(self.victim.get(timeout=30), signal.SIGKILL)  # it may come before its parent knows who it is
+        return Act(silent=True, accept=self.is_taken, close=True)
+
+    def url(self, **options: int | float) -> str:
+        return self._relay.url(**options)
 
     def accepted(self) -> list[Accepted]:
         return list(self._relay.accepted)
@@ -127,28 +144,45 @@ class _Seen:
         return None
 
 
-@pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "not taken"])
-@pytest.mark.parametrize("policy", UnknownPolicy)
-def test_whoever_dies_with_the_dot_out_leaves_one_letter_in_doubt(
-    lay: Lay, policy: UnknownPolicy, is_taken: bool
+# Each death on both databases, once under each policy, the other way round for every second one; at length under both.
+CASES = [
+    pytest.param(kind, death, policy, id=f"{death.point.name}-{death.nth}-{policy.value}-{kind}")
+    for number, death in enumerate(DEATHS)
+    for turn, kind in enumerate(("sqlite", "postgresql"))
+    for policy in (UnknownPolicy if is_at_length() else [list(UnknownPolicy)[(number + turn) % 2]])
+]
+
+
+@pytest.mark.parametrize(("database_url", "death", "policy"), CASES, indirect=["database_url"])
+def test_whoever_dies_at_a_point_leaves_the_exact_state_and_another_goes_on(
+    lay: Lay, relay: Relay, death: Death, policy: UnknownPolicy
 ) -> None:
-    victim: list[int] = []
+    ground = lay(PEOPLE, witness=relay, lanes=1, policy=policy)
+    worker = ground.start(point=death.point, nth=death.nth)
+    assert worker.wait(30) == KILLED
+    ground.kill(worker)
+    assert_stands(ground, death)
+    assert_comes_to_its_end(ground, death.flying, death.accepted)
 
-    def kill_at_the_third(ask: Ask) -> Act | None:
-        if ask.verb != "DOT" or ask.recipient != "p2@example.de" or not victim:
-            return None
-        os.kill(victim.pop(), signal.SIGKILL)
-        return Act(silent=True, accept=is_taken, close=True)
 
-    with ScriptedRelay(script=kill_at_the_third, keep_raw=False) as relay:
-        ground = lay(PEOPLE, witness=_Seen(relay), lanes=1, policy=policy)
-        worker = ground.start()
-        victim.append(worker.pid)
-        assert worker.wait(30) == KILLED
-        ground.kill(worker)
-        death = Death(Point.AFTER_GATE, 3, flying=2, sent=2, accepted=3 if is_taken else 2)
-        assert_stands(ground, death)
-        assert_comes_to_its_end(ground, 2, death.accepted)
+@pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "not taken"])
+@pytest.mark.parametrize(
+    ("database_url", "policy"),
+    [("sqlite", UnknownPolicy.HOLD), ("postgresql", UnknownPolicy.RESEND)],
+    indirect=["database_url"],
+)
+def test_whoever_dies_with_the_dot_out_leaves_one_letter_in_doubt(
+    lay: Lay, relay: Relay, policy: UnknownPolicy, is_taken: bool
+) -> None:
+    ground = lay(PEOPLE, witness=relay, lanes=1, policy=policy)
+    relay.is_taken, relay.is_deadly = is_taken, True
+    worker = ground.start()
+    relay.victim.put(worker.pid)
+    assert worker.wait(30) == KILLED
+    ground.kill(worker)
+    death = Death(Point.AFTER_GATE, 3, flying=2, sent=2, accepted=3 if is_taken else 2)
+    assert_stands(ground, death)
+    assert_comes_to_its_end(ground, 2, death.accepted)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

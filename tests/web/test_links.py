@@ -7,6 +7,7 @@ import pytest
 
 from dispatcher.db.terms import Topic
 from dispatcher.domain.tokens import Purpose
+from tests.databases import in_turn
 from tests.web.test_view import released
 from tests.web.visitor import House, heading
 
@@ -42,7 +43,7 @@ def test_no_path_redirects(house: House, paths: dict[str, str]) -> None:
                 assert house.visitor().ask(method, spelling).status_code not in range(300, 400)
 
 
-@pytest.mark.parametrize("kind", ["c", "a", "u", "p", "v"])
+@in_turn("kind", ["c", "a", "u", "p", "v"])
 def test_a_slash_at_the_end_is_no_mistake(house: House, paths: dict[str, str], kind: str) -> None:
     with_slash, without = (house.visitor().get(path) for path in (paths[kind] + "/", paths[kind]))
     assert with_slash.status_code == without.status_code
@@ -68,7 +69,7 @@ def wrong_tokens(house: House, good: str) -> list[str]:
     return [stranger, *altered, *cut, *odd]
 
 
-@pytest.mark.parametrize("kind", ["c", "a", "u", "p", "v"])
+@in_turn("kind", ["c", "a", "u", "p", "v"])
 def test_a_wrong_link_gets_the_same_bytes_whatever_is_wrong_with_it(
     house: House, paths: dict[str, str], kind: str
 ) -> None:

@@ -1,6 +1,7 @@
 """Every finding has words in German and in English, about the same things."""
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from dispatcher.sending.preflight.findings import Check, Finding, Severity, titl
 _NAMES = re.compile(r"Finding\(\s*Check\.(\w+),\s*\"(\w+)\"")
 
 
+@cache
 def _words(language: Language) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((templates() / "preflight" / f"words.{language}.yaml").read_text("utf-8"))
     return found
