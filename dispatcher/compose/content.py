@@ -21,12 +21,16 @@ from dispatcher.languages import Language
 LARGEST_SOURCE = 1_000_000  # octets
 MOST_ENTRIES = 60  # of articles, products or offers
 
-_KEYS = frozenset({"language", "subject", "title", "preheader", "lead", "as_of", "prices_good_for", "articles",
-                   "products", "offers", "button"})  # fmt: skip
-_ARTICLE = frozenset({"title", "text", "link", "link_text", "image", "alt"})
-_PRODUCT = frozenset({"name", "price", "currency", "unit", "as_of", "link"})
-_OFFER = frozenset({"title", "text", "price", "currency", "valid_until", "code", "link"})
-_BUTTON = frozenset({"text", "link"})
+# What a file may say, in the order in which it is best read; manuscript.py writes it so.
+TEXTS = ("language", "subject", "title", "preheader", "lead", "as_of", "prices_good_for")
+ENTRIES = {
+    "articles": ("title", "text", "link", "link_text", "image", "alt"),
+    "products": ("name", "price", "currency", "unit", "as_of", "link"),
+    "offers": ("title", "text", "price", "currency", "valid_until", "code", "link"),
+    "button": ("text", "link"),
+}
+KEYS = frozenset({*TEXTS, *ENTRIES})
+_ARTICLE, _PRODUCT, _OFFER, _BUTTON = (frozenset(keys) for keys in ENTRIES.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def parse_content(source: str, *, file: str) -> Content:
     if len(source) > LARGEST_SOURCE or len(source.encode("utf-8", "replace")) > LARGEST_SOURCE:
         raise ContentInvalid(file, 0, "larger than 1 MB", "A letter may have 100 kB; shorten the text.")
     marked = lift(source.removeprefix("\ufeff"), file=file)
-    head, body = split(marked, file=file, known=_KEYS)
+    head, body = split(marked, file=file, known=KEYS)
     return _Author(head, marked.snippets).content(file, body)
 
 

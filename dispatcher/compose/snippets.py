@@ -29,6 +29,8 @@ MOST_SNIPPETS = 500
 _OUTPUT, _CONTROL = 0xF0000, 0x100000
 MARKERS = re.compile("[\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
 VALUE_MARKERS = re.compile("[\U000f0000-\U000ffffd]")
+# A brace with which Jinja2 would begin to read, also together with the snippet that follows the text.
+_OPENS, _OPENS_BEFORE_SNIPPET = re.compile(r"\{(?=[{%#])"), re.compile(r"\{(?=[{%#]|\Z)")
 CONTROL_MARKERS = re.compile("[\U00100000-\U0010fffd]")
 
 
@@ -54,6 +56,17 @@ class Snippet:
     def is_control(self) -> bool:
         """True for if, elif, else, endif: no text comes from these."""
         return self.kind is not Kind.OUTPUT
+
+    @property
+    def source(self) -> str:
+        """Give it as an author writes it."""
+        words = f"{'' if self.kind is Kind.OUTPUT else self.kind} {self._written}".strip()
+        return f"{{{{ {words} }}}}" if self.kind is Kind.OUTPUT else f"{{% {words} %}}"
+
+    @property
+    def _written(self) -> str:
+        # No backslash can come from the author: those that are there spell what is not ASCII.
+        return self.expression.encode("ascii").decode("unicode_escape")
 
     def jinja(self, part: str) -> str:
         """Give the Jinja2 source; `part` names the filter that escapes a value for where it stands."""
@@ -91,6 +104,18 @@ def lift(source: str, *, file: str, fields: frozenset[str] = CONTENT_FIELDS, fir
         cure = "To write two braces as text, wrap them: {% raw %}{{{% endraw %}"
         raise ContentInvalid(file, fault.lineno, fault.message or "cannot be read", cure) from None
     return reader.end()
+
+
+def put_back(text: str, snippets: Sequence[Snippet]) -> str:
+    """Give marked text as its author would write it: what `lift` took out stands there again, notes excepted."""
+    pieces = re.split(f"({MARKERS.pattern})", text)
+    for at, piece in enumerate(pieces):
+        if at % 2:
+            pieces[at] = snippets[index_of(piece)].source
+        else:
+            opens = _OPENS_BEFORE_SNIPPET if at + 1 < len(pieces) else _OPENS
+            pieces[at] = opens.sub("{% raw %}{{% endraw %}", piece)
+    return "".join(pieces)
 
 
 def unbalanced(text: str, snippets: Sequence[Snippet]) -> Snippet | None:
