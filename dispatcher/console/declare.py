@@ -23,6 +23,7 @@ from starlette.responses import Response
 
 from dispatcher.db.terms import SessionStage
 from dispatcher.domain.staff.roles import Permission
+from dispatcher.web.forms import SMALL, Size
 
 if TYPE_CHECKING:
     from dispatcher.console.desk import Desk
@@ -65,6 +66,7 @@ class Act:
 
     `mends` is the path of the look that is shown again when something has to be mended. One that is `alone` has no
     transaction around it, because it talks to a network or computes for long; it opens one with `visit.change()`.
+    What is larger than a usual form names its size; then nothing is read of somebody who may not.
     """
 
     path: str
@@ -73,6 +75,7 @@ class Act:
     do: Do
     mends: str
     alone: bool
+    size: Size = SMALL
     area: str = ""
 
 
@@ -103,6 +106,11 @@ def act(path: str, admits: Admits, action: str, do: Do, *, mends: str = "", alon
     return Act(path, admits, action, do, mends or path, alone)
 
 
+def sized(page: Act, size: Size) -> Act:
+    """Let an act take more than a usual form brings, or files."""
+    return replace(page, size=size)
+
+
 def live(path: str, admits: Admits, template: str, poll: Poll, *, every: float = 2.0) -> Live:
     """Declare a part that renews itself; `poll(moment)` gives the values of its template, every so many seconds."""
     return Live(path, admits, template, poll, every)
@@ -114,8 +122,11 @@ def area(name: str, *pages: Page) -> tuple[Page, ...]:
 
 
 class Mend(Exception):
-    """A form has to be mended: for each field the key of a sentence; "" is the form as a whole."""
+    """A form has to be mended: for each field the key of a sentence; "" is the form as a whole. `status` 200: nothing
+    is wrong, it is shown again with more or fewer fields.
+    """
 
-    def __init__(self, errors: Mapping[str, str]) -> None:
+    def __init__(self, errors: Mapping[str, str], status: int = 422) -> None:
         super().__init__("a form has to be mended")
         self.errors = errors
+        self.status = status

@@ -31,7 +31,7 @@ from dispatcher.db.terms import Language, SessionStage
 from dispatcher.domain.staff import roles, sessions
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import DispatcherError, NotFound
-from dispatcher.web.forms import Form, posted
+from dispatcher.web.forms import SMALL, Form, posted
 from dispatcher.web.language import choose
 
 STAGES = {SessionStage.SECOND_FACTOR: "/login/code", SessionStage.ENROL: "/login/second-factor"}
@@ -70,7 +70,7 @@ class Frame:
         async def endpoint(request: Request) -> Response:
             if request.method == "POST":
                 assert done is not None
-                return await posted(lambda request, form: self._act(done, request, form))(request)
+                return await self._post(done, request)
             if isinstance(shown, Live):
                 return await self._stream(shown, request)
             assert shown is not None
@@ -100,6 +100,14 @@ class Frame:
 
     # --- acts ---
 
+    async def _post(self, page: Act, request: Request) -> Response:
+        if page.size is not SMALL:
+            try:
+                await run_in_threadpool(self._checked, page, request)
+            except _Elsewhere as elsewhere:
+                return RedirectResponse(f"{self._desk.paper.root}{elsewhere.path}", 303)
+        return await posted(lambda request, form: self._act(page, request, form), page.size)(request)
+
     def _act(self, page: Act, request: Request, form: Form) -> Response:
         if not is_from_here(request, self._desk.settings.public_url):
             raise HTTPException(403, "origin")
@@ -108,7 +116,7 @@ class Frame:
         except _Elsewhere as elsewhere:
             return RedirectResponse(f"{self._desk.paper.root}{elsewhere.path}", 303)
         except Mend as mend:
-            return self._mend(page, request, form, errors=mend.errors)
+            return self._mend(page, request, form, errors=mend.errors, status=mend.status)
         except NotFound as error:
             raise HTTPException(404) from error
         except DispatcherError as error:
@@ -133,7 +141,7 @@ class Frame:
 
     def _mend(
         self, page: Act, request: Request, form: Form, *,
-        errors: Mapping[str, str] | None = None, problem: tuple[str, str] | None = None,
+        errors: Mapping[str, str] | None = None, problem: tuple[str, str] | None = None, status: int = 422,
     ) -> Response:  # fmt: skip
         """Show the look again, with what was typed and what has to be mended."""
         shown = self._looks.get(page.mends)
@@ -142,7 +150,7 @@ class Frame:
             visit.errors, visit.problem = errors or {}, problem
             if shown is None:
                 return visit.page("refused", status=422)
-            return self._show(shown, visit, 422)
+            return self._show(shown, visit, status)
 
     # --- live parts ---
 
@@ -165,7 +173,7 @@ class Frame:
         )
         return StreamingResponse(events, headers=HEADERS)
 
-    def _checked(self, page: Live, request: Request) -> Visit:
+    def _checked(self, page: Page, request: Request) -> Visit:
         with reading(self._desk.engine).connect() as conn:
             return self._enter(conn, page, request)
 

@@ -2,14 +2,16 @@
 
 Two ways to read. `posted` refuses what is too large, too slow or no form. `posted_anyhow` refuses nothing: it hands
 over what could be read, for one-click unsubscribing, where in every doubt the person leaves.
+
+How much is read is the endpoint's Size; none takes files but one that says so.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -21,10 +23,31 @@ MOST_FIELDS = 50
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """How much a form may bring: octets and fields in all, and files."""
+
+    octets: int = MOST_BYTES
+    fields: int = MOST_FIELDS
+    files: int = 0
+
+
+SMALL = Size()
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that came with a form. Its name is the sender's word and no path of ours."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of a form. Files are left out."""
+    """The fields of a form, and its files."""
 
     fields: Mapping[str, tuple[str, ...]]
+    files: Mapping[str, tuple[File, ...]] = field(default_factory=dict)
 
     def first(self, name: str) -> str:
         """Give the first value of a field; "" if there is none."""
@@ -39,14 +62,14 @@ Answer = Callable[[Request, Form], Response]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def posted(answer: Answer) -> Endpoint:
-    """Make an endpoint that answers a form. 413: larger than MOST_BYTES; 408: too slow; 400: not readable."""
+def posted(answer: Answer, size: Size = SMALL) -> Endpoint:
+    """Make an endpoint that answers a form. 413: larger than its size; 408: too slow; 400: not readable."""
 
     async def endpoint(request: Request) -> Response:
-        body, is_whole = await _read(request)
+        body, is_whole = await _read(request, size.octets)
         if not is_whole:
-            raise HTTPException(413 if len(body) > MOST_BYTES else 408)
-        return await run_in_threadpool(answer, request, await _parse(request, body))
+            raise HTTPException(413 if len(body) > size.octets else 408)
+        return await run_in_threadpool(answer, request, await _parse(request, body, size))
 
     return endpoint
 
@@ -55,9 +78,9 @@ def posted_anyhow(answer: Answer) -> Endpoint:
     """Make an endpoint that answers a POST whatever its body is; one that cannot be read is an empty form."""
 
     async def endpoint(request: Request) -> Response:
-        body, _ = await _read(request)
+        body, _ = await _read(request, MOST_BYTES)
         try:
-            form = await _parse(request, body)
+            form = await _parse(request, body, SMALL)
         except HTTPException:
             form = Form({})
         return await run_in_threadpool(answer, request, form)
@@ -65,30 +88,30 @@ def posted_anyhow(answer: Answer) -> Endpoint:
     return endpoint
 
 
-async def _read(request: Request) -> tuple[bytes, bool]:
+async def _read(request: Request, most: int) -> tuple[bytearray, bool]:
     """Give the body and whether it is whole: not when it was too large, too slow, or when the line broke."""
-    body = b""
+    body = bytearray()
     try:
         async with asyncio.timeout(MOST_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MOST_BYTES:
+                if len(body) > most:
                     return body, False
     except (TimeoutError, ClientDisconnect):
         return body, False
     return body, True
 
 
-async def _parse(request: Request, body: bytes) -> Form:
+async def _parse(request: Request, body: bytearray, size: Size) -> Form:
     async def replay() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     again = Request(request.scope, replay)
     try:
-        parsed = await again.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=MOST_BYTES)
+        parsed = await again.form(max_files=size.files, max_fields=size.fields, max_part_size=size.octets)
     except (LookupError, ValueError) as error:  # a charset or a boundary that nobody knows
         raise HTTPException(400) from error
-    return Form(_texts(parsed))
+    return Form(_texts(parsed), await _files(parsed))
 
 
 def _texts(parsed: FormData) -> dict[str, tuple[str, ...]]:
@@ -97,3 +120,13 @@ def _texts(parsed: FormData) -> dict[str, tuple[str, ...]]:
         if isinstance(value, str):
             fields[name] = (*fields.get(name, ()), value)
     return fields
+
+
+async def _files(parsed: FormData) -> dict[str, tuple[File, ...]]:
+    """A field for which nobody chose a file comes with an empty name."""
+    files: dict[str, tuple[File, ...]] = {}
+    for name, value in parsed.multi_items():
+        if isinstance(value, UploadFile) and value.filename:
+            files[name] = (*files.get(name, ()), File(value.filename, await value.read()))
+    await parsed.close()
+    return files
