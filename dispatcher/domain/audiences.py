@@ -48,6 +48,20 @@ def counted(conn: Connection, topic: Topic) -> tuple[int, dict[str, int]]:
     return gets, {reason: count for reason, count in found.items() if reason is not None}
 
 
+def beside(topic: Topic, person: int, *, back: bool = False) -> Select[int]:
+    """Give the SELECT of the next person, by number, who may be written to about a topic; `back`: of the one before."""
+    number = subscription.c.subscriber_id
+    permitted = (
+        select(number)
+        .join(subscriber, subscriber.c.id == number)
+        .where(subscription.c.topic == topic, is_permitted(topic))
+        .limit(1)
+    )
+    if back:
+        return permitted.where(number < person).order_by(number.desc())
+    return permitted.where(number > person).order_by(number)
+
+
 def to_renew(topic: Topic, number: int) -> Select[tuple[int, str, str | None]]:
     """Give the SELECT (subscriber_id, provider, reason) of all whose consent for the topic is under words that are not
     good any more, while those of `number` are. The reason is why somebody may not be asked; NULL for those who may.

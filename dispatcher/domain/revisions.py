@@ -14,7 +14,9 @@ from dispatcher.db.terms import CampaignState
 from dispatcher.domain import authors, campaigns
 from dispatcher.domain.campaigns import Campaign, Contents
 from dispatcher.domain.staff.audit import Actor
-from dispatcher.errors import MoveRefused, SavedMeanwhile
+from dispatcher.errors import InputRefused, MoveRefused, SavedMeanwhile
+
+SHORTEST_EXPIRY, LONGEST_EXPIRY = 3600, 14 * 24 * 3600  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +28,18 @@ class Revision:
     subject: str | None = None
     name: str | None = None
     contents: Contents | None = None  # the first language's is the default
+    expires_after_s: int | None = None  # after its time a letter that was put off is given up
 
 
 def edit(conn: Connection, campaign_id: int, said: Revision, now: datetime) -> int:
-    """Save a draft anew; give its version. Raises NotFound, MoveRefused when it is no draft, and SavedMeanwhile when
-    somebody has saved since it was read: then nothing is overwritten.
+    """Save a draft anew; give its version. Raises NotFound, MoveRefused when it is no draft, SavedMeanwhile when
+    somebody has saved since it was read (then nothing is overwritten), and InputRefused for no time to expire after.
     """
+    if said.expires_after_s is not None and not SHORTEST_EXPIRY <= said.expires_after_s <= LONGEST_EXPIRY:
+        raise InputRefused(f"campaign {campaign_id} cannot expire after {said.expires_after_s} s", "1 h to 14 days")
     c = campaign.c
-    values: dict[str, object] = {k: v for k, v in (("subject", said.subject), ("name", said.name)) if v is not None}
+    options = {"subject": said.subject, "name": said.name, "expires_after_s": said.expires_after_s}
+    values: dict[str, object] = {option: value for option, value in options.items() if value is not None}
     if said.contents:
         values["default_language"] = next(iter(said.contents))
     saved = conn.execute(

@@ -1,7 +1,8 @@
 """Proofs: how a letter will look to someone, before it goes; and a test copy to oneself.
 
 A test copy takes the same lane as every letter, with a gate that asks one thing only: may this address be mailed at
-all. It is for the staff; it is not recorded as a delivery, and its links lead to nobody.
+all. It is for the staff; its subject says that it is a test, it is not recorded as a delivery, and its links lead to
+nobody.
 """
 
 from datetime import datetime
@@ -9,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from dispatcher.compose.house import House
-from dispatcher.db.terms import Language
+from dispatcher.db.terms import CampaignState, Language
 from dispatcher.domain import campaigns, consent, subscribers, suppression
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.campaigns import Campaign
@@ -22,10 +23,12 @@ from dispatcher.smtp.lane import Lane, Parcel
 from dispatcher.smtp.relays import Relay
 from dispatcher.smtp.verdict import Verdict
 
+TEST_MARK = "[Test] "
+
 
 def press_for(conn: Connection, of: Campaign, stationery: Stationery, house: House) -> CampaignPress:
-    """Compile a campaign as it was released, or, while it is a draft, as it would be."""
-    if campaigns.editions(conn, of.id):
+    """Compile a campaign as it was released, or, while it is a draft, as it would be: also one that was taken back."""
+    if of.state is not CampaignState.DRAFT and campaigns.editions(conn, of.id):
         return press.load(conn, of, stationery)
     return release.press_of(of, release.editions(conn, of, house), stationery)
 
@@ -50,12 +53,17 @@ def as_recipient(conn: Connection, of: Campaign, person: Subscriber) -> Recipien
 def test_parcel(
     conn: Connection, of: Campaign, to: Address, stationery: Stationery, house: House, now: datetime
 ) -> Parcel:
-    """Compose a test copy. Raises InputRefused for an address on the never-mail list."""
+    """Compose a test copy of what is written now, in the campaign's default language. Raises InputRefused for an
+    address on the never-mail list.
+    """
     if suppression.entries(conn, suppression.address_hash(stationery.keyring, to)):
         raise InputRefused("this address is on the never-mail list", "choose another one")
     made_up = release.trial_recipient(Language(of.default_language))
     reader = Recipient(0, bytes(8), to.mail, made_up.name, made_up.language, made_up.consented_on, 1)
-    return press_for(conn, of, stationery, house).parcel(reader, now)
+    if not campaigns.contents(conn, of.id):  # the letter that asks to renew a consent: nobody wrote it
+        return press_for(conn, of, stationery, house).parcel(reader, now)
+    marked = release.editions(conn, of, house, mark=TEST_MARK)
+    return release.press_of(of, marked, stationery).parcel(reader, now)
 
 
 async def send_test(relays: tuple[Relay, ...], parcel: Parcel) -> tuple[Relay, Verdict]:

@@ -186,12 +186,16 @@ def resume(conn: Connection, campaign_id: int, now: datetime, *, with_old_prices
     freshness.resume(conn, campaign_id, now, with_old_prices=with_old_prices)
 
 
-def editions(conn: Connection, of: Campaign, house: House) -> dict[Language, Edition]:
-    """Freeze what the marketer wrote, per language; nothing is stored. Raises ContentInvalid."""
+def editions(conn: Connection, of: Campaign, house: House, *, mark: str = "") -> dict[Language, Edition]:
+    """Freeze what the marketer wrote, per language; nothing is stored. `mark`: how the subject begins. Raises
+    ContentInvalid.
+    """
     topic, frozen = _topic_of(of), {}
     for language, (file, source) in campaigns.contents(conn, of.id).items():
         content = parse_content(source, file=file)
-        frozen[language] = freeze(content, topic=topic, subject=of.subject, house=house, campaign_id=of.id)
+        if mark and content.subject:
+            content = dataclasses.replace(content, subject=mark + content.subject)
+        frozen[language] = freeze(content, topic=topic, subject=mark + of.subject, house=house, campaign_id=of.id)
     if of.default_language not in frozen:
         raise InputRefused(
             f"campaign {of.id} has no content in its default language {of.default_language}",
