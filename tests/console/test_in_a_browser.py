@@ -59,7 +59,9 @@ def test_every_page_fits_is_silent_and_axe_finds_nothing(
         page = context.new_page()
         page.on("console", lambda message: wrong.append(f"said: {message.text}"))  # noqa: B023  (one list)
         page.on("pageerror", lambda error: wrong.append(f"said: {error}"))  # noqa: B023
-        for declared in PAGES:
+        for declared in PAGES:  # a letter in its frame is no page: tests/compose looks at letters
+            if declared.path.endswith("/preview/letter"):
+                continue
             if isinstance(declared, Look) and stage_of(declared) is stage and declared.admits is not ANYONE:
                 page.goto(f"{served.settings.public_url}/console{path_of(declared, things)}")
                 wrong += [f"{declared.path}: {what}" for what in problems(page)]

@@ -1,4 +1,4 @@
-// What a page of the console cannot do without a script: renew a part by itself, and copy a link.
+// What a page of the console cannot do without a script: renew a part by itself, copy a link, count while one types.
 "use strict";
 
 // <div data-live="/console/live/overview">: its content is replaced whenever the server sends it anew. With
@@ -29,5 +29,28 @@ for (const button of document.querySelectorAll("[data-copies]")) {
   button.addEventListener("click", () => {
     field.select();
     navigator.clipboard?.writeText(field.value);
+  });
+}
+
+// <span data-counts="ID" data-most="60" hidden>: how long a field's text is, of so many characters that are shown.
+for (const count of document.querySelectorAll("[data-counts]")) {
+  const field = document.getElementById(count.dataset.counts);
+  const tell = () => {
+    const length = [...field.value].length;
+    count.textContent = `${length} / ${count.dataset.most}`;
+    count.classList.toggle("over", length > Number(count.dataset.most));
+  };
+  count.hidden = false;
+  field.addEventListener("input", tell);
+  tell();
+}
+
+// A form in which something was typed does not go by mistake.
+for (const form of document.querySelectorAll("form.sheet")) {
+  let isTouched = false;
+  form.addEventListener("input", () => { isTouched = true; });
+  form.addEventListener("submit", () => { isTouched = false; });
+  addEventListener("beforeunload", (event) => {
+    if (isTouched) event.preventDefault();
   });
 }
