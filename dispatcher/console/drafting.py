@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from dispatcher.compose import manuscript
 from dispatcher.compose.content import ENTRIES
-from dispatcher.compose.manuscript import HEAD, LISTS, Manuscript
+from dispatcher.compose.manuscript import HEAD, LISTS, Entry, Manuscript
 from dispatcher.db.terms import Language
 from dispatcher.domain.campaigns import Campaign, Contents
 from dispatcher.web.forms import Form
@@ -44,7 +44,7 @@ class Sheet:
         """Give every text by the name of its field."""
         found = {"name": self.name, "default": str(self.default), "rate": self.rate, "expires": self.expires}
         for language, letter in self.letters.items():
-            found |= {f"{language}.{name}": text for name, text in letter.texts().items()}
+            found |= {f"{language}.{name}": text for name, text in _as_typed(letter)}
         return found
 
     def prints(self) -> str:
@@ -111,11 +111,66 @@ def contents_of(sheet: Sheet, of: Campaign, stored: Contents) -> tuple[str, Cont
 
 def since(sheet: Sheet, prints: str) -> Iterator[str]:
     """Name the fields of a sheet that are not any more what the prints were taken of."""
-    old = dict(one.partition("=")[::2] for one in prints.split())
-    texts = sheet.texts()
+    old, texts = _read_prints(prints), sheet.texts()
     for name in [*texts, *(gone for gone in old if gone not in texts)]:
         if old.get(name, _print("")) != _print(texts.get(name, "")):
             yield name
+
+
+def merged(mine: Sheet, theirs: Sheet, prints: str) -> Sheet:
+    """Give what was typed, with what somebody else has saved since in all that was left as it was read."""
+    old = _read_prints(prints)
+    letters = {
+        language: _Merge(f"{language}.", old).letter(letter, theirs.letters[language])
+        if language in theirs.letters
+        else letter
+        for language, letter in mine.letters.items()
+    }
+    pick = _Merge("", old).pick
+    return Sheet(
+        pick("name", mine.name, theirs.name),
+        letters,
+        pick("rate", mine.rate, theirs.rate),
+        pick("expires", mine.expires, theirs.expires),
+    )
+
+
+class _Merge:
+    """Of two who wrote one letter, text by text: whoever left one as it was read gives way. `old`: prints as read."""
+
+    def __init__(self, prefix: str, old: Mapping[str, str]) -> None:
+        self._prefix, self._old = prefix, old
+
+    def letter(self, mine: Manuscript, theirs: Manuscript) -> Manuscript:
+        head = {key: self.pick(key, mine.head.get(key, ""), theirs.head.get(key, "")) for key in HEAD}
+        entries = {name: self._list(name, mine.entries.get(name, ()), theirs.entries.get(name, ())) for name in ENTRIES}
+        return replace(mine, head=head, entries=entries, body=self.pick("body", mine.body, theirs.body))
+
+    def pick(self, name: str, mine: str, theirs: str) -> str:
+        return theirs if self._was_left(name, mine) else mine
+
+    def _was_left(self, name: str, mine: str) -> bool:
+        return self._old.get(f"{self._prefix}{name}", _print("")) == _print(mine)
+
+    def _list(self, name: str, mine: Sequence[Entry], theirs: Sequence[Entry]) -> tuple[Entry, ...]:
+        """A list that was left is theirs; one in which none came and none went is merged; any other is mine."""
+        stood = {key: it for key, it in self._old.items() if key.startswith(f"{self._prefix}{name}.")}
+        texts = {key: text for at, entry in enumerate(mine) for key, text in _named(f"{name}.{at}", entry)}
+        if stood == {f"{self._prefix}{key}": _print(text) for key, text in texts.items()}:
+            return tuple(theirs)
+        count = len({key.split(".")[2] for key in stood})
+        if not len(mine) == len(theirs) == count:
+            return tuple(mine)
+        pairs = enumerate(zip(mine, theirs, strict=True))
+        return tuple(self._entry(f"{name}.{at}", one, other, ENTRIES[name]) for at, (one, other) in pairs)
+
+    def _entry(self, name: str, mine: Entry, theirs: Entry, keys: Sequence[str]) -> Entry:
+        given = {key: theirs if self._was_left(f"{name}.{key}", mine.get(key, "")) else mine for key in keys}
+        return {key: source[key] for key, source in given.items() if key in source}
+
+
+def _named(name: str, entry: Entry) -> Iterator[tuple[str, str]]:
+    return ((f"{name}.{key}", text) for key, text in entry.items() if text or key == "alt")
 
 
 def day_of(moment: str) -> str:
@@ -218,6 +273,10 @@ def _as_typed(letter: Manuscript) -> Iterator[tuple[str, str]]:
 def file_name(language: Language, stored: Contents) -> str:
     stems = [file.removesuffix(".md").removesuffix(f".{other}") for other, (file, _) in stored.items()]
     return f"{stems[0] if stems else 'content'}.{language}.md"
+
+
+def _read_prints(prints: str) -> dict[str, str]:
+    return {name: it for name, _, it in (one.partition("=") for one in prints.split())}
 
 
 def _print(text: str) -> str:

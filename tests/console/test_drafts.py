@@ -247,21 +247,27 @@ def test_of_two_editors_the_second_is_told_what_changed_and_by_whom_and_nothing_
     klara = office.let_in(office.add(Role.EDITOR, "klara@example.de", name="Klara Feldmann"))
     anna = office.browser_of(Role.EDITOR)
     mine, file = typed(anna.get(path)), typed(anna.get(f"/campaigns/{number}/file"))
-    assert klara.post(path, typed(klara.get(path)) | {"de.title": "Klaras Titel"}).status_code == 303
-    told = anna.post(path, mine | {"de.lead": "Annas Vorspann"})
-    assert told.status_code == 422
+    theirs = typed(klara.post(path, typed(klara.get(path)) | {"do": "add de articles"}))
+    theirs |= {"de.title": "Klaras Titel", "de.subject": "Klaras Betreff", "de.articles.0.title": "Klaras Artikel"}
+    assert klara.post(path, theirs).status_code == 303
+    told = anna.post(path, mine | {"de.lead": "Annas Vorspann", "de.subject": "Annas Betreff"})
+    assert (told.status_code, stored(office, number)[0].version) == (422, 2)
     words = text_of(told)
     assert "Klara Feldmann hat am" in words
-    assert "Deutsch, Titel Gespeichert: Klaras Titel Ihres: Gold hält sich" in words
-    assert "Deutsch, Vorspann Gespeichert" not in words
-    assert "Annas Vorspann" in told.text
-    assert stored(office, number)[0].version == 2
+    assert "Deutsch, Titel Gespeichert: Klaras Titel Unten schon übernommen." in words
+    assert "Deutsch, Artikel 1, Titel Gespeichert: Klaras Artikel Unten schon übernommen." in words
+    assert "Deutsch, Betreff Gespeichert: Klaras Betreff Ihres: Annas Betreff" in words
+    assert "Deutsch, Vorspann" not in words
     told_of_file = anna.post(f"/campaigns/{number}/file", {**file, "source": [builders.CONTENT, ""]})
-    assert (told_of_file.status_code, "Deutsch, Titel" in text_of(told_of_file)) == (422, True)
+    assert (told_of_file.status_code, "Deutsch, Titel Gespeichert: Klaras Titel" in text_of(told_of_file)) == (
+        422,
+        True,
+    )
     assert stored(office, number)[0].version == 2
     assert anna.post(path, typed(told)).status_code == 303
     source = stored(office, number)[1][Language.DE][1]
-    assert ("Annas Vorspann" in source, "Klaras Titel" in source) == (True, False)
+    assert [word for word in ("Annas Vorspann", "Klaras Titel", "Klaras Artikel") if word not in source] == []
+    assert stored(office, number)[0].subject == "Annas Betreff"
 
 
 @on_sqlite

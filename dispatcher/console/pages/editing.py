@@ -70,6 +70,8 @@ def edit(visit: Visit) -> Values:
         return _locked(visit, of, lock or "renewal")
     is_typed = bool(visit.form.all("letters"))
     sheet = drafting.changed(drafting.typed(visit.form), visit.said("do")) if is_typed else _stored(of, stored)
+    if is_typed and _read(visit) != of.version:
+        sheet = drafting.merged(sheet, _stored(of, stored), visit.form.first("prints"))
     conflict = _conflict(visit, of, stored, sheet) if is_typed else None
     is_saved = is_typed and (visit.said("do") or "save") in _SAVES and conflict is None
     return {
