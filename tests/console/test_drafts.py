@@ -292,6 +292,15 @@ def test_whole_files_are_saved_as_they_are_and_refused_with_the_line(office: Off
 
 
 @on_sqlite
+def test_a_stored_file_that_cannot_be_taken_apart_is_mended_as_a_file(office: Office) -> None:
+    number = enter(office, builders.CONTENT.replace("title:", "titel:"))
+    browser = office.browser_of(Role.EDITOR)
+    assert browser.get(f"/campaigns/{number}/edit").headers["location"].endswith(f"/campaigns/{number}/file")
+    fields = typed(browser.get(f"/campaigns/{number}/file")) | {"source": builders.CONTENT}
+    assert browser.post(f"/campaigns/{number}/file", fields).status_code == 303
+
+
+@on_sqlite
 def test_what_is_released_says_so_keeps_what_was_typed_and_leads_to_where_it_is_taken_back(office: Office) -> None:
     number = enter(office)
     path = f"/campaigns/{number}"

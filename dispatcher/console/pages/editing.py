@@ -62,16 +62,19 @@ class Conflict:
     more: int
 
 
-def edit(visit: Visit) -> Values:
+def edit(visit: Visit) -> Values | Response:
     """Show the form, with what is stored or what was typed."""
     of = newsletter(visit.conn, visit.number("campaign"))
     stored = campaigns.contents(visit.conn, of.id)
     if (lock := _lock(of)) or not stored:
         return _locked(visit, of, lock or "renewal")
+    there = _stored(of, stored)
+    if there is None:
+        return visit.go(f"/campaigns/{of.id}/file")
     is_typed = bool(visit.form.all("letters"))
-    sheet = drafting.changed(drafting.typed(visit.form), visit.said("do")) if is_typed else _stored(of, stored)
+    sheet = drafting.changed(drafting.typed(visit.form), visit.said("do")) if is_typed else there
     if is_typed and _read(visit) != of.version:
-        sheet = drafting.merged(sheet, _stored(of, stored), visit.form.first("prints"))
+        sheet = drafting.merged(sheet, there, visit.form.first("prints"))
     conflict = _conflict(visit, of, stored, sheet) if is_typed else None
     is_saved = is_typed and (visit.said("do") or "save") in _SAVES and conflict is None
     return {
@@ -79,7 +82,7 @@ def edit(visit: Visit) -> Values:
         "sheet": sheet,
         "faults": wrong(visit, of, sheet) if is_saved else {},
         "conflict": conflict,
-        "prints": visit.form.first("prints") if is_typed and conflict is None else _stored(of, stored).prints(),
+        "prints": visit.form.first("prints") if is_typed and conflict is None else there.prints(),
         "order": _ORDER[Topic(of.topic or "")],
         "drafting": drafting,
         "languages": list(Language),
@@ -111,7 +114,7 @@ def files(visit: Visit) -> Values:
     stored = campaigns.contents(visit.conn, of.id)
     if (lock := _lock(of)) or not stored:
         return _locked(visit, of, lock or "renewal")
-    typed = _typed_files(visit)
+    typed, there = _typed_files(visit), _stored(of, stored)
     in_order = sorted(stored, key=lambda language: language is not of.default_language)
     conflict = _conflict(visit, of, stored, None) if typed else None
     return {
@@ -119,7 +122,7 @@ def files(visit: Visit) -> Values:
         "sources": typed or [stored[language][1] for language in in_order],
         "faults": _wrong_files(visit, of, typed)[0] if typed and conflict is None else {},
         "conflict": conflict,
-        "prints": visit.form.first("prints") if typed and conflict is None else _stored(of, stored).prints(),
+        "prints": visit.form.first("prints") if typed and conflict is None else there.prints() if there else "",
         "most": len(Language),
     }
 
@@ -219,8 +222,12 @@ def _save(visit: Visit, of: Campaign, revision: Revision) -> None:
     visit.note("campaign", of.id, version=saved)
 
 
-def _stored(of: Campaign, stored: Contents) -> Sheet:
-    return drafting.of_stored(of, stored)
+def _stored(of: Campaign, stored: Contents) -> Sheet | None:
+    """Give what is stored; None for what only an editor of files can mend."""
+    try:
+        return drafting.of_stored(of, stored)
+    except ContentInvalid:
+        return None
 
 
 def _conflict(visit: Visit, of: Campaign, stored: Contents, mine: Sheet | None) -> Conflict | None:
@@ -228,8 +235,8 @@ def _conflict(visit: Visit, of: Campaign, stored: Contents, mine: Sheet | None) 
     read = _read(visit)
     if read == of.version:
         return None
-    sheet = _stored(of, stored)
-    names = list(drafting.since(sheet, visit.form.first("prints")))
+    sheet = _stored(of, stored) or Sheet(of.name, {})
+    names = list(drafting.since(sheet, visit.form.first("prints"))) if sheet.letters else []
     now, typed = sheet.texts(), mine.texts() if mine is not None else {}
     changes = [Change(name, now.get(name, ""), typed.get(name, "")) for name in names[:_FEW]]
     versions = [one for one in authors.versions(visit.conn, of.id) if one.version > read]

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from dispatcher.console.declare import Mend, Values, act, area, look
+from dispatcher.console.declare import Mend, Values, act, area, look, sized
 from dispatcher.console.pages.checking import begin_look, written
+from dispatcher.console.pages.drafts import LETTERS
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignState, Language
 from dispatcher.domain import campaigns, revisions, tallies
@@ -105,5 +106,5 @@ _PATH = "/campaigns/{campaign}/replace"
 PAGES = area(
     "campaigns",
     look(_PATH, _P.EDIT_CAMPAIGNS, "replace", show),
-    act(_PATH, _P.EDIT_CAMPAIGNS, "replacing.saved", replace),
+    sized(act(_PATH, _P.EDIT_CAMPAIGNS, "replacing.saved", replace), LETTERS),
 )
