@@ -65,6 +65,7 @@ class Act:
 
     `mends` is the path of the look that is shown again when something has to be mended. One that is `alone` has no
     transaction around it, because it talks to a network or computes for long; it opens one with `visit.change()`.
+    `largest_file`: bytes of a file that may be handed in, which stays in memory; 0: none may.
     """
 
     path: str
@@ -73,6 +74,7 @@ class Act:
     do: Do
     mends: str
     alone: bool
+    largest_file: int = 0
     area: str = ""
 
 
@@ -101,6 +103,11 @@ def act(path: str, admits: Admits, action: str, do: Do, *, mends: str = "", alon
     mended; our errors (MoveRefused, InputRefused) are shown above the look, too.
     """
     return Act(path, admits, action, do, mends or path, alone)
+
+
+def taking_file(page: Act, largest: int) -> Act:
+    """Let a file of so many bytes be handed in with a deed: `visit.form.file`."""
+    return replace(page, largest_file=largest)
 
 
 def live(path: str, admits: Admits, template: str, poll: Poll, *, every: float = 2.0) -> Live:

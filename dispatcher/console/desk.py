@@ -1,18 +1,25 @@
 """What every page of the console works with, made once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from dispatcher.console.beside import Beside, read_beside
 from dispatcher.console.guard import Cookies
-from dispatcher.console.health import HealthWatch
+from dispatcher.console.health import health_watch
 from dispatcher.console.live import Hub
 from dispatcher.console.paper import Paper
 from dispatcher.console.pulse import Pulse
+from dispatcher.console.verifier import Verifier
 from dispatcher.db.terms import Role
+from dispatcher.domain import resting
+from dispatcher.domain.movements import Following, Movements
+from dispatcher.domain.resting import Resting
 from dispatcher.domain.staff import login
 from dispatcher.domain.tallies import Memory
 from dispatcher.domain.tokens import Keyring
+from dispatcher.health import Finding
 from dispatcher.settings import Settings
 from dispatcher.web.site import Site
 
@@ -25,7 +32,10 @@ class Desk:
     paper: Paper
     cookies: Cookies
     hub: Hub
-    health: HealthWatch
+    health: Beside[Sequence[Finding]]
+    resting: Beside[list[Resting]]  # on which words everybody's consent rests
+    movements: Beside[Movements]  # who agreed and who left, by day
+    verifier: Verifier
     pulse: Pulse
     memory: Memory
 
@@ -58,7 +68,10 @@ def make_desk(site: Site) -> Desk:
         paper,
         Cookies(https=site.settings.public_url.startswith("https:")),
         Hub(),
-        HealthWatch(site.settings, site.engine),
+        health_watch(site.settings, site.engine),
+        read_beside("resting", site.engine, resting.counted),
+        read_beside("movements", site.engine, Following().look),
+        Verifier(site.engine, site.settings),
         Pulse(),
         Memory(),
     )

@@ -70,7 +70,7 @@ class Frame:
         async def endpoint(request: Request) -> Response:
             if request.method == "POST":
                 assert done is not None
-                return await posted(lambda request, form: self._act(done, request, form))(request)
+                return await self._posted(done, request)
             if isinstance(shown, Live):
                 return await self._stream(shown, request)
             assert shown is not None
@@ -99,6 +99,15 @@ class Frame:
         return visit.page(page.template, status=status, **values)
 
     # --- acts ---
+
+    async def _posted(self, page: Act, request: Request) -> Response:
+        """Read the form, and act. Before a file is taken in, who sends it is looked at."""
+        if page.largest_file:
+            try:
+                await run_in_threadpool(self._checked, page, request)
+            except _Elsewhere as elsewhere:
+                return RedirectResponse(f"{self._desk.paper.root}{elsewhere.path}", 303)
+        return await posted(lambda request, form: self._act(page, request, form), page.largest_file)(request)
 
     def _act(self, page: Act, request: Request, form: Form) -> Response:
         if not is_from_here(request, self._desk.settings.public_url):
@@ -165,7 +174,7 @@ class Frame:
         )
         return StreamingResponse(events, headers=HEADERS)
 
-    def _checked(self, page: Live, request: Request) -> Visit:
+    def _checked(self, page: Page, request: Request) -> Visit:
         with reading(self._desk.engine).connect() as conn:
             return self._enter(conn, page, request)
 

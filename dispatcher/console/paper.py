@@ -62,6 +62,14 @@ class Telling:
         """Write a day."""
         return "" if at is None else format_date(at, "medium", locale=self._locale)
 
+    def short_day(self, at: date) -> str:
+        """Write a day without its year: 7. Dez."""
+        return format_date(at, "d. MMM" if self._is_german else "d MMM", locale=self._locale)
+
+    def month(self, at: date) -> str:
+        """Write a month: Dez. 2026."""
+        return format_date(at, "MMM y", locale=self._locale)
+
     def span(self, seconds: float) -> str:
         """Write a length of time in one unit: 20 Minuten."""
         return format_timedelta(timedelta(seconds=seconds), threshold=1.2, locale=self._locale)

@@ -56,7 +56,11 @@ class Reason:
 
 def reason(one: Missing) -> Reason:
     """Say why somebody is missing."""
-    said = one.said or one.reason
+    return reason_of(one.said or one.reason, one.outcome)
+
+
+def reason_of(said: str, outcome: str = "") -> Reason:
+    """Say in our words what the ledger, or a relay, says."""
     if said in _OURS:
         return Reason(_OURS[said])
     for begin, key in _BEGINS:
@@ -65,7 +69,7 @@ def reason(one: Missing) -> Reason:
     for key, words in _SAID:
         if re.search(words, said, re.IGNORECASE):
             return Reason(key, said=said)
-    return Reason(_last(one.outcome, said), said=said)
+    return Reason(_last(outcome, said), said=said)
 
 
 def _with_rest(key: str, rest: str) -> Reason:

@@ -162,7 +162,7 @@ class Office:
             hashed = suppression.address_hash(self.keyring, parse_address("thing@example.com"))
             asked = rights.enter(conn, RightKind.ERASURE, hashed, clock.now(conn) - timedelta(days=40))
             rights.enter(conn, RightKind.ACCESS, hashed, clock.now(conn))
-        made_up = {"member": member, "campaign": made, "subscriber": subscriber, "request": asked}
+        made_up = {"member": member, "campaign": made, "subscriber": subscriber, "request": asked, "declaration": 1}
         return {"token": "no-such-token", **{name: str(number) for name, number in made_up.items()}}
 
     def subscribe(self, address: str, name: str = "Maria Muster") -> int:
