@@ -98,6 +98,11 @@ def look(path: str, admits: Admits, template: str, show: Show) -> Look:
     return Look(path, admits, template, show)
 
 
+def file(path: str, admits: Admits, show: Callable[["Visit"], Response]) -> Look:
+    """Declare a file that is handed out; `show(visit)` gives it. It changes nothing."""
+    return Look(path, admits, "", show)
+
+
 def act(path: str, admits: Admits, action: str, do: Do, *, mends: str = "", alone: bool = False) -> Act:
     """Declare a deed; `do(visit)` gives where to go on, best by `visit.go`. It raises Mend when the form has to be
     mended; our errors (MoveRefused, InputRefused) are shown above the look, too.

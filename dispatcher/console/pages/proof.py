@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dispatcher.console import paging, verifier
-from dispatcher.console.declare import Mend, Moment, Values, act, area, live, look, taking_file
+from dispatcher.console.declare import Mend, Moment, Values, act, area, file, live, look, taking_file
 from dispatcher.console.visit import Visit
 from dispatcher.db import raw
 from dispatcher.domain import chain_head, checkpoints, seal
@@ -64,7 +64,7 @@ def download(visit: Visit) -> Response:
     """Hand out every checkpoint, a line each."""
     with raw.undecoded(visit.conn):
         lines = "".join(f"{point.line}\n" for point in checkpoints.kept(visit.conn))
-    return _file(f"consent_checkpoints-{visit.now.astimezone(ZONE):%Y-%m-%d}.jsonl", lines, "application/jsonl")
+    return _handed(f"consent_checkpoints-{visit.now.astimezone(ZONE):%Y-%m-%d}.jsonl", lines, "application/jsonl")
 
 
 def public_key(visit: Visit) -> Response:
@@ -72,7 +72,7 @@ def public_key(visit: Visit) -> Response:
     key = _key(visit)
     if key is None:
         raise HTTPException(404)
-    return _file(f"dispatcher-proofs-{key.key_id}.pem", key.public_pem, "application/x-pem-file")
+    return _handed(f"dispatcher-proofs-{key.key_id}.pem", key.public_pem, "application/x-pem-file")
 
 
 def ask(_visit: Visit) -> Values:
@@ -102,7 +102,7 @@ def _key(visit: Visit) -> seal.Seal | None:
         return None
 
 
-def _file(name: str, text: str, kind: str) -> Response:
+def _handed(name: str, text: str, kind: str) -> Response:
     return Response(text, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
@@ -114,8 +114,8 @@ PAGES = area(
     live(f"{_HERE}/live", _P.SEE_CONSENT, "consent_proof_live", poll, every=1),
     act(f"{_HERE}/verify", _P.EDIT_CONSENT, verifier.ACTION, verify, mends=_HERE, alone=True),
     act(f"{_HERE}/take", _P.EDIT_CONSENT, "proof.taken", take, mends=_HERE, alone=True),
-    look(f"{_HERE}/checkpoints", _P.SEE_CONSENT, "consent_proof", download),
-    look(f"{_HERE}/key", _P.SEE_CONSENT, "consent_proof", public_key),
+    file(f"{_HERE}/checkpoints", _P.SEE_CONSENT, download),
+    file(f"{_HERE}/key", _P.SEE_CONSENT, public_key),
     look(f"{_HERE}/dossier", _P.SEE_CONSENT, "consent_dossier", ask),
     taking_file(act(f"{_HERE}/dossier", _P.SEE_CONSENT, "proof.checked", check, alone=True), _LARGEST),
 )
