@@ -101,6 +101,17 @@ def answers(settings: Settings) -> str | None:
     return None
 
 
+def lengths(settings: Settings) -> dict[str, int] | None:
+    """Give how many calls wait in each queue; None: the broker does not answer."""
+    try:
+        with make_app(settings.broker_url).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=3)
+            channel: Any = connection.default_channel
+            return {queue: int(channel.client.llen(queue)) for queue in (CONTROL, WAITED, BULK)}
+    except _AWAY:
+        return None
+
+
 def _send(settings: Settings, task: str, ids: tuple[int, ...]) -> bool:
     try:
         make_app(settings.broker_url).send_task(task, ids, retry=False, ignore_result=True)

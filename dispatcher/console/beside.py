@@ -56,6 +56,24 @@ class Beside(Generic[Value]):
             under_way.wait(_PATIENCE if self._known is None else _BLINK)
         return self._known
 
+    def find_out(self) -> bool:
+        """Find it out on somebody's word, and wait for it for a moment; False: it is under way already."""
+        if self._under_way is not None:
+            return False
+        self.forget()
+        self.known()
+        return True
+
+    @property
+    def last(self) -> Known[Value] | None:
+        """Give what was found out, without looking for anything newer."""
+        return self._known
+
+    @property
+    def is_under_way(self) -> bool:
+        """Claim that it is being found out at this moment."""
+        return self._under_way is not None
+
     def forget(self) -> None:
         """Let the value be out of date: something was done that changes it. It is shown until there is another."""
         with self._lock:

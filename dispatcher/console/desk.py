@@ -7,13 +7,14 @@ from sqlalchemy import Engine
 
 from dispatcher.console.beside import Beside, read_beside
 from dispatcher.console.guard import Cookies
-from dispatcher.console.health import health_watch
+from dispatcher.console.health import doctor, health_watch
 from dispatcher.console.live import Hub
 from dispatcher.console.paper import Paper
 from dispatcher.console.pulse import Pulse
 from dispatcher.console.verifier import Verifier
+from dispatcher.console.workload import Workload, workloads
 from dispatcher.db.terms import Role
-from dispatcher.domain import resting
+from dispatcher.domain import providers, resting
 from dispatcher.domain.movements import Following, Movements
 from dispatcher.domain.resting import Resting
 from dispatcher.domain.staff import login
@@ -33,6 +34,9 @@ class Desk:
     cookies: Cookies
     hub: Hub
     health: Beside[Sequence[Finding]]
+    doctor: Beside[Sequence[Finding]]
+    workload: Beside[Workload]
+    mailboxes: Beside[dict[str, int]]  # how many people have theirs at which provider
     resting: Beside[list[Resting]]  # on which words everybody's consent rests
     movements: Beside[Movements]  # who agreed and who left, by day
     verifier: Verifier
@@ -69,6 +73,9 @@ def make_desk(site: Site) -> Desk:
         Cookies(https=site.settings.public_url.startswith("https:")),
         Hub(),
         health_watch(site.settings, site.engine),
+        doctor(site.settings, site.engine),
+        workloads(site.settings, site.engine),
+        read_beside("mailboxes", site.engine, providers.people, good_for=60.0),
         read_beside("resting", site.engine, resting.counted),
         read_beside("movements", site.engine, Following().look),
         Verifier(site.engine, site.settings),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from markupsafe import Markup
 
@@ -52,21 +53,21 @@ def first_day(by: By, day: date) -> date:
     return day - timedelta(days=day.weekday()) if by is By.WEEK else day.replace(day=1)
 
 
-def name(stretch: Stretch, by: By, language: Language) -> str:
-    """Name a stretch as a chart does, shortly."""
-    tell = Telling(language)
-    return tell.month(stretch.first) if by is By.MONTH else tell.short_day(stretch.first)
-
-
 def chart(of: Sequence[Stretch], topic: Topic, by: By, language: Language) -> Markup:
     """Draw one topic: who agreed stands up, who left hangs down."""
+    return _drawn(tuple((each.first, each.moved[topic]) for each in of), topic, by, language)
+
+
+@lru_cache(maxsize=64)  # to draw one takes longer than all the rest of its page
+def _drawn(of: Sequence[tuple[date, Moved]], topic: Topic, by: By, language: Language) -> Markup:
     tell = Telling(language)
     series = [
-        Series("agreed", say(language, "consent.agreed"), [stretch.moved[topic].agreed for stretch in of]),
-        Series("left", say(language, "consent.left"), [-stretch.moved[topic].left for stretch in of]),
+        Series("agreed", say(language, "consent.agreed"), [moved.agreed for _, moved in of]),
+        Series("left", say(language, "consent.left"), [-moved.left for _, moved in of]),
     ]
     named = say(language, f"consent.chart_{by}", topic=tell.topic(topic))
-    return charts.columns(named, [name(stretch, by, language) for stretch in of], series, lambda n: tell.number(abs(n)))
+    labels = [tell.month(first) if by is By.MONTH else tell.short_day(first) for first, _ in of]
+    return charts.columns(named, labels, series, lambda n: tell.number(abs(n)))
 
 
 def _firsts(by: By, today: date) -> list[date]:

@@ -24,3 +24,14 @@ def health_watch(settings: Settings, engine: Engine) -> Beside[Sequence[Finding]
         return Known(health.examine(settings, lambda: engine, _PARTS), now)
 
     return Beside("health", find, good_for=20.0)
+
+
+def doctor(settings: Settings, engine: Engine) -> Beside[Sequence[Finding]]:
+    """Give what a look at every part finds, as `dispatcher doctor` has it: on somebody's word: relays are greeted."""
+
+    def find() -> Known[Sequence[Finding]]:
+        found = health.examine(settings, lambda: engine)
+        with reading(engine).connect() as conn:
+            return Known(found, clock.now(conn))
+
+    return Beside("doctor", find, good_for=0.0)
