@@ -7,8 +7,9 @@
         live("/things/live", Permission.SEE_THINGS, "things_live", poll),         GET: a part that renews itself
     )
 
-The first look of an area is where the navigation leads. `{thing}` in a path is a number (`visit.number("thing")`). The
-third word of an act is what the audit log calls it; its sentence stands in words/things.*.yaml as `did_ended`.
+The look with the shortest path of an area is where the navigation leads. `{thing}` in a path is a number
+(`visit.number("thing")`). The third word of an act is what the audit log calls it; its sentence stands in
+words/things.*.yaml as `did_ended`.
 
 Who may: a Permission; a SessionStage of somebody who is still logging in; or ANYONE.
 """

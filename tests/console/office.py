@@ -18,9 +18,10 @@ from dispatcher.console.declare import Page
 from dispatcher.console.pages import PAGES
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, delivery, metadata
-from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, SessionStage, Topic
-from dispatcher.domain import consent, declarations, rights, suppression
+from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, Scope, SessionStage, Topic
+from dispatcher.domain import api_keys, consent, declarations, rights, suppression, webhooks
 from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.api_keys import Wanted
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.staff import invitations, members, passwords, sessions
 from dispatcher.domain.staff.members import Candidate
@@ -162,7 +163,12 @@ class Office:
             hashed = suppression.address_hash(self.keyring, parse_address("thing@example.com"))
             asked = rights.enter(conn, RightKind.ERASURE, hashed, clock.now(conn) - timedelta(days=40))
             rights.enter(conn, RightKind.ACCESS, hashed, clock.now(conn))
-        made_up = {"member": member, "campaign": made, "subscriber": subscriber, "request": asked, "declaration": 1}
+            now = clock.now(conn)
+            key, _ = api_keys.create(conn, Wanted("shop", frozenset(Scope), None, "Anna Beispiel"), now)
+            url = "https://127.0.0.1/hooks"  # nothing is sent to an address inside
+            endpoint, _ = webhooks.add(conn, self.keyring, url, webhooks.KINDS, "Anna Beispiel", now)
+        made_up = {"member": member, "campaign": made, "subscriber": subscriber, "request": asked, "declaration": 1,
+                   "key": key.id, "endpoint": endpoint.id}  # fmt: skip
         return {"token": "no-such-token", **{name: str(number) for name, number in made_up.items()}}
 
     def subscribe(self, address: str, name: str = "Maria Muster") -> int:

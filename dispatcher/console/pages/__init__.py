@@ -10,6 +10,7 @@ from dispatcher.console.pages import (
     declarations,
     health,
     invitation,
+    keys,
     login,
     missing,
     overview,
@@ -20,6 +21,7 @@ from dispatcher.console.pages import (
     rights,
     serving,
     subscribers,
+    webhooks,
 )
 
 AREAS = ("overview", "campaigns", "subscribers", "consent", "rights", "health", "people", "audit")
@@ -40,6 +42,8 @@ PAGES: tuple[Page, ...] = (
     *public_form.PAGES,
     *rights.PAGES,
     *health.PAGES,
+    *keys.PAGES,  # before those of one member, whose path names any word
+    *webhooks.PAGES,
     *people.PAGES,
     *audit.PAGES,
     *profile.PAGES,
