@@ -19,13 +19,15 @@ from dispatcher.console.pages import PAGES
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, delivery, metadata
 from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, Scope, SessionStage, Topic
-from dispatcher.domain import api_keys, consent, declarations, rights, suppression, webhooks
+from dispatcher.domain import api_keys, consent, declarations, rights, slowdowns, suppression, webhooks
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.api_keys import Wanted
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.slowdowns import Advice, Place
 from dispatcher.domain.staff import invitations, members, passwords, sessions
 from dispatcher.domain.staff.members import Candidate
 from dispatcher.domain.tokens import Keyring
+from dispatcher.sending import notary
 from dispatcher.sending.house import keyring
 from dispatcher.settings import Settings
 from tests import builders
@@ -141,9 +143,11 @@ class Office:
             return invitations.invite_first(conn, clock.now(conn)) or ""
 
     def liven(self) -> None:
-        """Let one campaign be under way, one be planned and one be over."""
+        """Let one campaign be under way, one be planned and one be over; a provider be slow, a checkpoint be there."""
+        notary.make(self.engine, self.settings)
         with self.engine.begin() as conn:
             now = clock.now(conn)
+            slowdowns.heed(conn, Place("relay.example.de", "t-online"), Advice("421 4.7.0 too many"), None, now)
             for state, more in (
                 ("sending", {"audience": 48_213, "launched_at": now}),
                 ("scheduled", {"send_at": now}),

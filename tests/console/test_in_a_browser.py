@@ -109,6 +109,7 @@ def test_somebody_logs_in_by_keyboard_and_sees_the_overview(browser: Browser, se
         "Übersicht",
         "Kampagnen",
         "Einwilligungen",
+        "Zustand",
     ]
     page.get_by_role("button", name="Abmelden").click()
     assert "Sie sind abgemeldet." in page.locator("main").inner_text()
