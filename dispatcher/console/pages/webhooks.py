@@ -67,9 +67,9 @@ def try_out(visit: Visit) -> Response:
     courier.deliver(house.satchel(desk.settings, desk.engine), budget=courier.PATIENCE)
     with reading(desk.engine).connect() as conn:
         answered = webhook_messages.named(conn, message_id)
-    if answered.state is MessageState.DELIVERED:
-        return visit.go(f"/people/webhooks/{number}", "webhooks.took_it", answer=answered.answer or "")
-    return visit.go(f"/people/webhooks/{number}", "webhooks.took_it_not")
+    if answered.state is not MessageState.DELIVERED:
+        raise Mend({"": "webhooks.took_it_not"})  # the log below has its answer
+    return visit.go(f"/people/webhooks/{number}", "webhooks.took_it", answer=answered.answer or "")
 
 
 def replay(visit: Visit) -> Response:
