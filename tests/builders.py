@@ -24,6 +24,8 @@ as_of: 2026-11-20 17:30
 
 der Goldpreis hat sich in dieser Woche kaum bewegt. [Mehr dazu](https://www.example.de/gold).
 """
+# Without a link to elsewhere, which a look before the release would follow.
+PLAIN = CONTENT.replace("[Mehr dazu](https://www.example.de/gold)", "Mehr bald")
 
 
 def declare(conn: Connection, now: datetime) -> int:

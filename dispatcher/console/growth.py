@@ -66,7 +66,7 @@ def _drawn(of: Sequence[tuple[date, Moved]], topic: Topic, by: By, language: Lan
         Series("left", say(language, "consent.left"), [-moved.left for _, moved in of]),
     ]
     named = say(language, f"consent.chart_{by}", topic=tell.topic(topic))
-    labels = [tell.month(first) if by is By.MONTH else tell.short_day(first) for first, _ in of]
+    labels = [tell.short_month(first) if by is By.MONTH else tell.short_day(first) for first, _ in of]
     return charts.columns(named, labels, series, lambda n: tell.number(abs(n)))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cache, partial
 from string import Template
+from zoneinfo import ZoneInfo
 
 import yaml
 from babel.dates import format_date, format_datetime, format_timedelta
@@ -55,8 +56,11 @@ class Telling:
 
     def moment(self, at: datetime | None) -> str:
         """Write a moment in the house's zone."""
-        return "" if at is None else format_datetime(at, "d. MMM y, HH:mm" if self._is_german else "d MMM y, HH:mm",
-                                                     tzinfo=ZONE, locale=self._locale)  # fmt: skip
+        return "" if at is None else format_datetime(at, self._pattern, tzinfo=ZONE, locale=self._locale)
+
+    def wall_time(self, text: str) -> str:
+        """Write a wall-clock time that is of no zone: 2026-12-01T09:00."""
+        return "" if not text else format_datetime(datetime.fromisoformat(text), self._pattern, locale=self._locale)
 
     def day(self, at: date | None) -> str:
         """Write a day."""
@@ -66,9 +70,26 @@ class Telling:
         """Write a day without its year: 7. Dez."""
         return format_date(at, "d. MMM" if self._is_german else "d MMM", locale=self._locale)
 
-    def month(self, at: date) -> str:
-        """Write a month: Dez. 2026."""
+    def short_month(self, at: date) -> str:
+        """Write a month, shortly: Dez. 2026."""
         return format_date(at, "MMM y", locale=self._locale)
+
+    def weekday(self, at: datetime, zone: str) -> str:
+        """Write a moment with its weekday, by the clock of a zone."""
+        pattern = "EEE, d. MMM y, HH:mm" if self._is_german else "EEE, d MMM y, HH:mm"
+        return format_datetime(at, pattern, tzinfo=ZoneInfo(zone), locale=self._locale)
+
+    def clock(self, at: datetime) -> str:
+        """Write the time of the day in the house's zone."""
+        return format_datetime(at, "HH:mm", tzinfo=ZONE, locale=self._locale)
+
+    def month(self, day: date) -> str:
+        """Write the month of a day: Dezember 2026."""
+        return format_date(day, "MMMM y", locale=self._locale)
+
+    def long_day(self, day: date) -> str:
+        """Write a day with its weekday: Dienstag, 1. Dezember."""
+        return format_date(day, "EEEE, d. MMMM" if self._is_german else "EEEE, d MMMM", locale=self._locale)
 
     def span(self, seconds: float) -> str:
         """Write a length of time in one unit: 20 Minuten."""
@@ -81,6 +102,10 @@ class Telling:
     def topic(self, topic: object) -> str:
         """Give a topic's name, the same as in the letters."""
         return topic_title(topic, self._language) if topic else ""  # type: ignore[arg-type]
+
+    @property
+    def _pattern(self) -> str:
+        return "d. MMM y, HH:mm" if self._is_german else "d MMM y, HH:mm"
 
     @property
     def _is_german(self) -> bool:

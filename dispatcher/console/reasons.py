@@ -56,11 +56,11 @@ class Reason:
 
 def reason(one: Missing) -> Reason:
     """Say why somebody is missing."""
-    return reason_of(one.said or one.reason, one.outcome)
+    return of_words(one.said or one.reason, one.outcome)
 
 
-def reason_of(said: str, outcome: str = "") -> Reason:
-    """Say in our words what the ledger, or a relay, says."""
+def of_words(said: str, outcome: str) -> Reason:
+    """Say it of the words that were written down, and what became of the letter."""
     if said in _OURS:
         return Reason(_OURS[said])
     for begin, key in _BEGINS:

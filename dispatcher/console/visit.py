@@ -43,6 +43,7 @@ class Visit:
     areas: Mapping[str, tuple[str, Permission]] = field(default_factory=dict)
     _conn: Connection | None = None
     _deed: Deed | None = None
+    _is_recorded: bool = False
     _after: list[Callable[[], object]] = field(default_factory=list)
 
     @property
@@ -132,6 +133,10 @@ class Visit:
         """
         self._deed = Deed(self.action, about, about_id, facts)
 
+    def is_on_record(self) -> None:
+        """Say that what this act calls has entered it into the audit log, who did it and with which facts."""
+        self._is_recorded = True
+
     def afterwards(self, call: Callable[[], object]) -> None:
         """Have something called once the transaction is committed, such as a nudge."""
         self._after.append(call)
@@ -142,7 +147,9 @@ class Visit:
             self._after.pop(0)()
 
     def record(self, conn: Connection) -> None:
-        """Write the act into the audit log; the frame does it."""
+        """Write the act into the audit log, once; the frame does it."""
+        if self._is_recorded:
+            return
         audit.record(conn, self.actor, self._deed or Deed(self.action), clock.now(conn))
 
     @contextmanager

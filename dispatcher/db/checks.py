@@ -27,7 +27,7 @@ def demand(conn: Connection, table: str, column: str) -> None:
     if conn.dialect.name == "postgresql":
         conn.execute(text(f"ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL"))
     else:
-        _mend(conn, table, rf"\b({column} [A-Z]+)\b", r"\1 NOT NULL")
+        mend(conn, table, rf"\b({column} [A-Z]+)\b", r"\1 NOT NULL")
 
 
 def excuse(conn: Connection, table: str, column: str) -> None:
@@ -35,7 +35,7 @@ def excuse(conn: Connection, table: str, column: str) -> None:
     if conn.dialect.name == "postgresql":
         conn.execute(text(f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL"))
     else:
-        _mend(conn, table, rf"\b({column} [A-Z]+) NOT NULL", r"\1")
+        mend(conn, table, rf"\b({column} [A-Z]+) NOT NULL", r"\1")
 
 
 def _name(table: str, column: str) -> str:
@@ -60,11 +60,11 @@ def _replace(conn: Connection, table: str, column: str, words: list[str]) -> Non
         conn.execute(text(f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column} IN ({listed}))"))
         return
     clause = re.escape(_clause(_definition(conn, table), table, column))
-    _mend(conn, table, clause, f"CONSTRAINT {name} CHECK ({column} IN ({listed}))")
+    mend(conn, table, clause, f"CONSTRAINT {name} CHECK ({column} IN ({listed}))")
 
 
-def _mend(conn: Connection, table: str, pattern: str, replacement: str) -> None:
-    """SQLite alters no CHECK and no NULL. Its manual's way for a change that leaves the rows as they are: mend the
+def mend(conn: Connection, table: str, pattern: str, replacement: str) -> None:
+    """SQLite alters no CHECK, NULL or key. Its manual's way for a change that leaves the rows as they are: mend the
     schema's text (https://www.sqlite.org/lang_altertable.html, 7). A copy of the ledger would lose what others hung on
     it.
     """

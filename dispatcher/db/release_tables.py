@@ -33,6 +33,24 @@ preflight = Table(
     Column("findings", Json, nullable=False),
 )
 
+# A look that the console began: how far it is, for whoever watches it, in whichever process. One of a campaign is under
+# way at a time; `no` is its fence, and one that gives no sign for a while is over.
+preflight_run = Table(
+    "preflight_run",
+    metadata,
+    Column("campaign_id", Id, ForeignKey("campaign.id"), primary_key=True),
+    Column("no", Integer, nullable=False),
+    Column("member_id", Id, ForeignKey("staff_member.id"), nullable=False),  # who began it
+    Column("started_at", Utc, nullable=False),
+    Column("seen_at", Utc, nullable=False),  # its last sign
+    Column("stage", Text),  # which check is under way
+    Column("done", Integer, nullable=False),
+    Column("total", Integer, nullable=False),  # 0: not known
+    Column("ended_at", Utc),
+    Column("problem", Text),  # why it came to no result, in words
+    CheckConstraint("problem IS NULL OR ended_at IS NOT NULL", name="problem_ends_it"),
+)
+
 # Each release: by whom, on which preflight, despite what, and bound to which hashes. One of a campaign holds at a time.
 campaign_release = Table(
     "campaign_release",

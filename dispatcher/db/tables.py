@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Date,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -47,6 +48,7 @@ from dispatcher.db.rate_tables import slowdown as slowdown
 from dispatcher.db.release_tables import campaign_release as campaign_release
 from dispatcher.db.release_tables import campaign_version as campaign_version
 from dispatcher.db.release_tables import preflight as preflight
+from dispatcher.db.release_tables import preflight_run as preflight_run
 from dispatcher.db.rights_table import former_address as former_address
 from dispatcher.db.rights_table import rights_request as rights_request
 from dispatcher.db.series_tables import series as series
@@ -138,7 +140,7 @@ consent_event = Table(
     Column("chain_hash", LargeBinary(32), nullable=False),  # the link to the event before
     one_of("kind", ConsentKind),
     one_of("topic", Topic),
-    Index(None, "subscriber_id", "id"),  # a person's story, in order
+    Index(None, "subscriber_id", "id", unique=True),  # a person's story, in order; subscriptions refer to it
 )
 
 # Where each person stands with each topic, written in the same transaction as the event that put them there.
@@ -148,12 +150,14 @@ subscription = Table(
     "subscription",
     metadata,
     Column("topic", Text, nullable=False),
-    Column("subscriber_id", Id, ForeignKey("subscriber.id"), nullable=False),
+    Column("subscriber_id", Id, nullable=False),
     Column("state", Text, nullable=False),
-    Column("event_id", Id, ForeignKey("consent_event.id"), nullable=False),
+    Column("event_id", Id, nullable=False),
     Column("since", Utc, nullable=False),
     Column("declaration_number", Integer),  # in which words; NULL: in none that we know
     PrimaryKeyConstraint("topic", "subscriber_id"),  # topic first: an audience is read in this order
+    # The event is one of the same person. (One key of two columns costs an import half of what two keys did.)
+    ForeignKeyConstraint(["subscriber_id", "event_id"], ["consent_event.subscriber_id", "consent_event.id"]),
     Index(None, "subscriber_id"),  # one person's topics
     # Retention looks for requests that nobody confirmed, among millions of subscriptions.
     Index(

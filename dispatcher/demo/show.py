@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.parser import BytesHeaderParser
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -17,32 +18,28 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from dispatcher import settings as settings_module
-from dispatcher.assets import PACKAGE, templates
+from dispatcher.assets import PACKAGE
 from dispatcher.db import clock, engine, migrate
 from dispatcher.db.clock import steady
 from dispatcher.db.engine import reading
-from dispatcher.db.terms import CampaignState, Language, SuppressionReason, Topic
-from dispatcher.demo import staff
+from dispatcher.db.terms import CampaignState, SuppressionReason, Topic
+from dispatcher.demo import letters, staff
+from dispatcher.demo.letters import Plan
+from dispatcher.demo.staff import Staff
 from dispatcher.domain import accounts, campaigns, consent, imports, missing, subscribers, suppression
 from dispatcher.domain.accounts import Status
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Intake
 from dispatcher.errors import PartUnavailable
-from dispatcher.sending import endings, house, release
+from dispatcher.sending import endings, house
 from dispatcher.settings import Ports, Settings
 from dispatcher.worker.stop import Stop
 from dispatcher.worker.supervisor import House, require_free_ports
 
 _FILES = PACKAGE / "demo"
-_SUBJECTS = {
-    Topic.PRODUCT_NEWS: "Neu im Sortiment: der Gartenkalender 2027 in Silber",
-    Topic.FINANCE_NEWS: "Edelmetalle der Woche: Gold hält sich über der Marke",
-    Topic.SPECIAL_OFFERS: "Für Sie bis Freitag: ausgewählte Münzen",
-}
+_FIRST = {Topic.PRODUCT_NEWS: "Gartenkalender", Topic.FINANCE_NEWS: "Edelmetalle"}
 _LIMIT = 180.0  # seconds that the two campaigns may take before something is clearly wrong
-_AHEAD = timedelta(seconds=3)
 _SLOWLY = 100  # letters a minute of the campaign that the console shows under way
 
 
@@ -53,6 +50,7 @@ class _Stage:
     house: House
     out: Console
     ports: Ports
+    staff: Staff
 
 
 def run_demo(ports: Ports, var: Path, out: Console, *, once: bool) -> int:
@@ -63,7 +61,8 @@ def run_demo(ports: Ports, var: Path, out: Console, *, once: bool) -> int:
     try:
         stage.house.start()
         _people(stage)
-        sent = [_campaign(stage, topic) for topic in (Topic.PRODUCT_NEWS, Topic.FINANCE_NEWS)]
+        letters.await_pages(ports.web, stop.wait)
+        sent = [_campaign(stage, topic, name) for topic, name in _FIRST.items()]
         _follow(stage, sent, stop)
         counted = _show(stage, sent)
         verdict = _last_line(stage, counted)
@@ -85,7 +84,8 @@ def _set_up(ports: Ports, var: Path, out: Console) -> _Stage:
     config = home / "dispatcher.toml"
     config.write_text(
         f'var = "{home}"\npublic_url = "http://127.0.0.1:{ports.web}"\n'
-        f'smtp_url = "smtp://127.0.0.1:{ports.smtp}?tls=none&lanes=16"\nconsole_totp = "off"\n',
+        f'smtp_url = "smtp://127.0.0.1:{ports.smtp}?tls=none&lanes=16"\nconsole_totp = "off"\n'
+        'internal_hosts = "127.0.0.1"\n',
         encoding="utf-8",
     )
     settings = settings_module.load({"DISPATCHER_CONFIG": str(config)}, home)
@@ -94,7 +94,9 @@ def _set_up(ports: Ports, var: Path, out: Console) -> _Stage:
     with made.begin() as conn:
         house.remember_keys(conn, house.keyring(settings), clock.now(conn))
     out.print(f"[bold]dispatcher demo[/]  embedded parts under {home}")
-    return _Stage(settings, made, House(settings, ports.web, (ports.smtp, ports.mail), config), out, ports)
+    return _Stage(
+        settings, made, House(settings, ports.web, (ports.smtp, ports.mail), config), out, ports, staff.add(made)
+    )
 
 
 def _people(stage: _Stage) -> None:
@@ -123,24 +125,9 @@ def _people(stage: _Stage) -> None:
     )
 
 
-def _campaign(
-    stage: _Stage, topic: Topic, name: str = "", *, ahead: timedelta = _AHEAD, rate_per_min: int | None = None
-) -> int:
-    """Create a campaign in German and English from the samples, due in a few seconds."""
-    folder = templates() / "mail" / topic
-    contents = {
-        language: (f"sample.{language}.md", (folder / f"sample.{language}.md").read_text(encoding="utf-8"))
-        for language in Language
-    }
-    draft = Draft(topic, name or topic.value, _SUBJECTS[topic], Language.DE, contents, rate_per_min)
-    settings = stage.settings
-    with stage.engine.begin() as conn:
-        now = clock.now(conn)
-        campaign_id = campaigns.create(conn, draft, now)
-        release.schedule(
-            conn, campaign_id, now + ahead, "Europe/Berlin", house.stationery(settings), house.house(settings)
-        )
-    return campaign_id
+def _campaign(stage: _Stage, topic: Topic, name: str, **more: Any) -> int:
+    """Have a newsletter written and released."""
+    return letters.send(stage.engine, stage.settings, stage.staff, Plan(topic, name, **more))
 
 
 def _follow(stage: _Stage, ids: list[int], stop: Stop) -> None:
@@ -190,13 +177,12 @@ def _last_line(stage: _Stage, counted: list[Status]) -> str:
 def _stay(stage: _Stage, stop: Stop) -> None:
     """Stay up until Ctrl-C; Enter sends one more campaign, so that one can see whom it passes by."""
     out, ports = stage.out, stage.ports
-    password = staff.add(stage.engine)
-    _campaign(stage, Topic.PRODUCT_NEWS, name="Sortiment, in Ruhe", rate_per_min=_SLOWLY)
-    _campaign(stage, Topic.SPECIAL_OFFERS, name="Angebote der Woche", ahead=timedelta(days=1))
+    _campaign(stage, Topic.PRODUCT_NEWS, "Sortiment, in Ruhe", rate_per_min=_SLOWLY)
+    _campaign(stage, Topic.SPECIAL_OFFERS, "Angebote der Woche", ahead=timedelta(days=1))
     out.print(f"\nread the mails    http://127.0.0.1:{ports.mail}/")
     out.print(f"sign up           http://127.0.0.1:{ports.web}/")
     out.print(f"console           http://127.0.0.1:{ports.web}/console/")
-    out.print(f"                  {staff.ADMIN}   password: {password}", markup=False)
+    out.print(f"                  {staff.ADMIN}   password: {stage.staff.password}", markup=False)
     out.print(f"by hand           DISPATCHER_CONFIG={stage.house.config} {sys.argv[0]} campaigns list")
     out.print("\nOpen a mail and click “Abmelden”. Then press Enter here: the next campaign passes that person by.")
     out.print("Ctrl-C ends everything.\n")
@@ -206,7 +192,7 @@ def _stay(stage: _Stage, stop: Stop) -> None:
         stage.house.look_after()
         if asked.is_set():
             asked.clear()
-            campaign_id = _campaign(stage, Topic.FINANCE_NEWS)
+            campaign_id = _campaign(stage, Topic.FINANCE_NEWS, _FIRST[Topic.FINANCE_NEWS])
             _follow(stage, [campaign_id], stop)
             _show(stage, [campaign_id])
             _show_newly_withheld(stage, campaign_id)

@@ -4,7 +4,7 @@ The audience is everyone who has ever asked for the topic. It falls in two when 
 to now, paged into batches by mailbox provider, and those withheld, each with the reason.
 """
 
-from sqlalchemy import ColumnElement, Select, Text, case, cast, func, literal, null, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func, literal, null, select
 
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import SubscriptionState, Topic
@@ -37,6 +37,15 @@ def everyone(topic: Topic) -> Select[tuple[int, str, str | None]]:
         .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
         .where(subscription.c.topic == topic)
     )
+
+
+def counted(conn: Connection, topic: Topic) -> tuple[int, dict[str, int]]:
+    """Count who would get a letter about the topic now, and by reason who would not."""
+    people = everyone(topic).subquery("people")
+    rows = conn.execute(select(people.c.reason, func.count()).group_by(people.c.reason))
+    found: dict[str | None, int] = {row.reason: row[1] for row in rows}
+    gets = found.pop(None, 0)
+    return gets, {reason: count for reason, count in found.items() if reason is not None}
 
 
 def to_renew(topic: Topic, number: int) -> Select[tuple[int, str, str | None]]:

@@ -220,6 +220,14 @@ def newest(
     return [_campaign(row) for row in rows]
 
 
+def between(conn: Connection, since: datetime, until: datetime, limit: int = 500) -> list[Campaign]:
+    """Give the newsletters that began in this time, or are to begin in it, in that order; no drafts."""
+    c = campaign.c
+    began = func.coalesce(c.launched_at, c.send_at)
+    wanted = select(*_COLUMNS).where(_IS_NEWSLETTER, c.state != _S.DRAFT, began >= since, began < until)
+    return [_campaign(row) for row in conn.execute(wanted.order_by(began, c.id).limit(limit))]
+
+
 def standing_still(conn: Connection, limit: int = 50) -> list[Campaign]:
     """Give the newsletters that wait for somebody: what is held or cannot begin, with the reason in `problem`."""
     c = campaign.c

@@ -125,6 +125,14 @@ def past(conn: Connection, series_id: int, limit: int = 10) -> list[Issue]:
     return [Issue(row.at, IssueOutcome(row.outcome), row.campaign_id, row.note) for row in rows]
 
 
+def past_between(conn: Connection, since: datetime, until: datetime, limit: int = 500) -> list[tuple[int, Issue]]:
+    """Give what became of issues of this time, each with its series, in order."""
+    i = series_issue.c
+    query = select(i.series_id, i.at, i.outcome, i.campaign_id, i.note).where(i.at >= since, i.at < until)
+    rows = conn.execute(query.order_by(i.at, i.series_id).limit(limit))
+    return [(row.series_id, Issue(row.at, IssueOutcome(row.outcome), row.campaign_id, row.note)) for row in rows]
+
+
 def upcoming(of: Series, drafts: list[int]) -> Iterator[Issue]:
     """Give what is to come, without end, each with the draft that would be sent; nothing, if it is not active."""
     if of.next_at is None:

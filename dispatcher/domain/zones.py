@@ -50,17 +50,27 @@ def moment(text: str, zone: str, now: datetime) -> datetime:
     """
     tz, local = zone_of(zone), wall_time(text)
     try:
-        chosen = on_the_clock(local, tz)
-        shown = chosen.astimezone(tz).replace(tzinfo=None)
+        chosen, skipped = on_the_clock(local, tz), is_skipped(local, tz)
     except OverflowError:
         raise InputRefused(f"{text!r} is not a time that can come", "write it as 2026-12-01T09:00") from None
-    if shown != local:
+    if skipped:
         raise InputRefused(
             f"{text} does not exist in {zone}: the clocks are put forward over it", "choose an hour earlier or later"
         )
     if chosen < now:
         raise InputRefused(f"{text} in {zone} is in the past", "choose a later time, or use `campaigns start`")
     return chosen
+
+
+def is_skipped(local: datetime, tz: ZoneInfo) -> bool:
+    """Claim that a zone's clocks are put forward over a wall-clock time."""
+    return on_the_clock(local, tz).astimezone(tz).replace(tzinfo=None) != local
+
+
+def comes_twice(local: datetime, tz: ZoneInfo) -> bool:
+    """Claim that a zone's clocks are put back over a wall-clock time."""
+    first, second = (local.replace(tzinfo=tz, fold=fold).utcoffset() for fold in (0, 1))
+    return first != second and not is_skipped(local, tz)
 
 
 def on_the_clock(local: datetime, tz: ZoneInfo) -> datetime:

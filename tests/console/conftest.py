@@ -1,6 +1,7 @@
 """The console in tests: the application with it, members of every role, and a browser that keeps its cookies."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.web.conftest import KEYS
 
 
 @pytest.fixture
-def office_of(engine: Engine, tmp_path: Path, database_url: str) -> Callable[..., Office]:
+def office_of(engine: Engine, tmp_path: Path, database_url: str) -> Iterator[Callable[..., Office]]:
     """Open the console with these settings."""
 
     def open_with(**more: str) -> Office:
@@ -29,7 +30,11 @@ def office_of(engine: Engine, tmp_path: Path, database_url: str) -> Callable[...
         settings = settings_module.load({f"DISPATCHER_{k.upper()}": v for k, v in given.items()}, tmp_path)
         return Office(create_app(settings, engine, lambda _: None, [console]), settings, engine)
 
-    return open_with
+    yield open_with
+    for thread in threading.enumerate():
+        if thread.name.startswith("preflight"):  # what was begun in this database ends in it
+            thread.join(60)
+            assert not thread.is_alive()
 
 
 @pytest.fixture

@@ -19,16 +19,33 @@ from dispatcher.console.pages import PAGES
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, delivery, metadata
 from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, Scope, SessionStage, Topic
-from dispatcher.domain import api_keys, consent, declarations, rights, slowdowns, suppression, webhooks
+from dispatcher.domain import (
+    api_keys,
+    campaigns,
+    consent,
+    declarations,
+    preflight_runs,
+    rights,
+    series,
+    slowdowns,
+    suppression,
+    webhooks,
+)
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.api_keys import Wanted
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.recurrence import recurrence
+from dispatcher.domain.series import Plan
 from dispatcher.domain.slowdowns import Advice, Place
 from dispatcher.domain.staff import invitations, members, passwords, sessions
 from dispatcher.domain.staff.members import Candidate
 from dispatcher.domain.tokens import Keyring
+from dispatcher.sending import house as houses
 from dispatcher.sending import notary
+from dispatcher.sending.binding import bind
 from dispatcher.sending.house import keyring
+from dispatcher.sending.preflight.findings import LETTERS, RECIPIENTS, Check, Finding, Severity
+from dispatcher.sending.preflight.report import Report, store
 from dispatcher.settings import Settings
 from tests import builders
 
@@ -160,8 +177,9 @@ class Office:
     def things(self) -> dict[str, str]:
         """Make one thing of each kind that a path can name, and give what stands for it there."""
         with self.engine.begin() as conn:
-            made = builders.create_campaign(conn, clock.now(conn))
+            made = builders.create_campaign(conn, clock.now(conn), content=builders.PLAIN)
         member = self.add(Role.VIEWER, "thing@example.de", name="Paul Dritter")
+        self.look_over(made, member)
         subscriber = self.subscribe("thing@example.com")
         with self.engine.begin() as conn:
             hashed = suppression.address_hash(self.keyring, parse_address("thing@example.com"))
@@ -171,9 +189,36 @@ class Office:
             key, _ = api_keys.create(conn, Wanted("shop", frozenset(Scope), None, "Anna Beispiel"), now)
             url = "https://127.0.0.1/hooks"  # nothing is sent to an address inside
             endpoint, _ = webhooks.add(conn, self.keyring, url, webhooks.KINDS, "Anna Beispiel", now)
-        made_up = {"member": member, "campaign": made, "subscriber": subscriber, "request": asked, "declaration": 1,
-                   "key": key.id, "endpoint": endpoint.id}  # fmt: skip
+            again = Plan(
+                "Marktbericht", Topic.FINANCE_NEWS, "Der Markt", recurrence("tuesday", "09:00", "Europe/Berlin")
+            )
+            made_series = series.create(conn, again, clock.now(conn))
+        made_up = {
+            "member": member,
+            "series": made_series,
+            "campaign": made,
+            "subscriber": subscriber,
+            "request": asked,
+            "declaration": 1,
+            "key": key.id,
+            "endpoint": endpoint.id,
+        }
         return {"token": "no-such-token", **{name: str(number) for name, number in made_up.items()}}
+
+    def look_over(self, campaign_id: int, member: int) -> None:
+        """Let somebody have looked a campaign over, with a finding of each weight, and be about it again."""
+        found = [
+            Finding(Check.PLACEHOLDERS, "left", Severity.STOP, "news.de.md:9", {"shown": "[Name]"}),
+            Finding(Check.PEOPLE, "odd_names", Severity.WARN, RECIPIENTS, {"count": "2", "people": "1, 2"}),
+            Finding(Check.SPAM, "off", Severity.NOTE, LETTERS, {}),
+        ]  # fmt: skip
+        with self.engine.begin() as conn:
+            now = clock.now(conn)
+            bound = bind(conn, campaigns.get(conn, campaign_id), houses.house(self.settings))
+            store(conn, Report(campaign_id, now, now, bound, 48_213, tuple(found)))
+            no = preflight_runs.begin(conn, campaign_id, member, now)
+            assert no is not None
+            preflight_runs.beat(conn, campaign_id, no, (Check.PEOPLE, 12_000, 48_213), now)
 
     def subscribe(self, address: str, name: str = "Maria Muster") -> int:
         """Add somebody who agreed to one topic, asked for another and got a letter; give their number."""

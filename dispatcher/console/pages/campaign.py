@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dispatcher import broker
-from dispatcher.console import figures
+from dispatcher.console import figures, signed
 from dispatcher.console.declare import Mend, Moment, Values, act, area, live, look
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignKind, CampaignState
@@ -17,6 +17,7 @@ from dispatcher.domain.shares import By, Share, shares
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import release
+from dispatcher.sending.preflight.findings import Check, title
 
 _S = CampaignState
 UNDER_WAY = (_S.PREPARING, _S.SENDING, _S.PAUSED)
@@ -42,6 +43,9 @@ def show(visit: Visit) -> Values:
         "is_under_way": of.state in UNDER_WAY,
         "is_stale": of.is_stale(visit.now),
         "languages": sorted(campaigns.contents(visit.conn, of.id)),
+        "names": signed.names(visit.conn, of),
+        "check_titles": {check.value: title(check, visit.language) for check in Check},
+        "can_be_released": of.state in signed.CAN_BE_RELEASED and of.renews is None,
         "parts": _parts(visit.conn, of) if is_small or visit.asked("parts") else None,
         **poll(moment),
     }

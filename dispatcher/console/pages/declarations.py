@@ -14,7 +14,7 @@ from starlette.responses import Response
 from dispatcher import broker
 from dispatcher.console import wishes
 from dispatcher.console.declare import Mend, Values, act, area, look
-from dispatcher.console.reasons import Reason, reason_of
+from dispatcher.console.reasons import Reason, of_words
 from dispatcher.console.visit import Visit
 from dispatcher.console.wishes import Typed
 from dispatcher.db import clock
@@ -151,7 +151,7 @@ def start_asking(visit: Visit) -> Response:
 
 def _who(visit: Visit, version: Version, topic: Topic) -> Asked:
     counted = renewal.count(visit.conn, version, topic)
-    not_asked = [(reason_of(reason), count) for reason, count in counted.most_common() if reason]
+    not_asked = [(of_words(reason, ""), count) for reason, count in counted.most_common() if reason]
     number = campaigns.asking(visit.conn, topic, version.number)
     of = campaigns.get(visit.conn, number) if number is not None else None
     return Asked(counted[None], not_asked, of, tallies.tally(visit.conn, of) if of is not None else None)

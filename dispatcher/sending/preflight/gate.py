@@ -3,6 +3,8 @@
     look_at    a report that is fresh and of this very state, or a new one -> stored       (network: no transaction)
     release_it nothing stops, or somebody answers for it -> freeze, move, and hold what was frozen against what was
                looked at -> signed                                                         (the caller's transaction)
+    seen       the report that somebody has before their eyes, for another moment; nothing is asked of the network
+    release_seen  the same, stored and released: both in one transaction, for whoever looked before they released
 
 What must stay true: a release with a name on it is bound to the state that the preflight saw. Checks that depend on the
 moment are run again for the moment at which it goes. Of two who release at once, one is told that the other did.
@@ -23,9 +25,10 @@ from dispatcher.domain.releases import Preflight
 from dispatcher.domain.staff.audit import Actor
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import release
+from dispatcher.sending.binding import bind
 from dispatcher.sending.preflight import report as reports
 from dispatcher.sending.preflight.examination import Desk, Progress, lay_open
-from dispatcher.sending.preflight.findings import Check, Severity, in_order
+from dispatcher.sending.preflight.findings import Check, Finding, Severity, in_order
 from dispatcher.sending.preflight.report import Report
 from dispatcher.sending.preflight.run import QUICK_CHECKS, check, look_over, silent
 
@@ -111,6 +114,37 @@ def release_it(conn: Connection, looked: Looked, desk: Desk) -> Released | Stopp
     return Released(of, looked.report)
 
 
+def seen(conn: Connection, order: Order, desk: Desk) -> Report | None:
+    """Give the newest report of a campaign if it is of this very state and not old, its quick checks run again for the
+    moment at which it is to go. None: it has to be looked over (again).
+    """
+    found, now = reports.newest(conn, order.campaign_id), clock.now(conn)
+    if found is None or now - found[1].at > GOOD_FOR:
+        return None
+    report = found[1]
+    if report.binding != bind(conn, campaigns.get(conn, order.campaign_id), desk.house):
+        return None
+    if any((finding.check, finding.name) == (Check.CONTENT, "invalid") for finding in report.findings):
+        return report  # there is no letter to run a check on
+    exam = lay_open(conn, order.campaign_id, desk, now, order.at)
+    findings = tuple(in_order([*_slow(report), *look_over(exam)]))
+    return replace(report, goes_at=exam.goes_at, findings=findings)
+
+
+def release_seen(conn: Connection, order: Order, desk: Desk) -> Released | Stopped | None:
+    """Release what was looked over before, in the caller's transaction, by what was found then. None: it was not, or is
+    another since. Raises as `release_it` does; whatever it gives or raises but Released has to end without a commit.
+    """
+    _refuse_unknown(order.despite)
+    campaigns.hold(conn, order.campaign_id)
+    _require_eyes(conn, order, desk)
+    report = seen(conn, order, desk)
+    if report is None:
+        return None
+    held = releases.holding(conn, order.campaign_id)
+    return release_it(conn, Looked(order, report, reports.store(conn, report), held.id if held else None), desk)
+
+
 def as_before(conn: Connection, of: Campaign, by: Actor) -> Order | None:
     """Give the order that releases a campaign, its content replaced, as it was released before. None: it was not."""
     zone, wall = of.zone or "UTC", of.wall_time
@@ -134,23 +168,18 @@ def look(
 
 
 def _fresh(engine: Engine, order: Order, desk: Desk) -> Report | None:
-    """Give the newest report if it is of this very state, not old, and nothing slow stopped it; its quick checks run
-    again for the moment.
+    """Give the newest report if it is of this very state, not old, and nothing slow stopped it; that may have
+    been mended since.
     """
     with reading(engine).connect() as conn:
-        found = reports.newest(conn, order.campaign_id)
-        now = clock.now(conn)
-        if found is None or now - found[1].at > GOOD_FOR:
-            return None
-        seen = found[1]
-        slow = [finding for finding in seen.findings if (finding.check, finding.name) not in QUICK_CHECKS]
-        if any(finding.severity is Severity.STOP for finding in slow):
-            return None  # it may have been mended since
-        exam = lay_open(conn, order.campaign_id, desk, now, order.at)
-    if exam.binding != seen.binding:
-        return None
-    findings = tuple(in_order([*slow, *look_over(exam)]))
-    return replace(seen, goes_at=exam.goes_at, findings=findings)
+        report = seen(conn, order, desk)
+    stops = report is None or any(finding.severity is Severity.STOP for finding in _slow(report))
+    return None if stops else report
+
+
+def _slow(report: Report) -> list[Finding]:
+    """Give what was found by asking the network, or by composing everybody's letter."""
+    return [finding for finding in report.findings if (finding.check, finding.name) not in QUICK_CHECKS]
 
 
 def _release(conn: Connection, order: Order, desk: Desk, now: datetime) -> Campaign:

@@ -1,0 +1,90 @@
+"""The demo's newsletters: the samples, of today, with links that lead to the demo's own pages; written by an editor and
+released by a sender, through the same gate as everybody's.
+"""
+
+import re
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from dispatcher.assets import templates
+from dispatcher.db import clock
+from dispatcher.db.clock import steady
+from dispatcher.db.terms import Language, Topic
+from dispatcher.demo.staff import Staff
+from dispatcher.domain.campaigns import Contents, Draft
+from dispatcher.errors import PartUnavailable
+from dispatcher.sending import house as houses
+from dispatcher.sending import release
+from dispatcher.sending.preflight import gate
+from dispatcher.sending.preflight.gate import Order, Released
+from dispatcher.settings import Settings
+from dispatcher.zone import ZONE
+
+_SUBJECTS = {
+    Topic.PRODUCT_NEWS: "Neu im Sortiment: der Gartenkalender 2027 in Silber",
+    Topic.FINANCE_NEWS: "Edelmetalle der Woche: Gold hält sich über der Marke",
+    Topic.SPECIAL_OFFERS: "Für Sie bis Freitag: ausgewählte Münzen",
+}
+_DATED = re.compile(r"(as_of|valid_until|valid_from): (\d{4}-\d\d-\d\d)")
+_LINK = re.compile(r"https://www\.example\.de(/[^\s)\"]*)")
+_PATIENCE = 60.0  # seconds until the pages are up, on a machine that is busy
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One newsletter: its name, how many seconds ahead it goes, and at which rate at most."""
+
+    topic: Topic
+    name: str
+    ahead: timedelta = timedelta(seconds=3)
+    rate_per_min: int | None = None
+
+
+def send(engine: Engine, settings: Settings, people: Staff, plan: Plan) -> int:
+    """Write, look over and release a newsletter; give its id. Raises PartUnavailable if the gate stops it."""
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        contents = _contents(plan.topic, settings.public_url, now)
+        draft = Draft(
+            plan.topic, plan.name, _SUBJECTS[plan.topic], Language.DE, contents, plan.rate_per_min, people.editor
+        )
+        campaign_id = release.draft(conn, draft, houses.house(settings), now)
+    order = Order(campaign_id, now + plan.ahead, ZONE.key, people.sender, {})
+    came = gate.release_campaign(engine, order, houses.desk(settings))
+    if not isinstance(came, Released):
+        found = ", ".join(f"{finding.check} {finding.name} {finding.where}" for finding in came.report.stops())
+        raise PartUnavailable(f"the demo's newsletter is stopped: {found}", "look at the samples in templates/mail")
+    return campaign_id
+
+
+def await_pages(port: int, is_stopping: Callable[[float], bool]) -> None:
+    """Return when the pages answer, for the look before a release presses the button there. Raises PartUnavailable."""
+    until = steady() + _PATIENCE
+    while steady() < until and not is_stopping(0.05):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            continue
+        return
+    raise PartUnavailable("the demo's pages do not answer", "look into programs.log")
+
+
+def _contents(topic: Topic, url: str, now: datetime) -> Contents:
+    folder = templates() / "mail" / topic
+    files = {language: f"sample.{language}.md" for language in Language}
+    return {
+        language: (file, _of_today((folder / file).read_text(encoding="utf-8"), url, now))
+        for language, file in files.items()
+    }
+
+
+def _of_today(source: str, url: str, now: datetime) -> str:
+    """Let prices be of yesterday and offers end next week; links lead to pages that there are."""
+    today = now.astimezone(ZONE).date()
+    days = {"as_of": today - timedelta(days=1), "valid_from": today, "valid_until": today + timedelta(days=7)}
+    dated = _DATED.sub(lambda found: f"{found[1]}: {days[found[1]]}", source)
+    return _LINK.sub(lambda found: f"{url}/?{found[1].strip('/').replace('/', '-')}", dated)
