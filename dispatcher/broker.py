@@ -95,10 +95,21 @@ def answers(settings: Settings) -> str | None:
     """Ask the broker whether it is there; None: it is, else what is wrong."""
     try:
         with make_app(settings.broker_url).connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=3)
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=3)
     except _AWAY as error:
         return str(error)
     return None
+
+
+def lengths(settings: Settings) -> dict[str, int] | None:
+    """Give how many calls wait in each queue; None: the broker does not answer."""
+    try:
+        with make_app(settings.broker_url).connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=3)
+            channel: Any = connection.default_channel
+            return {queue: int(channel.client.llen(queue)) for queue in (CONTROL, WAITED, BULK)}
+    except _AWAY:
+        return None
 
 
 def _send(settings: Settings, task: str, ids: tuple[int, ...]) -> bool:
@@ -114,7 +125,7 @@ def _send(settings: Settings, task: str, ids: tuple[int, ...]) -> bool:
 def _length(settings: Settings, queue: str) -> int:
     try:
         with make_app(settings.broker_url).connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=3)
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=3)
             channel: Any = connection.default_channel
             return int(channel.client.llen(queue))
     except _AWAY as error:  # a length that is unknown is 0: to call once too often is harmless

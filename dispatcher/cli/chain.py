@@ -10,15 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dispatcher.cli.context import Context, err, out, pass_context, print_json
 from dispatcher.counting import counted
-from dispatcher.db import clock
-from dispatcher.db.engine import snapshot
-from dispatcher.domain import chain_head, checkpoints, seal, verification
+from dispatcher.domain import checkpoints, seal
 from dispatcher.domain.checkpoints import Checkpoint
-from dispatcher.domain.periods import Period
-from dispatcher.domain.verification import Known, Verdict
+from dispatcher.domain.verification import Verdict
 from dispatcher.domain.walk import Break, Wrong
 from dispatcher.errors import InputRefused, LedgerBroken, SettingInvalid
-from dispatcher.sending import house, notary
+from dispatcher.sending import notary, verifying
 
 _RESTORE = (
     "keep this database as it is, find out who can write to it, and compare with a backup from before: what the backup "
@@ -138,13 +135,13 @@ def _verify(context: Context, file: Path | None, keys: tuple[Path, ...]) -> Verd
     points = [*(_points(own) if own.exists() else []), *(_points(file) if file else [])]
     columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
-    with bar, snapshot(context.engine).connect() as conn:
-        now = clock.now(conn)
-        kept_since = house.retention(context.settings)[Period.PROOF].cutoff(now)
-        end = chain_head.as_it_stands(conn)
-        work = bar.add_task("", total=end.events if end else None)
-        known = Known(tuple(points), tuple(pems), now, kept_since)
-        return verification.verify(conn, known, lambda done: bar.update(work, completed=done))
+    with bar:
+        work = bar.add_task("", total=None)
+
+        def tell(done: int, total: int | None) -> None:
+            bar.update(work, completed=done, total=total)
+
+        return verifying.verify(context.engine, context.settings, points, pems, tell)
 
 
 def _public_keys(own: Path, files: tuple[Path, ...]) -> list[str]:

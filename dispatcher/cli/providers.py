@@ -5,12 +5,10 @@ from typing import Any
 
 import click
 from rich.markup import escape
-from sqlalchemy import Connection, func, select
 
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.db.tables import subscriber
 from dispatcher.domain import providers as rules
 from dispatcher.domain import slowdowns
 from dispatcher.domain.providers import PRESETS, UNTIL_RESUMED, Provider, Setting
@@ -30,7 +28,7 @@ def list_(context: Context, as_json: bool) -> None:
     """Show every provider: people, rate, and whether it is paused or slowed down, over which relay."""
     with reading(context.engine).connect() as conn:
         now = clock.now(conn)
-        people = _people(conn)
+        people = rules.people(conn)
         settings = rules.settings(conn)
         slowed = [s for s in slowdowns.everywhere(conn).values() if s.place.provider in settings]
     if as_json:
@@ -127,11 +125,6 @@ def read_rate(word: str) -> int | None:
 def show_rate(letters: int | None) -> str:
     """Say a rate in words."""
     return "as many letters as can be" if letters is None else f"at most {letters:,} letters a minute"
-
-
-def _people(conn: Connection) -> dict[str, int]:
-    counted = select(subscriber.c.provider, func.count()).where(subscriber.c.address.is_not(None))
-    return dict(conn.execute(counted.group_by(subscriber.c.provider)).all())
 
 
 def _facts(

@@ -22,6 +22,7 @@ _WIDTH = 960
 _LINE_HEIGHT = 180
 _BAR, _AROUND_BARS = 34, 60  # the height of a row, and of what stands above and below
 _MEASURES = Style(label_font_size=13, major_label_font_size=13)  # so that pygal leaves room for our letters
+_NAMED_EACH = 4  # of standing bars: more names would not fit beside each other
 _MOST_LETTERS = 28  # of a row's name
 _DROPPED = {"defs", "desc", "title", "style", "script"}
 
@@ -48,6 +49,23 @@ def bars(name: str, rows: Sequence[str], series: Sequence[Series], write: Write)
     return _drawn(chart, name, [each.kind for each in series])
 
 
+def columns(name: str, labels: Sequence[str], series: Sequence[Series], write: Write) -> Markup:
+    """Draw a standing bar per label; what is below nought hangs down from the line. Each fourth is named."""
+    chart = pygal.StackedBar(
+        **_look(write), height=_LINE_HEIGHT, show_legend=False, spacing=4, show_minor_x_labels=False, zero=0,
+    )  # fmt: skip
+    ends = (
+        min((min(each.values) for each in series), default=0),
+        max((max(each.values) for each in series), default=0),
+    )
+    chart.y_labels = sorted({*ends, 0} if any(ends) else {0, 1})
+    chart.x_labels = list(labels)
+    chart.x_labels_major = list(labels[::-1][::_NAMED_EACH])
+    for each in series:
+        chart.add(each.label, list(each.values))
+    return _drawn(chart, name, [each.kind for each in series])
+
+
 def line(name: str, values: Sequence[float], begins: str, ends: str, write: Write) -> Markup:
     """Draw a line from `begins` to `ends`, which name its two ends."""
     chart = pygal.Line(
@@ -67,7 +85,8 @@ def _short(text: str) -> str:
 
 def _look(write: Write) -> dict[str, Any]:
     return {
-        "js": (), "css": (), "width": _WIDTH, "margin": 0, "margin_top": 8, "no_prefix": True, "classes": ("chart",),
+        "js": (), "css": (), "width": _WIDTH, "margin": 0, "margin_top": 8, "margin_bottom": 4,
+        "no_prefix": True, "classes": ("chart",),
         "value_formatter": write, "print_values": False, "truncate_label": -1, "style": _MEASURES,
     }  # fmt: skip
 

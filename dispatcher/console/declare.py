@@ -7,8 +7,9 @@
         live("/things/live", Permission.SEE_THINGS, "things_live", poll),         GET: a part that renews itself
     )
 
-The first look of an area is where the navigation leads. `{thing}` in a path is a number (`visit.number("thing")`). The
-third word of an act is what the audit log calls it; its sentence stands in words/things.*.yaml as `did_ended`.
+The look with the shortest path of an area is where the navigation leads. `{thing}` in a path is a number
+(`visit.number("thing")`). The third word of an act is what the audit log calls it; its sentence stands in
+words/things.*.yaml as `did_ended`.
 
 Who may: a Permission; a SessionStage of somebody who is still logging in; or ANYONE.
 """
@@ -97,6 +98,11 @@ Page = Look | Act | Live
 def look(path: str, admits: Admits, template: str, show: Show) -> Look:
     """Declare a page; `show(visit)` gives the values of templates/web/console/TEMPLATE.html, or a whole answer."""
     return Look(path, admits, template, show)
+
+
+def file(path: str, admits: Admits, show: Callable[["Visit"], Response]) -> Look:
+    """Declare a file that is handed out; `show(visit)` gives it. It changes nothing."""
+    return Look(path, admits, "", show)
 
 
 def act(path: str, admits: Admits, action: str, do: Do, *, mends: str = "", alone: bool = False) -> Act:

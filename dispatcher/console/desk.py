@@ -1,18 +1,26 @@
 """What every page of the console works with, made once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from dispatcher.console.beside import Beside, read_beside
 from dispatcher.console.guard import Cookies
-from dispatcher.console.health import HealthWatch
+from dispatcher.console.health import doctor, health_watch
 from dispatcher.console.live import Hub
 from dispatcher.console.paper import Paper
 from dispatcher.console.pulse import Pulse
+from dispatcher.console.verifier import Verifier
+from dispatcher.console.workload import Workload, workloads
 from dispatcher.db.terms import Role
+from dispatcher.domain import providers, resting
+from dispatcher.domain.movements import Following, Movements
+from dispatcher.domain.resting import Resting
 from dispatcher.domain.staff import login
 from dispatcher.domain.tallies import Memory
 from dispatcher.domain.tokens import Keyring
+from dispatcher.health import Finding
 from dispatcher.settings import Settings
 from dispatcher.web.site import Site
 
@@ -25,7 +33,13 @@ class Desk:
     paper: Paper
     cookies: Cookies
     hub: Hub
-    health: HealthWatch
+    health: Beside[Sequence[Finding]]
+    doctor: Beside[Sequence[Finding]]
+    workload: Beside[Workload]
+    mailboxes: Beside[dict[str, int]]  # how many people have theirs at which provider
+    resting: Beside[list[Resting]]  # on which words everybody's consent rests
+    movements: Beside[Movements]  # who agreed and who left, by day
+    verifier: Verifier
     pulse: Pulse
     memory: Memory
 
@@ -58,7 +72,13 @@ def make_desk(site: Site) -> Desk:
         paper,
         Cookies(https=site.settings.public_url.startswith("https:")),
         Hub(),
-        HealthWatch(site.settings, site.engine),
+        health_watch(site.settings, site.engine),
+        doctor(site.settings, site.engine),
+        workloads(site.settings, site.engine),
+        read_beside("mailboxes", site.engine, providers.people, good_for=60.0),
+        read_beside("resting", site.engine, resting.counted),
+        read_beside("movements", site.engine, Following().look),
+        Verifier(site.engine, site.settings),
         Pulse(),
         Memory(),
     )

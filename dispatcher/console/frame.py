@@ -226,9 +226,9 @@ class Frame:
 
 
 def _fronts(pages: Sequence[Page], order: Sequence[str]) -> Mapping[str, tuple[str, Permission]]:
-    """Give the first look of each area, and who may see it: the navigation."""
+    """Give the front page of each area, that with the shortest path, and who may see it: the navigation."""
     fronts: dict[str, tuple[str, Permission]] = {}
-    for page in pages:
+    for page in sorted(pages, key=lambda page: len(page.path)):
         if isinstance(page, Look) and isinstance(page.admits, Permission):
             fronts.setdefault(page.area, (page.path, page.admits))
     return {name: fronts[name] for name in order if name in fronts}

@@ -1,34 +1,37 @@
-"""What is not well, looked at now and then: asking broker and files takes longer than a page may."""
+"""What is not well, found out beside the pages: asking broker and files takes longer than a page may."""
 
-import threading
 from collections.abc import Sequence
 
 from sqlalchemy import Engine
 
 from dispatcher import health
-from dispatcher.db.clock import steady
+from dispatcher.console.beside import Beside, Known
+from dispatcher.db import clock
+from dispatcher.db.engine import reading
 from dispatcher.health import Finding, Part
 from dispatcher.settings import Settings
 
-_GOOD_FOR = 20.0  # seconds
 # The database answers, or there would be no page. DKIM and the seal are the workers': the pages need not have the keys.
 _PARTS = (Part.BROKER, Part.ENDINGS, Part.CAMPAIGNS, Part.RIGHTS, Part.WEBHOOKS)
 
 
-class HealthWatch:
-    """The newest findings of this process."""
+def health_watch(settings: Settings, engine: Engine) -> Beside[Sequence[Finding]]:
+    """Give the newest findings of this process, at most twenty seconds old."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
-        self._settings = settings
-        self._engine = engine
-        self._lock = threading.Lock()
-        self._findings: Sequence[Finding] = ()
-        self._good_until = 0.0
+    def find() -> Known[Sequence[Finding]]:
+        with reading(engine).connect() as conn:
+            now = clock.now(conn)
+        return Known(health.examine(settings, lambda: engine, _PARTS), now)
 
-    def findings(self) -> Sequence[Finding]:
-        """Give what was found, at most twenty seconds ago; one who asks looks, others wait for them."""
-        with self._lock:
-            if steady() > self._good_until:
-                self._findings = health.examine(self._settings, lambda: self._engine, _PARTS)
-                self._good_until = steady() + _GOOD_FOR
-            return self._findings
+    return Beside("health", find, good_for=20.0)
+
+
+def doctor(settings: Settings, engine: Engine) -> Beside[Sequence[Finding]]:
+    """Give what a look at every part finds, as `dispatcher doctor` has it: on somebody's word: relays are greeted."""
+
+    def find() -> Known[Sequence[Finding]]:
+        found = health.examine(settings, lambda: engine)
+        with reading(engine).connect() as conn:
+            return Known(found, clock.now(conn))
+
+    return Beside("doctor", find, good_for=0.0)

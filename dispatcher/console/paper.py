@@ -66,6 +66,14 @@ class Telling:
         """Write a day."""
         return "" if at is None else format_date(at, "medium", locale=self._locale)
 
+    def short_day(self, at: date) -> str:
+        """Write a day without its year: 7. Dez."""
+        return format_date(at, "d. MMM" if self._is_german else "d MMM", locale=self._locale)
+
+    def short_month(self, at: date) -> str:
+        """Write a month, shortly: Dez. 2026."""
+        return format_date(at, "MMM y", locale=self._locale)
+
     def weekday(self, at: datetime, zone: str) -> str:
         """Write a moment with its weekday, by the clock of a zone."""
         pattern = "EEE, d. MMM y, HH:mm" if self._is_german else "EEE, d MMM y, HH:mm"

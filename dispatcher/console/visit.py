@@ -77,6 +77,10 @@ class Visit:
         """Work without a transaction from here on."""
         self._conn = None
 
+    def lend(self, conn: Connection) -> None:
+        """Give a reader's connection to an act that is alone, while it makes a page."""
+        self._conn = conn
+
     def number(self, name: str) -> int:
         """Give a number in the path. 404 for anything else."""
         text = self.request.path_params[name]

@@ -69,6 +69,14 @@ class Checkpoint:
         return any(seal.verify(pem, self.signed, signature) for pem in public_pems)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A checkpoint of the table, with its number there."""
+
+    id: int
+    point: Checkpoint
+
+
 def sign(conn: Connection, key: Seal, now: datetime, restored_to: int | None = None) -> Checkpoint | None:
     """Sign where the chain ends; nothing is kept yet. None: there is nothing to sign."""
     end = chain_head.read(conn)
@@ -125,6 +133,18 @@ def kept(conn: Connection) -> Iterator[Checkpoint]:
         for row in rows:
             yield _as_it_stands(conn.dialect.name, tuple(row)[1:])
         last_id = rows[-1][0]
+
+
+def newest(conn: Connection, limit: int, before: int | None = None, after: int | None = None) -> list[Kept]:
+    """Give the newest of the table first, from `before` on downwards; or, with `after`, those just above it."""
+    c = consent_checkpoint.c
+    page = _select(conn).limit(limit)
+    if after is not None:
+        rows = conn.execute(page.where(c.id > after).order_by(c.id)).all()[::-1]
+    else:
+        page = page if before is None else page.where(c.id < before)
+        rows = list(conn.execute(page.order_by(c.id.desc())))
+    return [Kept(row[0], _as_it_stands(conn.dialect.name, tuple(row)[1:])) for row in rows]
 
 
 def parse(text: str) -> tuple[list[Checkpoint], list[int]]:

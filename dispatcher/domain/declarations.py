@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, exists, insert, select
 
+from dispatcher.db.clock import this_moment
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import declaration, privacy_notice, renewal
 from dispatcher.db.terms import Language, Topic
@@ -101,7 +102,7 @@ def enter(conn: Connection, new: Draft, now: datetime) -> bool:
 
 def check(new: Draft) -> None:
     """Make sure that a version can be entered at all, whatever stands. Raises InputRefused with the cure."""
-    if not new.version or len(new.version) > _LONGEST_NAME or not set(new.version) <= _NAME_CHARACTERS:
+    if not is_name(new.version) and new.version != UNKNOWN:
         raise InputRefused(
             f"{new.version[:_LONGEST_NAME]!r} cannot be the name of a version",
             f"use up to {_LONGEST_NAME} letters, digits, dots and dashes, such as 2027-01",
@@ -119,6 +120,17 @@ def check(new: Draft) -> None:
         raise InputRefused(
             f"it cannot renew consent for what it does not cover: {', '.join(strange)}", "name it with --topics as well"
         )
+
+
+def is_name(text: str) -> bool:
+    """Claim that a version can be called so."""
+    return 0 < len(text) <= _LONGEST_NAME and set(text) <= _NAME_CHARACTERS and text != UNKNOWN
+
+
+def renews_by_now(conn: Connection, topic: Topic) -> bool:
+    """Claim that some version that is valid has ended older consent for a topic."""
+    r = renewal.c
+    return bool(conn.execute(select(exists().where(r.topic == topic, r.valid_from <= this_moment()))).scalar_one())
 
 
 def current(conn: Connection, language: Language, now: datetime) -> Declaration | None:

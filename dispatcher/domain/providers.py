@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from dispatcher.db.columns import insert_or
-from dispatcher.db.tables import mailbox_provider
+from dispatcher.db.tables import mailbox_provider, subscriber
 from dispatcher.errors import InputRefused
 
 UNTIL_RESUMED = datetime(9999, 1, 1, tzinfo=UTC)  # the end of a pause that has none
@@ -152,6 +152,12 @@ def settings(conn: Connection) -> dict[Provider, Setting]:
             rate = row.rate_per_min if row.is_rate_set else PRESETS[key].rate_per_min
             found[key] = Setting(key, rate, row.paused_until, is_preset=not row.is_rate_set)
     return found
+
+
+def people(conn: Connection) -> dict[str, int]:
+    """Count the people whose mailbox each provider keeps."""
+    counted = select(subscriber.c.provider, func.count()).where(subscriber.c.address.is_not(None))
+    return dict(conn.execute(counted.group_by(subscriber.c.provider)).all())
 
 
 def set_rate(conn: Connection, provider: Provider, rate_per_min: int | None) -> None:

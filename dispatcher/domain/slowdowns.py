@@ -60,6 +60,16 @@ class Slowdown:
         rate = self.rate_per_min << doublings
         return rate if rate < _speed(usual) else usual
 
+    def free_at(self, usual: int | None) -> datetime:
+        """Give when letters go there as usual again, if nothing holds it back meanwhile."""
+        end = self.paused_until or self.since
+        if self.rate_per_min is None:
+            return end
+        doublings = 0
+        while (self.rate_per_min << doublings) < _speed(usual):
+            doublings += 1
+        return max(end, self.since + doublings * DOUBLES_AFTER)
+
 
 def heed(conn: Connection, place: Place, advice: Advice, usual: int | None, now: datetime) -> bool:
     """Slow down, or stop, at a place where `usual` letters a minute go usually. False: the same was heard just now."""

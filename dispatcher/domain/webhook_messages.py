@@ -130,6 +130,12 @@ def counts(conn: Connection) -> dict[int, dict[MessageState, int]]:
     return counted
 
 
+def counts_of(conn: Connection, endpoint_id: int, state: MessageState) -> int:
+    """Count an endpoint's messages in a state."""
+    mine = (_m.endpoint_id == endpoint_id) & (_m.state == state)
+    return int(conn.execute(select(func.count()).where(mine)).scalar_one())
+
+
 def replay(conn: Connection, endpoint_id: int, since: datetime | None, now: datetime) -> int:
     """Have messages delivered once more, under the same id: those that were given up, or (with `since`) all that
     happened since then and are not under way. Give how many. Raises NotFound, and MoveRefused when it is off.

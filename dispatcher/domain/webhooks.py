@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, func, insert, select, true, update
+from sqlalchemy import Connection, delete, func, insert, select, true, update
 
-from dispatcher.db.tables import webhook_endpoint
+from dispatcher.db.tables import webhook_endpoint, webhook_message
 from dispatcher.db.terms import WebhookKind
 from dispatcher.domain import outbox
 from dispatcher.domain.outbox import MOST_ENDPOINTS, Happened
@@ -114,6 +114,12 @@ def switch_off(conn: Connection, endpoint_id: int, now: datetime) -> Endpoint:
 def switch_on(conn: Connection, endpoint_id: int) -> Endpoint:
     """Tell it again what happens from now on, and what waits for it. Raises NotFound."""
     return _set(conn, endpoint_id, off_at=None, off_why=None)
+
+
+def remove(conn: Connection, endpoint_id: int) -> None:
+    """Take an endpoint away, with everything it was to be told. A message that is under way may still arrive."""
+    conn.execute(delete(webhook_message).where(webhook_message.c.endpoint_id == endpoint_id))
+    conn.execute(delete(webhook_endpoint).where(_e.id == endpoint_id))
 
 
 def give_up(conn: Connection, endpoint_id: int, why: str, now: datetime, since: datetime | None = None) -> bool:

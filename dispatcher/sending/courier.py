@@ -20,6 +20,7 @@ from dispatcher.db.engine import reading
 from dispatcher.domain import webhook_messages, webhooks
 from dispatcher.domain.tokens import Keyring
 from dispatcher.domain.webhook_messages import Answered, Message
+from dispatcher.errors import NotFound
 from dispatcher.outgoing import Answer, Outgoing, Passport, fetch
 
 log = structlog.get_logger()
@@ -85,7 +86,10 @@ async def _deliver(satchel: Satchel, endpoints: list[int], until: float) -> None
 
 async def _serve(satchel: Satchel, endpoint_id: int, until: float) -> None:
     while steady() < until:
-        bundle = await asyncio.to_thread(_claim, satchel, endpoint_id)
+        try:
+            bundle = await asyncio.to_thread(_claim, satchel, endpoint_id)
+        except NotFound:  # it was taken away
+            return
         if not bundle.messages:
             return
         answers = await asyncio.gather(*(_attempt(satchel, bundle, message) for message in bundle.messages))

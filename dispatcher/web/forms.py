@@ -7,15 +7,15 @@ How much is read is the endpoint's Size; none takes files but one that says so.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Message
 
 MOST_BYTES = 64 * 1024
 MOST_SECONDS = 15
@@ -103,13 +103,21 @@ async def _read(request: Request, most: int) -> tuple[bytearray, bool]:
 
 
 async def _parse(request: Request, body: bytearray, size: Size) -> Form:
-    async def replay() -> Message:
-        return {"type": "http.request", "body": bytes(body), "more_body": False}
+    async def whole() -> AsyncGenerator[bytes, None]:
+        yield bytes(body)
 
-    again = Request(request.scope, replay)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    most = {"max_fields": size.fields, "max_part_size": size.octets}
     try:
-        parsed = await again.form(max_files=size.files, max_fields=size.fields, max_part_size=size.octets)
-    except (LookupError, ValueError) as error:  # a charset or a boundary that nobody knows
+        if kind == "multipart/form-data":
+            parser = MultiPartParser(request.headers, whole(), max_files=size.files, **most)
+            parser.spool_max_size = len(body) + 1  # whatever is handed in stays in memory, and off the disk
+            parsed = await parser.parse()
+        elif kind == "application/x-www-form-urlencoded":
+            parsed = await FormParser(request.headers, whole(), **most).parse()
+        else:
+            parsed = FormData()
+    except (LookupError, ValueError, MultiPartException) as error:  # a charset or a boundary that nobody knows
         raise HTTPException(400) from error
     return Form(_texts(parsed), await _files(parsed))
 

@@ -1,6 +1,7 @@
 """The public pages: which path leads where.
 
     /            sign-up              /privacy  /impressum
+    /join        sign-up, begun on another page of the house
     /c/{token}   confirmation         /healthz  /robots.txt  /favicon.ico  /static/...
     /u/{token}   unsubscribe, and one-click (RFC 8058)
     /p/{token}   preferences
@@ -50,7 +51,8 @@ def routes(site: Site) -> list[BaseRoute]:
 def _front_page(site: Site, root: str) -> list[BaseRoute]:
     signup = SignUp(site)
     paths = [f"{root}/", root] if root else ["/"]
-    return [_route(path, signup.form, posted(signup.answer)) for path in paths]
+    front = [_route(path, signup.form, posted(signup.answer)) for path in paths]
+    return [*front, _route(f"{root}/join", signup.form, posted(signup.join))]
 
 
 def _unsubscribe(site: Site, root: str) -> list[BaseRoute]:

@@ -67,6 +67,14 @@ class SignUp:
         """Show the empty form."""
         return self._form(choose(request), Typed())
 
+    def join(self, request: Request, form: Form) -> Response:
+        """Show the form, filled with what was typed into one on another page of the house; nothing is entered by it.
+
+        What is typed there bears no stamp, and no words were read: so it asks for nothing yet.
+        """
+        ticked = tuple(topic for topic in Topic if topic in form.all("topic"))
+        return self._form(choose(request), Typed(form.first("address")[:400], form.first("name")[:400], ticked))
+
     def answer(self, request: Request, form: Form) -> Response:
         """Take a filled-in form."""
         language = choose(request)

@@ -18,16 +18,30 @@ from dispatcher.console.declare import Page
 from dispatcher.console.pages import PAGES
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, delivery, metadata
-from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, SessionStage, Topic
-from dispatcher.domain import campaigns, consent, declarations, preflight_runs, rights, series, suppression
+from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, Scope, SessionStage, Topic
+from dispatcher.domain import (
+    api_keys,
+    campaigns,
+    consent,
+    declarations,
+    preflight_runs,
+    rights,
+    series,
+    slowdowns,
+    suppression,
+    webhooks,
+)
 from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.api_keys import Wanted
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.recurrence import recurrence
 from dispatcher.domain.series import Plan
+from dispatcher.domain.slowdowns import Advice, Place
 from dispatcher.domain.staff import invitations, members, passwords, sessions
 from dispatcher.domain.staff.members import Candidate
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import house as houses
+from dispatcher.sending import notary
 from dispatcher.sending.binding import bind
 from dispatcher.sending.house import keyring
 from dispatcher.sending.preflight.findings import LETTERS, RECIPIENTS, Check, Finding, Severity
@@ -146,9 +160,11 @@ class Office:
             return invitations.invite_first(conn, clock.now(conn)) or ""
 
     def liven(self) -> None:
-        """Let one campaign be under way, one be planned and one be over."""
+        """Let one campaign be under way, one be planned and one be over; a provider be slow, a checkpoint be there."""
+        notary.make(self.engine, self.settings)
         with self.engine.begin() as conn:
             now = clock.now(conn)
+            slowdowns.heed(conn, Place("relay.example.de", "t-online"), Advice("421 4.7.0 too many"), None, now)
             for state, more in (
                 ("sending", {"audience": 48_213, "launched_at": now}),
                 ("scheduled", {"send_at": now}),
@@ -169,6 +185,10 @@ class Office:
             hashed = suppression.address_hash(self.keyring, parse_address("thing@example.com"))
             asked = rights.enter(conn, RightKind.ERASURE, hashed, clock.now(conn) - timedelta(days=40))
             rights.enter(conn, RightKind.ACCESS, hashed, clock.now(conn))
+            now = clock.now(conn)
+            key, _ = api_keys.create(conn, Wanted("shop", frozenset(Scope), None, "Anna Beispiel"), now)
+            url = "https://127.0.0.1/hooks"  # nothing is sent to an address inside
+            endpoint, _ = webhooks.add(conn, self.keyring, url, webhooks.KINDS, "Anna Beispiel", now)
             again = Plan(
                 "Marktbericht", Topic.FINANCE_NEWS, "Der Markt", recurrence("tuesday", "09:00", "Europe/Berlin")
             )
@@ -179,6 +199,9 @@ class Office:
             "campaign": made,
             "subscriber": subscriber,
             "request": asked,
+            "declaration": 1,
+            "key": key.id,
+            "endpoint": endpoint.id,
         }
         return {"token": "no-such-token", **{name: str(number) for name, number in made_up.items()}}
 

@@ -80,6 +80,8 @@ def test_no_page_holds_a_style_or_a_script_of_its_own_or_names_another_host(offi
         if isinstance(page, Act | Live) or page.path == LETTER:
             continue
         source = re.sub(r"<textarea.*?</textarea>", "", browser.get(path_of(page, things)).text, flags=re.DOTALL)
+        for ours in (office.settings.public_url, "https://127.0.0.1/hooks"):
+            source = source.replace(ours, "")
         assert "style=" not in source, page.path
         assert source.count("<script") <= 1, page.path
         assert re.findall(r'(?:src|href|action)="http[^"]*|url\(', source) == [], page.path

@@ -28,7 +28,7 @@ def paths(house: House) -> dict[str, str]:
 
 def test_get_and_head_on_every_page_change_nothing(house: House, paths: dict[str, str]) -> None:
     before = house.everything()
-    standing = ["/", "/privacy", "/impressum", "/healthz", "/robots.txt", "/favicon.ico", "/nothing", "/u/x"]
+    standing = ["/", "/join", "/privacy", "/impressum", "/healthz", "/robots.txt", "/favicon.ico", "/nothing", "/u/x"]
     for path in [*paths.values(), *standing]:
         for asked in (path, path + "?scope=all&List-Unsubscribe=One-Click&topic=finance-news&lang=en", path + "/"):
             for method in ("GET", "HEAD"):
@@ -37,7 +37,7 @@ def test_get_and_head_on_every_page_change_nothing(house: House, paths: dict[str
 
 
 def test_no_path_redirects(house: House, paths: dict[str, str]) -> None:
-    for path in [*paths.values(), "/", "/privacy", "/static/site.css", "/u", "//u/x", "/static"]:
+    for path in [*paths.values(), "/", "/join", "/privacy", "/static/site.css", "/u", "//u/x", "/static"]:
         for spelling in (path, path + "/"):
             for method in ("GET", "POST"):
                 assert house.visitor().ask(method, spelling).status_code not in range(300, 400)

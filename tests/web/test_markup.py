@@ -30,6 +30,7 @@ def pages(house: House, language: str) -> Iterator[tuple[str, str]]:
         "sign-up, wrong",
         visitor.post(f"/{lang}", data={**form, "address": "x", "name": "\n" + "a" * 201, "topic": []}).text,
     )
+    yield "sign-up, begun elsewhere", visitor.post(f"/join{lang}", data={"address": "x@example.de"}).text
     yield "sign-up, done", visitor.post(f"/{lang}", data=form).text
     confirm = house.confirmation_path() + lang
     yield "confirm", visitor.get(confirm).text

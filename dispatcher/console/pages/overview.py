@@ -2,13 +2,11 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-
 from dispatcher.console import figures
 from dispatcher.console.declare import Moment, Values, area, live, look
+from dispatcher.console.pages import consent
 from dispatcher.console.visit import Visit
-from dispatcher.db.tables import subscription
-from dispatcher.db.terms import CampaignState, SubscriptionState, Topic
+from dispatcher.db.terms import CampaignState, Topic
 from dispatcher.domain import campaigns, tallies
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.staff.roles import Permission
@@ -28,6 +26,7 @@ def show(visit: Visit) -> Values:
 
 def poll(moment: Moment) -> Values:
     """Give what renews itself."""
+    found = moment.desk.health.known()
     newest = campaigns.newest(moment.conn, _LOOKED_AT)
     planned = sorted((one for one in newest if one.state is _S.SCHEDULED), key=_when)
     lately = [one for one in newest if one.state is _S.SENT][:_LATELY]
@@ -40,7 +39,7 @@ def poll(moment: Moment) -> Values:
         "next": planned[:_LATELY],
         "late": [one for one in planned if moment.now - _when(one) > _PATIENCE],
         "lately": [figures.of_counted(moment, one, counted[one.id]) for one in lately],
-        "wrong": [finding for finding in moment.desk.health.findings() if not finding.is_well],
+        "wrong": [finding for finding in found.value if not finding.is_well] if found else None,
         "stuck": [one for one in under_way if one.trouble],
     }
 
@@ -49,12 +48,10 @@ def _when(campaign: Campaign) -> datetime:
     return campaign.send_at or campaign.created_at
 
 
-def _people(visit: Visit) -> list[tuple[Topic, int]]:
-    """Count who may be written to, by topic."""
-    s = subscription.c
-    confirmed = select(s.topic, func.count()).where(s.state == SubscriptionState.CONFIRMED).group_by(s.topic)
-    counts: dict[str, int] = dict(visit.conn.execute(confirmed).all())
-    return [(topic, counts.get(topic, 0)) for topic in Topic]
+def _people(visit: Visit) -> list[tuple[Topic, int | None]]:
+    """Give how many may be written to, by topic; None: they are still being counted."""
+    known = visit.desk.resting.known()
+    return [(topic, consent.people(known.value, topic)["good"] if known else None) for topic in Topic]
 
 
 PAGES = area(
