@@ -18,7 +18,7 @@ FROM python:3.12-slim
 RUN groupadd --gid 10001 dispatcher \
  && useradd --uid 10001 --gid 10001 --home-dir /var/lib/dispatcher --create-home --shell /usr/sbin/nologin dispatcher
 # A new volume takes owner and rights of the folder that it is laid over.
-RUN install --directory --owner=10001 --group=10001 --mode=700 /endings
+RUN install --directory --owner=10001 --group=10001 --mode=700 /endings /uploads
 COPY --from=build /opt/dispatcher /opt/dispatcher
 ENV PATH=/opt/dispatcher/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /var/lib/dispatcher

@@ -14,6 +14,7 @@ from dispatcher.api import (
     campaigns,
     document,
     feeds,
+    imports,
     ledger,
     previews,
     problems,
@@ -34,7 +35,7 @@ from dispatcher.settings import Settings
 PATH = "/api/v1"
 _ROUTERS = (
     campaigns.router, previews.router, releasing.router, feeds.router, subscribers.router, suppressions.router,
-    ledger.router, state.router, webhooks.router, rights.router, document.router,
+    imports.router, ledger.router, state.router, webhooks.router, rights.router, document.router,
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ TAGS = [
     {"name": "feeds", "description": "News from elsewhere that fill a series."},
     {"name": "subscribers", "description": "People, where they stand, and their letters."},
     {"name": "suppressions", "description": "The never-mail list, which wins over every consent."},
+    {"name": "imports", "description": "Files of people: handed in, looked over, imported."},
     {"name": "consent", "description": "The words people agree to, and the ledger of consent."},
     {"name": "rights", "description": "What people may ask of us by law, served and entered in the log."},
     {"name": "webhooks", "description": "Endpoints that are told what happens here, and what was sent to them."},

@@ -30,6 +30,8 @@ from dispatcher.domain.staff.audit import Actor
 
 MOST_SECONDS = 60  # from the first octet of a request to its last
 MOST_BYTES = 1024 * 1024
+MOST_SECONDS_OF_FILE = 3600
+_FILES = "/imports"  # where files of people are handed in
 _OPEN = ("/openapi.json", "/problems/")  # tell nothing of anybody
 _NOTED_EVERY = timedelta(minutes=1)
 
@@ -130,7 +132,14 @@ class Entrance:
             await refused(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = Caller(found)
-        await self._app(scope, _within_bounds(receive), send)
+        await self._app(scope, _within_bounds(receive, *self._bounds(scope)), send)
+
+    def _bounds(self, scope: AsgiScope) -> tuple[float, int]:
+        """Give in how many seconds a body has to be there, and of how many octets: of a file of people more."""
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path == _FILES and scope["method"] == "POST":
+            return MOST_SECONDS_OF_FILE, self._desk.settings.upload_limit
+        return MOST_SECONDS, MOST_BYTES
 
     def _is_open(self, scope: AsgiScope) -> bool:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
@@ -161,12 +170,12 @@ def _key_of(request: Request) -> str | None:
     return key.strip() if scheme.lower() == "bearer" and key.strip() else None
 
 
-def _within_bounds(receive: Receive) -> Receive:
+def _within_bounds(receive: Receive, seconds: float, most: int) -> Receive:
     """Give the body as it comes: for so long, then it counts as cut off; so many octets, then it is too large.
 
     What a Content-Length says is not believed, and so need not be read.
     """
-    end, is_whole, octets = steady() + MOST_SECONDS, False, 0
+    end, is_whole, octets = steady() + seconds, False, 0
 
     async def receive_in_time() -> Message:
         nonlocal is_whole, octets
@@ -175,7 +184,7 @@ def _within_bounds(receive: Receive) -> Receive:
         async with asyncio.timeout(max(end - steady(), 0)):
             message = await receive()
         octets += len(message.get("body", b""))
-        if octets > MOST_BYTES:
+        if octets > most:
             raise HTTPException(413)
         is_whole = message["type"] != "http.request" or not message.get("more_body", False)
         return message

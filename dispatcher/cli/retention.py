@@ -23,6 +23,7 @@ _WHAT = {
     Step.ATTEMPTS: "attempts at the sign-up form",
     Step.ANSWERS: "answers that the API keeps",
     Step.WEBHOOKS: "what endpoints of webhooks were told",
+    Step.UPLOADS: "files that were handed in, and rows that could not be read",
     Step.DELIVERIES: "who got which old letter",
     Step.RIGHTS: "requests by right that were answered",
     Step.RUNS: "notes of retention",

@@ -78,6 +78,7 @@ class Act:
     alone: bool
     size: Size = SMALL
     area: str = ""
+    takes_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,13 @@ def act(path: str, admits: Admits, action: str, do: Do, *, mends: str = "", alon
 def sized(page: Act, size: Size) -> Act:
     """Let an act take more than a usual form brings, or files."""
     return replace(page, size=size)
+
+
+def hand_in(path: str, admits: Admits, action: str, do: Do, *, mends: str = "") -> Act:
+    """Declare a deed with a file, which `do(visit)` finds on the shelf: `visit.form.file`. It lies there for good only
+    if the deed comes to its end.
+    """
+    return Act(path, admits, action, do, mends or path, alone=False, takes_file=True)
 
 
 def live(path: str, admits: Admits, template: str, poll: Poll, *, every: float = 2.0) -> Live:

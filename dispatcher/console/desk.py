@@ -21,7 +21,9 @@ from dispatcher.domain.staff import login
 from dispatcher.domain.tallies import Memory
 from dispatcher.domain.tokens import Keyring
 from dispatcher.health import Finding
+from dispatcher.sending.handed_in.place import shelf_of
 from dispatcher.settings import Settings
+from dispatcher.shelf import Shelf
 from dispatcher.web.site import Site
 
 
@@ -57,6 +59,11 @@ class Desk:
     def keyring(self) -> Keyring:
         """Give the keys."""
         return self.site.keyring
+
+    @property
+    def shelf(self) -> Shelf:
+        """Give the folder of files that were handed in."""
+        return shelf_of(self.settings)
 
     @property
     def roles_with_second_factor(self) -> frozenset[Role]:

@@ -33,6 +33,7 @@ from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import DispatcherError, NotFound
 from dispatcher.web.forms import SMALL, Form, posted
 from dispatcher.web.language import choose
+from dispatcher.web.receiving import is_multipart, receive
 
 STAGES = {SessionStage.SECOND_FACTOR: "/login/code", SessionStage.ENROL: "/login/second-factor"}
 
@@ -59,7 +60,9 @@ class Frame:
         by_path: dict[str, list[Page]] = {}
         for page in self._pages:
             by_path.setdefault(page.path, []).append(page)
-        return [self._route(path, pages) for path, pages in by_path.items()]
+        # What is named comes before what any word fits: /subscribers/new before /subscribers/{subscriber}.
+        ordered = sorted(by_path, key=lambda path: [step.startswith("{") for step in path.split("/")])
+        return [self._route(path, by_path[path]) for path in ordered]
 
     def _route(self, path: str, pages: Sequence[Page]) -> Route:
         shown = next((page for page in pages if not isinstance(page, Act)), None)
@@ -101,6 +104,8 @@ class Frame:
     # --- acts ---
 
     async def _post(self, page: Act, request: Request) -> Response:
+        if page.takes_file and is_multipart(request):
+            return await self._receive(page, request)
         if page.size is not SMALL:
             try:
                 await run_in_threadpool(self._checked, page, request)
@@ -121,6 +126,28 @@ class Frame:
             raise HTTPException(404) from error
         except DispatcherError as error:
             return self._mend(page, request, form, problem=(error.what, error.cure))
+
+    async def _receive(self, page: Act, request: Request) -> Response:
+        """Take in a form with a file; nobody's is read who may not hand one in."""
+        if (refused := await run_in_threadpool(self._turn_away, page, request)) is not None:
+            return refused
+        form, answer = await receive(request, self._desk.shelf), None
+        try:
+            answer = await run_in_threadpool(self._act, page, request, form)
+        finally:
+            if form.file is not None and (answer is None or answer.status_code >= 400):
+                self._desk.shelf.drop(form.file.stored)
+        return answer
+
+    def _turn_away(self, page: Act, request: Request) -> Response | None:
+        """Say whether somebody may go on: None. Raises HTTPException with 403."""
+        if not is_from_here(request, self._desk.settings.public_url):
+            raise HTTPException(403, "origin")
+        try:
+            self._checked(page, request)
+        except _Elsewhere as elsewhere:
+            return RedirectResponse(f"{self._desk.paper.root}{elsewhere.path}", 303)
+        return None
 
     def _do(self, page: Act, request: Request, form: Form) -> Response:
         with self._desk.engine.connect() as conn, conn.begin() as transaction:

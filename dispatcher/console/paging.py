@@ -20,11 +20,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Sheet(Generic[Thing]):
-    """One page; `older` and `newer` are the numbers by which its neighbours are asked for, None at the ends."""
+    """One page; `older` and `newer` are the names, mostly numbers, by which its neighbours are asked for; None at the
+    ends.
+    """
 
     things: Sequence[Thing]
-    older: int | None
-    newer: int | None
+    older: int | str | None
+    newer: int | str | None
 
 
 def asked(visit: Visit) -> Asked:
@@ -34,13 +36,19 @@ def asked(visit: Visit) -> Asked:
 
 def sheet(found: Sequence[Thing], wanted: Asked, number_of: Callable[[Thing], int]) -> Sheet[Thing]:
     """Make a page of the PER_PAGE + 1 things that were looked for, the newest first."""
-    backwards = wanted.after is not None
+    return cut(found, number_of, goes_back=wanted.after is not None, is_first=wanted.before is None)
+
+
+def cut(
+    found: Sequence[Thing], name_of: Callable[[Thing], int | str], *, goes_back: bool, is_first: bool
+) -> Sheet[Thing]:
+    """Make a page of PER_PAGE + 1 things: `goes_back`, they were looked for upwards; `is_first`, from the top."""
     is_more = len(found) > PER_PAGE
-    things = found[-PER_PAGE:] if backwards else found[:PER_PAGE]
+    things = found[-PER_PAGE:] if goes_back else found[:PER_PAGE]
     return Sheet(
         things,
-        older=number_of(things[-1]) if things and (is_more or backwards) else None,
-        newer=number_of(things[0]) if things and (is_more if backwards else wanted.before is not None) else None,
+        older=name_of(things[-1]) if things and (is_more or goes_back) else None,
+        newer=name_of(things[0]) if things and (is_more if goes_back else not is_first) else None,
     )
 
 

@@ -68,6 +68,7 @@ from dispatcher.db.terms import (
     SuppressionReason,
     Topic,
 )
+from dispatcher.db.upload_table import upload as upload
 from dispatcher.db.webhook_tables import webhook_endpoint as webhook_endpoint
 from dispatcher.db.webhook_tables import webhook_message as webhook_message
 from dispatcher.db.wording_tables import declaration as declaration
@@ -239,6 +240,7 @@ suppression = Table(
     PrimaryKeyConstraint("address_hash", "scope"),
     one_of("reason", SuppressionReason),
     one_of("scope", [EVERY_TOPIC, *Topic]),
+    Index("ix_suppression_reason_at", "reason", "at"),  # the console counts by reason, and lists the newest first
 )
 
 # Which secret keys have been in use, by fingerprint. A start without one of them would forget suppressions and links.

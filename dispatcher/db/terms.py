@@ -10,7 +10,7 @@ from dispatcher.languages import Language
 __all__ = [
     "EVERY_TOPIC", "TOPIC_CODES", "ActorKind", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Errand",
     "Hold", "IssueOutcome", "Language", "Outcome", "RightKind", "Role", "Scope", "SeriesState", "SessionStage",
-    "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy",
+    "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy", "UploadKind", "UploadState",
 ]  # fmt: skip
 
 
@@ -215,3 +215,21 @@ class MessageState(StrEnum):
     WAITING = "waiting"  # to be delivered when it is due
     DELIVERED = "delivered"  # the receiver said 2xx
     GIVEN_UP = "given-up"  # it did not, ten times in three days
+
+
+class UploadKind(StrEnum):
+    """What a file that was handed in holds."""
+
+    PEOPLE = "people"  # whom to take in
+    NEVER_MAIL = "never-mail"  # whom never to mail
+
+
+class UploadState(StrEnum):
+    """The life of a file that was handed in; domain/uploads.py has the allowed moves."""
+
+    LOOKING = "looking"  # a dry run is due, or under way
+    LOOKED = "looked"  # what it would do is known; it waits for somebody's word
+    IMPORTING = "importing"  # to be taken in, or being taken in
+    IMPORTED = "imported"  # taken in to its end
+    FAILED = "failed"  # it cannot be read as a whole; it can be looked at once more, read otherwise
+    DISCARDED = "discarded"  # let go of before it was taken in

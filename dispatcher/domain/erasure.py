@@ -1,7 +1,8 @@
 """A person is erased on their word (Art. 17 GDPR).
 
     address, name and mailbox provider go  ·  open requests lead nowhere  ·  every topic ends, by an `erased` event  ·
-    the keyed hash goes on the never-mail list  ·  what relays said of the person goes where it repeats the address
+    the keyed hash goes on the never-mail list  ·  what relays said of the person goes where it repeats the address  ·
+    files that were handed in, and may name the person, go
 
 What must stay true: all of it is one transaction; no import brings the person back, only their own new double opt-in;
 the events stay as proof, locked, as long as a claim could be raised (Art. 17(3)(e)), and are found by the keyed hash
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 
 from dispatcher.db.tables import campaign, deferral, delivery, subscriber
 from dispatcher.db.terms import ConsentKind, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, holding, suppression
+from dispatcher.domain import consent, holding, suppression, uploads
 from dispatcher.domain.addresses import Address, without
 from dispatcher.domain.consent import Event, Evidence
 
@@ -60,6 +61,7 @@ def erase(
     consent.append(conn, events, now)
     reason = SuppressionReason.ERASED
     suppression.suppress(conn, [held.person.address_hash], None, reason, evidence.source, now)
+    uploads.forget(conn, now)
     return Erased(topics, held.requests, answers)
 
 

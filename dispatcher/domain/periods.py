@@ -8,6 +8,7 @@
     attempts       1 day      attempts at the sign-up form
     answers        1 day      what the API answered to requests that may come twice
     webhooks      30 days     what endpoints of webhooks were told
+    uploads        7 days     files of people that were handed in and not taken in, and rows that could not be read
     deliveries    24 months   who got which letter; afterwards how many did
     rights         3 years    calendar years after a request by right was answered, full ones
     runs           3 years    what retention itself notes, counts only
@@ -37,6 +38,7 @@ class Period(StrEnum):
     ATTEMPTS = "attempts"
     ANSWERS = "answers"
     WEBHOOKS = "webhooks"
+    UPLOADS = "uploads"
     DELIVERIES = "deliveries"
     RIGHTS = "rights"
     RUNS = "runs"
@@ -94,6 +96,7 @@ DEFAULT: Rules = {
     Period.ATTEMPTS: Rule(Unit.DAYS, 1, 1, 7, "needed for the limits of the sign-up form, which look back a day"),
     Period.ANSWERS: Rule(Unit.DAYS, 1, 1, 7, "who heard no answer asks again within a day; they name nobody"),
     Period.WEBHOOKS: Rule(Unit.DAYS, 30, 7, 90, "to send again what a receiver lost; people stand there by public id"),
+    Period.UPLOADS: Rule(Unit.DAYS, 7, 1, 30, "to be looked over and mended; a file that was imported goes at its end"),
     Period.DELIVERIES: Rule(Unit.MONTHS, 24, 3, 48, "to answer who asks about a letter; what is left is a count"),
     Period.RIGHTS: Rule(Unit.YEARS, 3, 3, 10, "to show that people were answered (Art. 5(2) GDPR; 31, 33 OWiG)"),
     Period.RUNS: Rule(Unit.YEARS, 3, 1, 10, "to show that the periods were kept (Art. 5(2) GDPR)"),

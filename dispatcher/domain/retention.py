@@ -9,6 +9,7 @@
     attempts      at the sign-up form
     answers       that the API keeps for requests that come twice
     webhooks      what was told to the endpoints, delivered or not
+    uploads       files of people that were handed in and not taken in; rows of others that could not be read
     deliveries    rows of an old newsletter become counts, but for people who objected or complained
     rights        what people asked for by right and were answered, in the log
     runs          notes of retention itself
@@ -56,7 +57,7 @@ from dispatcher.db.tables import (
     webhook_message,
 )
 from dispatcher.db.terms import ConsentKind, Errand, SubscriptionState, Topic
-from dispatcher.domain import chain_head, consent, folding, profiles, restriction
+from dispatcher.domain import chain_head, consent, folding, profiles, restriction, uploads
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.periods import Period, Rule, Rules
 
@@ -85,6 +86,7 @@ class Step(StrEnum):
     ATTEMPTS = "attempts"
     ANSWERS = "answers"
     WEBHOOKS = "webhooks"
+    UPLOADS = "uploads"
     DELIVERIES = "deliveries"
     RIGHTS = "rights"
     RUNS = "runs"
@@ -297,6 +299,11 @@ def _take_proofs(conn: Connection, cutoff: datetime, now: datetime, after: After
     return Taken(len(ended), _next(ids))
 
 
+def _take_uploads(conn: Connection, cutoff: datetime, now: datetime, _after: After) -> Taken:
+    gone = uploads.let_go(conn, cutoff, now, CHUNK)
+    return Taken(gone, [0] if gone == CHUNK else None)
+
+
 def _due_deliveries(cutoff: datetime, _now: datetime) -> Select[int, Any]:
     return folding.due(cutoff)
 
@@ -343,6 +350,7 @@ _WORK = {
     Step.ATTEMPTS: _rows(Period.ATTEMPTS, signup_attempt.c.at),
     Step.ANSWERS: _rows(Period.ANSWERS, api_answer.c.at),
     Step.WEBHOOKS: _rows(Period.WEBHOOKS, webhook_message.c.at),
+    Step.UPLOADS: _Work(Period.UPLOADS, lambda cutoff, _now: uploads.due(cutoff), _take_uploads),
     Step.DELIVERIES: _Work(Period.DELIVERIES, _due_deliveries, _take_deliveries),
     Step.RIGHTS: _rows(Period.RIGHTS, rights_request.c.done_at, _IS_OF_RESTRICTED),
     Step.RUNS: _rows(Period.RUNS, retention_run.c.finished_at),

@@ -11,11 +11,12 @@ from datetime import datetime
 from itertools import chain
 from typing import BinaryIO
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 
 from dispatcher.db.columns import one_of_many
-from dispatcher.db.tables import suppression
+from dispatcher.db.tables import suppression as table
 from dispatcher.db.terms import EVERY_TOPIC, SuppressionReason, Topic
+from dispatcher.domain import suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.imports.lines import lines_of
 from dispatcher.domain.imports.records import Record, Records
@@ -27,6 +28,9 @@ from dispatcher.errors import InputRefused
 
 HEADER = ("key", "address_hash", "scope", "reason", "source", "at")
 PAGE = 5000
+
+Place = tuple[bytes, str]  # hash and scope of an entry
+START: Place = (b"", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +44,18 @@ class Default:
 
 def pages(conn: Connection, keyring: Keyring, size: int = PAGE) -> Iterator[list[list[str]]]:
     """Give all entries as rows under HEADER."""
-    n, key, last = suppression.c, keyring.oldest.fingerprint().hex(), (b"", "")
-    place = tuple_(n.address_hash, n.scope)
-    while True:
-        rows = conn.execute(
-            select(n.address_hash, n.scope, n.reason, n.source, n.at)
-            .where(place > last)
-            .order_by(n.address_hash, n.scope)
-            .limit(size)
-        ).all()
-        if not rows:
-            return
-        yield [[key, bytes(r.address_hash).hex(), r.scope, r.reason, guarded(r.source), r.at.isoformat()] for r in rows]
-        last = (bytes(rows[-1].address_hash), rows[-1].scope)
+    after: Place | None = START
+    while after is not None:
+        rows, after = page(conn, keyring, after, size)
+        yield rows
+
+
+def page(conn: Connection, keyring: Keyring, after: Place, size: int = PAGE) -> tuple[list[list[str]], Place | None]:
+    """Give the entries behind a place as rows under HEADER, and the next place; None: that is all."""
+    key = keyring.oldest.fingerprint().hex()
+    found = suppression.page(conn, after, size)
+    rows = [[key, hashed.hex(), e.scope, e.reason, guarded(e.source), e.at.isoformat()] for hashed, e in found]
+    return rows, (found[-1][0], found[-1][1].scope) if len(found) == size else None
 
 
 def read(file: BinaryIO, keyring: Keyring, default: Default, encoding: str) -> Iterator[Entry | Rejected]:
@@ -74,7 +77,7 @@ def read(file: BinaryIO, keyring: Keyring, default: Default, encoding: str) -> I
 def take(conn: Connection, entries: Iterable[Entry], now: datetime, *, dry_run: bool) -> int:
     """Put entries on the list, unless `dry_run`; give how many of them are new or graver than what stood there."""
     wanted = {(entry.address_hash, entry.scope or EVERY_TOPIC): entry for entry in entries}
-    n = suppression.c
+    n = table.c
     stands = {
         (bytes(row.address_hash), row.scope): row.reason
         for row in conn.execute(

@@ -56,6 +56,8 @@ class Settings:
     four_eyes: bool
     retention: str
     console_totp: str
+    uploads: Path
+    upload_limit: int  # octets
     log: str
     embedded: frozenset[str]
 
@@ -102,6 +104,8 @@ def load(environ: Mapping[str, str] | None = None, folder: Path | None = None) -
         four_eyes=values.four_eyes(given.get("FOUR_EYES", "off")),
         retention=given.get("RETENTION", ""),
         console_totp=values.console_totp(given.get("CONSOLE_TOTP", "senders")),
+        uploads=Path(given["UPLOADS"]).resolve() if "UPLOADS" in given else var / "uploads",
+        upload_limit=values.megabytes(given.get("UPLOAD_LIMIT", "256")),
         log=values.log(given.get("LOG")),
         embedded=embedded,
     )

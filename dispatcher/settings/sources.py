@@ -29,6 +29,8 @@ NAMES: dict[str, str] = {
     "FOUR_EYES": "on: whoever releases a campaign is not who wrote it; default: off",
     "RETENTION": "periods other than the usual, by blanks: unconfirmed=7d; `dispatcher retention plan` shows all",
     "CONSOLE_TOTP": "who needs a second factor at the console: off, senders (who may send, erase or invite), everyone",
+    "UPLOADS": "the folder of files that were handed in, shared by pages and workers; default: uploads under var",
+    "UPLOAD_LIMIT": "how large such a file may be, in megabytes; default: 256",
     "VAR": "folder of the embedded parts; default: var",
     "CONFIG": "a TOML file with settings; default: dispatcher.toml, if there is one",
     "LOG": "text or json; default: text on a terminal, else json",

@@ -15,6 +15,7 @@ from dispatcher.settings.sources import NAMES, PREFIX
 
 DEMO_SENDER = '"Beispiel Edelmetalle" <news@news.example.de>'
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_MOST_MEGABYTES = 10_000
 _BROKERS = ("redis://", "rediss://", "redis+socket://")
 _DOMAIN = re.compile(r"(?i)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?")
 _SELECTOR = re.compile(r"(?i)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")  # RFC 6376 3.1
@@ -172,6 +173,13 @@ def console_totp(text: str) -> str:
         name = f"{PREFIX}CONSOLE_TOTP"
         raise SettingInvalid(name, f"{text!r} says nothing about who", "write off, senders or everyone")
     return text
+
+
+def megabytes(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_MEGABYTES):
+        cure = f"write a whole number of megabytes, from 1 to {_MOST_MEGABYTES}"
+        raise SettingInvalid(f"{PREFIX}UPLOAD_LIMIT", f"{text!r} is no such size", cure)
+    return int(text) * 1_000_000
 
 
 def hosts(text: str) -> frozenset[str]:

@@ -9,6 +9,7 @@ How much is read is the endpoint's Size; none takes files but one that says so.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
@@ -17,9 +18,18 @@ from starlette.formparsers import FormParser, MultiPartException, MultiPartParse
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from dispatcher.shelf import Arrived
+
 MOST_BYTES = 64 * 1024
 MOST_SECONDS = 15
 MOST_FIELDS = 50
+
+
+class FileTrouble(StrEnum):
+    """Why a file was not taken in."""
+
+    TOO_LARGE = "too-large"
+    NO_ROOM = "no-room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +54,12 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The fields of a form, and its files."""
+    """The fields of a form, and its files; a large one, `file`, lies on the shelf (`receiving.receive`)."""
 
     fields: Mapping[str, tuple[str, ...]]
     files: Mapping[str, tuple[File, ...]] = field(default_factory=dict)
+    file: Arrived | None = None
+    trouble: FileTrouble | None = None
 
     def first(self, name: str) -> str:
         """Give the first value of a field; "" if there is none."""

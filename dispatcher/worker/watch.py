@@ -2,7 +2,8 @@
 
 The Celery workers hear nudges: one for launches and mail that a person waits for, one for campaigns. This process ticks
 every few seconds, starts a worker again that died, and, when the broker is away and nobody can be called, drains what
-waits itself. So a campaign completes with the broker stopped.
+waits itself. So a campaign completes with the broker stopped. Files that were handed in are worked off by a program of
+their own, which runs while one waits (intake.py).
 """
 
 import os
@@ -23,6 +24,7 @@ from dispatcher.sending.keeping import Keeper
 from dispatcher.sending.news_rounds import NewsRounds
 from dispatcher.sending.notary import Notary
 from dispatcher.settings import Settings, environment
+from dispatcher.worker.intake import Intake
 from dispatcher.worker.programs import Program, end_all
 from dispatcher.worker.stop import Stop
 from dispatcher.worker.tasks import Bench, call_workers, make_bench, run_drain
@@ -40,9 +42,12 @@ def run_worker(settings: Settings, concurrency: int | None = None) -> None:
     ]
     for program in programs:
         program.start()
+    bench = make_bench(settings, stop.is_set)
+    intake = Intake(bench.settings, bench.engine)
     try:
-        _watch(make_bench(settings, stop.is_set), programs, stop)
+        _watch(bench, programs, intake, stop)
     finally:
+        intake.end()
         end_all(programs)
 
 
@@ -56,12 +61,11 @@ def _celery(name: str, queues: list[str], concurrency: int) -> Program:
     return Program(f"worker {name}", argv, environment())
 
 
-def _watch(bench: Bench, programs: list[Program], stop: Stop) -> None:
+def _watch(bench: Bench, programs: list[Program], intake: Intake, stop: Stop) -> None:
     next_tick = 0.0
     steps = _steps(bench.settings, bench.engine)
     while not stop.wait(0.2):
-        for program in programs:
-            program.look_after()
+        _look_after(programs, intake)
         if steady() < next_tick:
             continue
         next_tick = steady() + sweep.EVERY
@@ -94,3 +98,9 @@ def _steps(settings: Settings, engine: Engine) -> list[Callable[[], object]]:
         Courier(house.satchel(settings, engine)).step,
         NewsRounds(engine, lambda: house.desk(settings)).step,
     ]
+
+
+def _look_after(programs: list[Program], intake: Intake) -> None:
+    for program in programs:
+        program.look_after()
+    intake.step()

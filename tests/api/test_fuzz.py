@@ -48,7 +48,9 @@ def test_whatever_is_asked_nothing_fails_and_every_answer_is_as_the_document_say
         "kind": "invalid",
         "endpoint_id": 1,
         "feed_id": 1,
+        "import_id": 1,
     }
+    program.ask("POST", "/imports", params={"origin": "CRM"}, content=b"email,topics\nanna@example.de,finance-news\n")
     load_all_checks()
     how = {
         "headers": {"Authorization": f"Bearer {program.key}"},

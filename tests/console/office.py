@@ -18,7 +18,7 @@ from dispatcher.console.declare import Page
 from dispatcher.console.pages import PAGES
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, delivery, metadata
-from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, Scope, SessionStage, Topic
+from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, Scope, SessionStage, Topic, UploadKind
 from dispatcher.domain import (
     api_keys,
     campaigns,
@@ -29,20 +29,26 @@ from dispatcher.domain import (
     series,
     slowdowns,
     suppression,
+    uploads,
     webhooks,
 )
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.api_keys import Wanted
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.imports import Instructions
 from dispatcher.domain.recurrence import recurrence
 from dispatcher.domain.series import Plan
-from dispatcher.domain.slowdowns import Advice, Place
+from dispatcher.domain.slowdowns import Advice
+from dispatcher.domain.slowdowns import Place as Slow
 from dispatcher.domain.staff import invitations, members, passwords, sessions
 from dispatcher.domain.staff.members import Candidate
 from dispatcher.domain.tokens import Keyring
+from dispatcher.domain.uploads import Order
 from dispatcher.sending import house as houses
 from dispatcher.sending import notary
 from dispatcher.sending.binding import bind
+from dispatcher.sending.handed_in import orders, work
+from dispatcher.sending.handed_in.place import Place, shelf_of
 from dispatcher.sending.house import keyring
 from dispatcher.sending.preflight.findings import LETTERS, RECIPIENTS, Check, Finding, Severity
 from dispatcher.sending.preflight.report import Report, store
@@ -50,6 +56,12 @@ from dispatcher.settings import Settings
 from tests import builders
 
 PASSWORD = "vier Pferde lesen Zeitung am Kanal"
+FILE = """email,name,topics,consent_at,consent_source,shoe size
+anna@example.com,Anna,finance-news,2026-01-31T14:05:00+01:00,form 3,38
+berta@example.com,Berta,finance-news,,,39
+broken,Carl,finance-news,,,40
+thing@example.com,Thing,gold,,,41
+"""
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
@@ -164,7 +176,7 @@ class Office:
         notary.make(self.engine, self.settings)
         with self.engine.begin() as conn:
             now = clock.now(conn)
-            slowdowns.heed(conn, Place("relay.example.de", "t-online"), Advice("421 4.7.0 too many"), None, now)
+            slowdowns.heed(conn, Slow("relay.example.de", "t-online"), Advice("421 4.7.0 too many"), None, now)
             for state, more in (
                 ("sending", {"audience": 48_213, "launched_at": now}),
                 ("scheduled", {"send_at": now}),
@@ -202,6 +214,7 @@ class Office:
             "declaration": 1,
             "key": key.id,
             "endpoint": endpoint.id,
+            "upload": self.hand_in(),
         }
         return {"token": "no-such-token", **{name: str(number) for name, number in made_up.items()}}
 
@@ -219,6 +232,25 @@ class Office:
             no = preflight_runs.begin(conn, campaign_id, member, now)
             assert no is not None
             preflight_runs.beat(conn, campaign_id, no, (Check.PEOPLE, 12_000, 48_213), now)
+
+    def hand_in(self, text: str = FILE) -> int:
+        """Hand in a file of people and have it looked over; give its number."""
+        shelf = shelf_of(self.settings)
+        arriving = shelf.begin("people.csv")
+        arriving.write(text.encode())
+        arrived = arriving.finish()
+        how = orders.people(Instructions(columns={"email": "email"}), confirm=True)
+        order = Order(UploadKind.PEOPLE, "export from the CRM", how, "Anna Beispiel")
+        with self.engine.begin() as conn:
+            number = uploads.enter(conn, arrived, order, clock.now(conn))
+        self.work()
+        return number
+
+    def work(self) -> None:
+        """Be the worker that looks over and takes in what was handed in."""
+        place = Place(self.engine, self.settings, self.keyring, shelf_of(self.settings), "worker", lambda: False)
+        work.work_off(place)
+        work.sweep(self.engine, place.shelf)
 
     def subscribe(self, address: str, name: str = "Maria Muster") -> int:
         """Add somebody who agreed to one topic, asked for another and got a letter; give their number."""

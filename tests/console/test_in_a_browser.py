@@ -135,3 +135,31 @@ def test_the_overview_renews_itself_and_leads_to_the_log_in_when_the_session_end
         sessions.end_all(conn, who)
     expect(page.locator("h1")).to_have_text("Anmelden")
     context.close()
+
+
+def test_a_file_is_handed_in_looked_over_and_goes_on_when_the_browser_is_closed(
+    browser: Browser, served: Office
+) -> None:
+    who = served.add(Role.ADMIN)
+    context = window(browser, served, served.let_in(who).token, width=1280)
+    page = context.new_page()
+    page.goto(f"{served.settings.public_url}/console/subscribers/imports/new")
+    page.get_by_label("Woher kommen diese Menschen?").fill("Export aus dem CRM")
+    row = b"email,topics,consent_at,consent_source\nanna@example.de,finance-news,2026-01-31T14:05:00+01:00,form 3\n"
+    page.get_by_label("Datei", exact=True).set_input_files({"name": "crm.csv", "mimeType": "text/csv", "buffer": row})
+    page.get_by_role("button", name="Prüfen").click()
+    expect(page.locator("h1")).to_have_text("crm.csv · wird geprüft")
+    served.work()  # the page hears of it by itself
+    expect(page.locator("h1")).to_have_text("crm.csv · wartet auf Sie")
+    assert list(problems(page)) == []
+    page.get_by_role("button", name="Eine Person importieren").click()
+    expect(page.locator("h1")).to_have_text("crm.csv · wird importiert")
+    assert list(problems(page)) == []
+    place = page.url
+    context.close()
+    served.work()
+    context = window(browser, served, served.let_in(who).token, width=1280)
+    page = context.new_page()
+    page.goto(place)
+    expect(page.locator("h1")).to_have_text("crm.csv · importiert")
+    context.close()

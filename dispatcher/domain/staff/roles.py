@@ -16,6 +16,7 @@ class Permission(StrEnum):
     SEND_CAMPAIGNS = "send-campaigns"  # release, pause, resume, cancel
     SEE_SUBSCRIBERS = "see-subscribers"  # addresses and stories
     EDIT_SUBSCRIBERS = "edit-subscribers"  # add, import, suppress
+    EXPORT_SUBSCRIBERS = "export-subscribers"  # take everybody out of the house, as a file
     SERVE_RIGHTS = "serve-rights"  # dossier, export, rectification, erasure
     SEE_CONSENT = "see-consent"
     EDIT_CONSENT = "edit-consent"  # declarations
@@ -35,7 +36,8 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.EDITOR: _EDITOR,
     Role.SENDER: _EDITOR | {_P.SEND_CAMPAIGNS, _P.EDIT_HEALTH},
     Role.DATA_PROTECTION: _VIEWER
-    | {_P.SEE_SUBSCRIBERS, _P.EDIT_SUBSCRIBERS, _P.SERVE_RIGHTS, _P.EDIT_CONSENT, _P.SEE_PEOPLE, _P.SEE_AUDIT},
+    | {_P.SEE_SUBSCRIBERS, _P.EDIT_SUBSCRIBERS, _P.EXPORT_SUBSCRIBERS, _P.SERVE_RIGHTS}
+    | {_P.EDIT_CONSENT, _P.SEE_PEOPLE, _P.SEE_AUDIT},
     Role.ADMIN: frozenset(Permission),
 }
 
