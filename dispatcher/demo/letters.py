@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Engine
 
 from dispatcher.assets import templates
+from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import Language, Topic
@@ -24,11 +25,6 @@ from dispatcher.sending.preflight.gate import Order, Released
 from dispatcher.settings import Settings
 from dispatcher.zone import ZONE
 
-_SUBJECTS = {
-    Topic.PRODUCT_NEWS: "Neu im Sortiment: der Gartenkalender 2027 in Silber",
-    Topic.FINANCE_NEWS: "Edelmetalle der Woche: Gold hält sich über der Marke",
-    Topic.SPECIAL_OFFERS: "Für Sie bis Freitag: ausgewählte Münzen",
-}
 _DATED = re.compile(r"(as_of|valid_until|valid_from): (\d{4}-\d\d-\d\d)")
 _LINK = re.compile(r"https://www\.example\.de(/[^\s)\"]*)")
 _PATIENCE = 60.0  # seconds until the pages are up, on a machine that is busy
@@ -49,9 +45,9 @@ def send(engine: Engine, settings: Settings, people: Staff, plan: Plan) -> int:
     with engine.begin() as conn:
         now = clock.now(conn)
         contents = _contents(plan.topic, settings.public_url, now)
-        draft = Draft(
-            plan.topic, plan.name, _SUBJECTS[plan.topic], Language.DE, contents, plan.rate_per_min, people.editor
-        )
+        file, source = contents[Language.DE]
+        subject = parse_content(source, file=file).subject  # what the console shows is what people get
+        draft = Draft(plan.topic, plan.name, subject, Language.DE, contents, plan.rate_per_min, people.editor)
         campaign_id = release.draft(conn, draft, houses.house(settings), now)
     order = Order(campaign_id, now + plan.ahead, ZONE.key, people.sender, {})
     came = gate.release_campaign(engine, order, houses.desk(settings))

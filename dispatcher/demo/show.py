@@ -38,7 +38,7 @@ from dispatcher.worker.stop import Stop
 from dispatcher.worker.supervisor import House, require_free_ports
 
 _FILES = PACKAGE / "demo"
-_FIRST = {Topic.PRODUCT_NEWS: "Gartenkalender", Topic.FINANCE_NEWS: "Edelmetalle"}
+_FIRST = {Topic.PRODUCT_NEWS: "Neue Barren", Topic.FINANCE_NEWS: "Edelmetalle"}
 _LIMIT = 180.0  # seconds that the two campaigns may take before something is clearly wrong
 _SLOWLY = 100  # letters a minute of the campaign that the console shows under way
 
