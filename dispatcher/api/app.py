@@ -23,6 +23,7 @@ from dispatcher.api import (
     state,
     subscribers,
     suppressions,
+    trials,
     webhooks,
 )
 from dispatcher.api.desk import Desk
@@ -34,8 +35,8 @@ from dispatcher.settings import Settings
 
 PATH = "/api/v1"
 _ROUTERS = (
-    campaigns.router, previews.router, releasing.router, feeds.router, subscribers.router, suppressions.router,
-    imports.router, ledger.router, state.router, webhooks.router, rights.router, document.router,
+    campaigns.router, trials.router, previews.router, releasing.router, feeds.router, subscribers.router,
+    suppressions.router, imports.router, ledger.router, state.router, webhooks.router, rights.router, document.router,
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from dispatcher.api.shapes import (
     decode,
     encode,
 )
+from dispatcher.api.trial_shapes import TrialSaid, TrialTold
 from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
@@ -36,7 +37,7 @@ from dispatcher.domain.missing import Part, Place
 from dispatcher.domain.shares import By, shares
 from dispatcher.errors import ContentInvalid, NotFound
 from dispatcher.sending import house as houses
-from dispatcher.sending import release
+from dispatcher.sending import release, subjects
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"])
 _LARGEST_RATE = 10_000_000
@@ -101,6 +102,9 @@ class DraftSaid(Said):
         description="A letter for each language; the first one's is for whoever speaks none of the others."
     )
     rate_per_min: Annotated[int, Field(ge=1, le=_LARGEST_RATE)] | None = None
+    trial: TrialSaid | None = Field(
+        default=None, description="How the `subjects` of its contents are tried; without it, by the defaults."
+    )
 
 
 class ContentTold(Told):
@@ -137,6 +141,7 @@ class StatusTold(Counts):
     eta_s: int | None = Field(description="Seconds that are left; null: cannot be known.")
     problem: str | None
     shares: list[ShareTold] | None = Field(description="With `by`: its parts, which add up to the whole.")
+    trial: TrialTold | None = Field(description="Of its subjects; null: it has one.")
 
 
 class MissingTold(Told):
@@ -179,7 +184,8 @@ def create(
     """Enter a draft. What cannot be composed is refused, with file and line."""
 
     def act(conn: Connection, now: datetime) -> Done:
-        campaign_id = release.draft(conn, _draft(said, caller), houses.house(desk.settings), now)
+        trial = said.trial.terms() if said.trial is not None else None
+        campaign_id = release.draft(conn, _draft(said, caller), houses.house(desk.settings), now, trial)
         return Done(told(conn, life.get(conn, campaign_id)))
 
     return once.do(said, act, 201)
@@ -212,8 +218,9 @@ def status(
     with reading(desk.engine).connect() as conn:
         of = newsletter(conn, campaign_id)
         counted = accounts.status(conn, of, clock.now(conn))
+        trial = subjects.report(conn, of, clock.now(conn))
         parts = [ShareTold.model_validate(part) for part in shares(conn, of, by)] if by else None
-    return StatusTold(**asdict(counted), shares=parts)
+    return StatusTold(**asdict(counted), shares=parts, trial=TrialTold.of(trial) if trial is not None else None)
 
 
 @router.get("/{campaign_id}/missing", operation_id="list_campaign_missing")

@@ -1,6 +1,6 @@
 """/campaigns/{id}/preview: a letter as one reader will get it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -14,6 +14,7 @@ from dispatcher.api.shapes import CampaignId, PublicId, Said, Told, Typed
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, Scope
+from dispatcher.domain import trials
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.recipients import Recipient
 from dispatcher.sending import house as houses
@@ -29,6 +30,7 @@ class ReaderSaid(Said):
     subscriber: PublicId | None = None
     address: Typed | None = None
     language: Language | None = Field(default=None, description="Of the made-up reader; without it, the default.")
+    subject: Literal["A", "B", "C", "D"] = Field(default="A", description="Which one of a trial.")
 
 
 class PreviewTold(Told):
@@ -49,7 +51,7 @@ def preview(
     stationery = houses.stationery(desk.settings, signs=False)
     with reading(desk.engine).connect() as conn:
         of = newsletter(conn, campaign_id)
-        press = proof.press_for(conn, of, stationery, houses.house(desk.settings))
+        press = proof.press_for(conn, of, stationery, houses.house(desk.settings), trials.read_letter(said.subject))
         to, now = _reader(conn, of, said, stationery), clock.now(conn)
     message = press.letter(to, now).body
     return PreviewTold(html=press.page(to, now), text=press.plain(to, now), message=message.decode("utf-8", "replace"))

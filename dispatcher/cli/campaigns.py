@@ -11,12 +11,13 @@ import click
 from rich.markup import escape
 
 from dispatcher import broker
-from dispatcher.cli import preflight, revisions, signatures
+from dispatcher.cli import preflight, revisions, signatures, trials
 from dispatcher.cli.content_files import read_contents
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.cli.figures import show_shares, show_status, show_waves, watch_status
 from dispatcher.cli.preflight import gate_options
 from dispatcher.cli.providers import read_rate, show_rate
+from dispatcher.cli.trials import trial_options
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignState, Language, Topic
@@ -24,13 +25,14 @@ from dispatcher.domain import accounts, authors, freshness, local_time, zones
 from dispatcher.domain import campaigns as life
 from dispatcher.domain import missing as missing_people
 from dispatcher.domain import revisions as saving
+from dispatcher.domain import trials as tried
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.shares import By, shares
 from dispatcher.domain.spreadsheets import guarded
 from dispatcher.errors import InputRefused, NotFound
 from dispatcher.sending import house as houses
-from dispatcher.sending import proof, release
+from dispatcher.sending import proof, release, subjects
 from dispatcher.sending.preflight import gate
 from dispatcher.smtp.verdict import Deferred, Refused, Sent
 
@@ -47,6 +49,7 @@ def campaigns() -> None:
 @click.option("--name", help="Your name for it; default: the subject.")
 @click.option("--rate", type=int, help="Letters a minute at most; default: as fast as can be.")
 @click.option("--by", help="Who wrote it; by default whoever is logged in.")
+@trial_options
 @click.option("--json", "as_json", is_flag=True)
 @pass_context
 def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
@@ -54,6 +57,8 @@ def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
 
     \b
     dispatcher campaigns create --topic finance-news --subject "Gold in KW 48" --content news.de.md
+
+    Of `subjects` in its head, 2 to 4 are tried on a share of the audience before the rest gets one of them.
     """
     topic, subject = said["topic"], said["subject"]
     if topic not in list(Topic):
@@ -62,7 +67,7 @@ def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
     by = preflight.actor(context, said["by"])
     draft = Draft(Topic(topic), said["name"] or subject, subject, default, contents, said["rate"], by)
     with context.engine.begin() as conn:
-        campaign_id = release.draft(conn, draft, context.house, clock.now(conn))
+        campaign_id = release.draft(conn, draft, context.house, clock.now(conn), trials.terms(said))
     if as_json:
         print_json({"id": campaign_id})
     else:
@@ -265,16 +270,20 @@ def status(context: Context, campaign_id: int, watch: bool, by: str | None, as_j
         of = life.get(conn, campaign_id)
         counted = accounts.status(conn, of, clock.now(conn))
         parts = shares(conn, of, By(by)) if by else []
+        trial = subjects.report(conn, of, clock.now(conn))
         written, signed = authors.versions(conn, campaign_id), authors.signatures(conn, campaign_id)
     if as_json:
         print_json(
             asdict(counted)
             | {"written": [signatures.version_json(one) for one in written]}
             | {"releases": [signatures.release_json(one) for one in signed]}
+            | {"trial": trials.to_json(trial) if trial is not None else None}
             | ({f"by_{by}": [asdict(part) for part in parts]} if by else {})
         )
         return
     show_status(of, counted)
+    if trial is not None:
+        trials.show(trial)
     signatures.show(written, signed)
     if by:
         show_shares(by, parts)
@@ -326,8 +335,9 @@ def test_send(context: Context, campaign_id: int, address: str) -> None:
 @click.option("--text", "form", flag_value="text", help="The plain text part.")
 @click.option("--html", "form", flag_value="html", help="The HTML part.")
 @click.option("--raw", "form", flag_value="raw", default=True, help="The whole message as it goes out.")
+@click.option("--subject", default="A", help="Of a trial: A, B, C or D.")
 @pass_context
-def preview(context: Context, campaign_id: int, address: str, form: str) -> None:
+def preview(context: Context, campaign_id: int, address: str, form: str, subject: str) -> None:
     """Print the letter as one recipient will get it.
 
     \b
@@ -336,7 +346,7 @@ def preview(context: Context, campaign_id: int, address: str, form: str) -> None
     with reading(context.engine).connect() as conn:
         of = life.get(conn, campaign_id)
         now = clock.now(conn)
-        press = proof.press_for(conn, of, context.stationery, context.house)
+        press = proof.press_for(conn, of, context.stationery, context.house, tried.read_letter(subject))
         to = proof.recipient_for(conn, of, address, context.stationery)
     match form:
         case "text":
@@ -348,5 +358,5 @@ def preview(context: Context, campaign_id: int, address: str, form: str) -> None
             sys.stdout.buffer.flush()
 
 
-for _command in (revisions.contents, revisions.edit, revisions.take_back):
+for _command in (revisions.contents, revisions.edit, revisions.take_back, trials.choose):
     campaigns.add_command(_command)

@@ -7,14 +7,16 @@ from typing import Any
 import click
 from sqlalchemy import Connection
 
-from dispatcher.cli import preflight, signatures
+from dispatcher.cli import preflight, signatures, trials
 from dispatcher.cli.content_files import read_contents
 from dispatcher.cli.context import Context, out, pass_context, print_json
+from dispatcher.cli.trials import trial_options
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language
 from dispatcher.domain import authors
 from dispatcher.domain import campaigns as life
+from dispatcher.domain import trials as tried
 from dispatcher.domain.revisions import Revision
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import Actor, Deed
@@ -59,6 +61,7 @@ def contents(context: Context, campaign_id: int, lang: str | None, as_json: bool
 @click.option("--name", help="Another name of yours for it.")
 @click.option("--version", "read", type=int, help="Which version you read; needed where the newest is not yours.")
 @click.option("--by", help="Who writes it; by default whoever is logged in.")
+@trial_options
 @pass_context
 def edit(context: Context, /, campaign_id: int, file: Path | None, **said: Any) -> None:
     """Save a draft anew. What somebody else saved since you read it is not overwritten: you are told who.
@@ -67,8 +70,8 @@ def edit(context: Context, /, campaign_id: int, file: Path | None, **said: Any) 
     dispatcher campaigns edit 7 --content news.de.md
     dispatcher campaigns edit 7 --subject "Gold in KW 49" --version 3
     """
-    if file is None and said["subject"] is None and said["name"] is None:
-        raise InputRefused("nothing is said that is to be another", "add --content, --subject or --name")
+    if file is None and all(said[word] is None for word in ("subject", "name", "share", "wait", "otherwise")):
+        raise InputRefused("nothing is said that is to be another", "add --content, --subject, --name or --share")
     by = preflight.actor(context, said["by"])
     written = None
     if file is not None:
@@ -78,7 +81,9 @@ def edit(context: Context, /, campaign_id: int, file: Path | None, **said: Any) 
         now = clock.now(conn)
         read = version_read(conn, campaign_id, said["read"], by)
         revision = Revision(read, by, said["subject"], said["name"], written)
-        saved = release.edit(conn, campaign_id, revision, context.house, now)
+        stands = tried.find(conn, campaign_id)
+        terms = trials.terms(said, stands.terms if stands is not None else None)
+        saved = release.edit(conn, campaign_id, revision, context.house, now, terms)
         audit.record(conn, by, Deed("campaigns.edit", "campaign", campaign_id, {"version": saved}), now)
     out.print(f"campaign {campaign_id} is saved as version {saved}")
     out.print(f"next: dispatcher campaigns check {campaign_id}")

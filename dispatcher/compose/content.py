@@ -20,9 +20,10 @@ from dispatcher.languages import Language
 
 LARGEST_SOURCE = 1_000_000  # octets
 MOST_ENTRIES = 60  # of articles, products or offers
+MOST_SUBJECTS = 4  # in a trial
 
 # What a file may say, in the order in which it is best read; manuscript.py writes it so.
-TEXTS = ("language", "subject", "title", "preheader", "lead", "as_of", "prices_good_for")
+TEXTS = ("language", "subject", "subjects", "title", "preheader", "lead", "as_of", "prices_good_for")
 ENTRIES = {
     "articles": ("title", "text", "link", "link_text", "image", "alt"),
     "products": ("name", "price", "currency", "unit", "as_of", "link"),
@@ -86,7 +87,9 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One campaign in one language; "" and () where the file says nothing. `subject` overrides the campaign's."""
+    """One campaign in one language; "" and () where the file says nothing. `subject` overrides the campaign's; of
+    several that are tried it is the first.
+    """
 
     file: str
     language: Language
@@ -102,6 +105,7 @@ class Content:
     button: Button | None
     body: Prose
     snippets: tuple[Snippet, ...]
+    subjects: tuple[str, ...] = ()  # those of a trial
 
 
 def parse_content(source: str, *, file: str) -> Content:
@@ -121,12 +125,12 @@ class _Author:
 
     def content(self, file: str, body: Text) -> Content:
         head = self.head
-        language = self._language()
+        language, subjects = self._language(), self._subjects()
         content = Content(
             file=file,
             language=language,
             title=self._required(head, "title"),
-            subject=self._line(head, "subject"),
+            subject=subjects[0] if subjects else self._line(head, "subject"),
             preheader=self._line(head, "preheader"),
             lead=self._line(head, "lead"),
             as_of=head.moment("as_of"),
@@ -137,6 +141,7 @@ class _Author:
             button=self._button(),
             body=Prose(body, self.snippets),
             snippets=self.snippets,
+            subjects=subjects,
         )
         if not (content.body or content.articles or content.products or content.offers):
             raise head.refuse(
@@ -149,6 +154,24 @@ class _Author:
         if given not in list(Language):
             raise self.head.refuse("language", f"unknown language `{given[:20]}`", "Write `language: de` or `en`.")
         return Language(given)
+
+    def _subjects(self) -> tuple[str, ...]:
+        """Give the subjects of a trial; none: there is one subject."""
+        key, given = "subjects", self.head.texts("subjects")
+        if given is None:
+            return ()
+        if self.head.text("subject") is not None:
+            cure = "Put it first among the `subjects`, and remove `subject`."
+            raise self.head.refuse("subject", "`subject` beside `subjects`", cure)
+        if not 2 <= len(given) <= MOST_SUBJECTS:
+            cure = f"Write 2 to {MOST_SUBJECTS}; a single one is `subject: ...`."
+            raise self.head.refuse(key, f"{len(given)} entries in `subjects`", cure)
+        lines = tuple(self._as_line(self.head, key, each) for each in given)
+        if not all(lines):
+            raise self.head.refuse(key, "an empty entry in `subjects`", "Write each out.")
+        if len(set(lines)) < len(lines):
+            raise self.head.refuse(key, "two of the `subjects` are the same", "Nothing would be tried; write another.")
+        return lines
 
     def _entries(self, key: str, known: frozenset[str]) -> list[Mapping]:
         entries = list(self.head.each(key, known))
@@ -226,8 +249,9 @@ class _Author:
     def _line(self, entry: Mapping, key: str) -> str:
         """Give a text as one line, each condition in it whole."""
         found = entry.text(key)
-        if found is None:
-            return ""
+        return self._as_line(entry, key, found) if found is not None else ""
+
+    def _as_line(self, entry: Mapping, key: str, found: Text) -> str:
         self._check_markers(entry, key, found.text)
         lone = unbalanced(found.text, self.snippets)
         if lone is not None:

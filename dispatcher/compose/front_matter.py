@@ -67,11 +67,16 @@ class Mapping:
     def text(self, key: str) -> Text | None:
         """Give a text; an unquoted number or date counts as one."""
         node = self._values.get(key)
+        return None if node is None else self._text(key, node)
+
+    def texts(self, key: str) -> list[Text] | None:
+        """Give the texts of a list."""
+        node = self._values.get(key)
         if node is None:
             return None
-        if not isinstance(node, yaml.ScalarNode) or _tag(node) not in _PLAIN_SCALARS:
-            raise self.refuse(key, f"`{key}` must be a text, not {_kind(node)}", 'Put it into quotes: "...".')
-        return Text(node.value.strip(), self._place_of(node))
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.refuse(key, f"`{key}` must be a list, not {_kind(node)}", "Begin each entry with `- `.")
+        return [self._text(key, entry) for entry in node.value]
 
     def required(self, key: str) -> Text:
         """Give a text that must be there and not be empty."""
@@ -141,6 +146,11 @@ class Mapping:
         """Give a mapping."""
         node = self._values.get(key)
         return None if node is None else self._mapping(node, known, f"`{key}`")
+
+    def _text(self, key: str, node: yaml.Node) -> Text:
+        if not isinstance(node, yaml.ScalarNode) or _tag(node) not in _PLAIN_SCALARS:
+            raise self.refuse(key, f"`{key}` must be a text, not {_kind(node)}", 'Put it into quotes: "...".')
+        return Text(node.value.strip(), self._place_of(node))
 
     def _mapping(self, node: yaml.Node, known: frozenset[str], name: str) -> "Mapping":
         if not isinstance(node, yaml.MappingNode):

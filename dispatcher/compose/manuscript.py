@@ -42,7 +42,7 @@ _MOST_FAULTS = 12
 @dataclass(frozen=True, slots=True)
 class Manuscript:
     """What a letter's author wrote, text by text; a key that is not there says nothing. Only `alt` may be there and be
-    empty: the picture is an ornament.
+    empty: the picture is an ornament. Several subjects are a line each.
     """
 
     language: Language
@@ -89,7 +89,7 @@ def read(source: str, *, file: str) -> Manuscript:
     entries = {name: tuple(reader.texts(one, ENTRIES[name]) for one in _each(head, name)) for name in ENTRIES}
     return Manuscript(
         Language(head.required("language").text),
-        reader.texts(head, HEAD),
+        reader.head(head),
         {name: found for name, found in entries.items() if found},
         put_back(body.text, marked.snippets).strip("\n"),
     )
@@ -101,7 +101,11 @@ def write(letter: Manuscript) -> Written:
     writer.line("language", "---")
     writer.line("language", f"language: {letter.language}")
     for key in HEAD:
-        if letter.head.get(key) or key == "title":
+        if key == "subjects":
+            writer.subjects(letter.head.get(key, ""))
+        elif key == "subject" and letter.head.get("subjects", "").strip():
+            continue  # the first of several stands in its place
+        elif letter.head.get(key) or key == "title":
             writer.text("", key, key, letter.head.get(key, ""))
     for name, entries in letter.entries.items():
         writer.entries(name, entries)
@@ -148,6 +152,12 @@ class _Reader:
     def __init__(self, snippets: Sequence[Snippet]) -> None:
         self._snippets = snippets
 
+    def head(self, head: Mapping) -> dict[str, str]:
+        """Take the head's texts; of a list of subjects each is a line."""
+        found = self.texts(head, [key for key in HEAD if key != "subjects"])
+        subjects = [" ".join(each.text.split()) for each in head.texts("subjects") or ()]
+        return found | ({"subjects": put_back("\n".join(subjects), self._snippets)} if subjects else {})
+
     def texts(self, entry: Mapping, keys: Sequence[str]) -> dict[str, str]:
         found = {}
         for key in keys:
@@ -187,6 +197,15 @@ class _Writer:
         lines = _yaml(key, marked.text, len(indent) + 2)
         for number, line in enumerate(lines):
             self.line(name, put_back(f"{indent}{key}: {line}" if number == 0 else line, marked.snippets))
+
+    def subjects(self, text: str) -> None:
+        """Write a list of subjects, each a line of the text."""
+        marked = lift(text.strip(), file="subjects")
+        lines = [line for line in marked.text.split("\n") if line.strip()]
+        for place, line in enumerate(lines):
+            if place == 0:
+                self.line("subjects", "subjects:")
+            self.line("subjects", put_back(f"  - {_quoted(' '.join(line.split()))}", marked.snippets))
 
     def body(self, text: str) -> None:
         lift(text, file="body")

@@ -225,6 +225,8 @@ def _text(form: Form, name: str, key: str) -> str:
         return f"{text} {form.first(f'{name}.time').strip()}".strip()
     if key == "price":
         return _price(text)
+    if key == "subjects":
+        return "\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip())
     return text if key == "text" else " ".join(text.split())
 
 

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from dispatcher.compose import manuscript
+from dispatcher.compose.manuscript import Manuscript
 from dispatcher.console.drafting import AMBIGUOUS_PRICE, Sheet
 from dispatcher.db.terms import Language
 from dispatcher.errors import ContentInvalid
 
 _SAID = (
     ("nothing_else", r"a title and nothing else"),
+    ("subjects_differ", r"has \d+ `subjects`, and"),
+    ("subjects", r"(?:in|of the|beside) `subjects`"),
     ("missing", r"`\w+` is missing in|neither a day nor a time: $"),
     ("day", r"neither a day nor a time|must be a day without a time"),
     ("price", r"must be a number|is no number|is out of range"),
@@ -53,7 +56,7 @@ _SAID = (
     ("bytes", r"bytes that are not UTF-8"),
 )
 # Where a fault of the whole letter is shown.
-_PLACES = {"no_time": "as_of", "no_subject": "subject"}
+_PLACES = {"no_time": "as_of", "no_subject": "subject", "subjects_differ": "subjects"}
 # HTML that its author means to do something; a letter shows it as the text it is.
 _MARKUP = re.compile(r"<\s*(script|iframe|object|embed|form|style|svg|video|audio|link|meta)\b", re.IGNORECASE)
 
@@ -80,7 +83,9 @@ def of_sheet(sheet: Sheet) -> dict[str, Told]:
     """Give what is wrong with what was typed, by field."""
     found: dict[str, Told] = {}
     for language, letter in sheet.letters.items():
-        if not letter.head.get("subject"):
+        if _subjects(letter) != _subjects(sheet.letters[sheet.default]):
+            found[f"{language}.subjects"] = Told("subjects_differ")
+        if not letter.head.get("subject") and not letter.head.get("subjects"):
             found[f"{language}.subject"] = Told("no_subject")
         for name, text in letter.texts().items():
             if name.endswith(".price") and AMBIGUOUS_PRICE.fullmatch(text):
@@ -90,6 +95,10 @@ def of_sheet(sheet: Sheet) -> dict[str, Told]:
         for name, fault in manuscript.faults(letter).items():
             found.setdefault(f"{language}.{name}", replace(told(fault), line=0))
     return found
+
+
+def _subjects(letter: Manuscript) -> int:
+    return len([line for line in letter.head.get("subjects", "").split("\n") if line.strip()])
 
 
 def of_file(source: str) -> Told | None:

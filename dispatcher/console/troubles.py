@@ -20,6 +20,7 @@ _KINDS = (
     ("spoilt", r"more than \d+ % of the letters could not be composed"),
     ("stale", r"held: its prices "),
     ("held", r"held: "),
+    ("subject", r"the rest waits for its subject"),
     ("feed", r"brought by feed \d|feed \d+ could not release"),
     ("lost", r"it was written and launched after the backup"),
     ("set_aside", r"set aside: "),

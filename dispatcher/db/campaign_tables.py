@@ -21,8 +21,10 @@ from dispatcher.db.terms import (
     BatchState,
     CampaignKind,
     CampaignState,
+    ChosenBy,
     Hold,
     Language,
+    Otherwise,
     Outcome,
     Topic,
     UnknownPolicy,
@@ -54,7 +56,8 @@ campaign = Table(
     Column("renews", Integer),  # no newsletter: it asks to renew consent, under the declaration of this number
     Column("prices_as_of", Utc),  # the oldest of its prices
     Column("prices_until", Utc),  # from then on no letter passes the gate; NULL: its prices do not age
-    Column("edition_no", Integer, nullable=False, server_default="1"),  # which edition letters are made of now
+    Column("edition_no", Integer, nullable=False, server_default="1"),  # which edition letters are made of now; of a
+    # trial of subjects the first of them, and those of the other subjects follow
     Column("audience", Integer),  # frozen at launch
     Column("version", Integer, nullable=False, server_default="1"),  # of what was written: one more with each saving
     Column("created_at", Utc, nullable=False),
@@ -97,8 +100,8 @@ content = Table(
     one_of("language", Language),
 )
 
-# The frozen letter per language: made when a campaign is released, never changed after. Content that is replaced while
-# letters are out makes one with the next number.
+# The frozen letter per language: made when a campaign is released, never changed after. Each subject of a trial has one
+# of its own. Content that is replaced while letters are out makes one with the next number.
 edition = Table(
     "edition",
     metadata,
@@ -109,6 +112,31 @@ edition = Table(
     Column("sha256", LargeBinary(32), nullable=False),
     PrimaryKeyConstraint("campaign_id", "no", "language"),
     one_of("language", Language),
+)
+
+# A trial of subjects: a share of the audience gets two to four of them in equal parts, and the rest waits for the one
+# that is chosen. Here is a row for each campaign whose content brings several subjects.
+trial = Table(
+    "trial",
+    metadata,
+    Column("campaign_id", Id, ForeignKey("campaign.id"), primary_key=True, autoincrement=False),
+    Column("share", Integer, nullable=False),  # per cent of the audience, all subjects together
+    Column("wait_s", Integer, nullable=False),  # from the last letter of the trial on
+    Column("otherwise", Text, nullable=False),
+    Column("variants", Integer),  # how many subjects were dealt out at the launch; NULL: it has not begun
+    Column("until", Utc),  # when the wait is over; NULL: letters of the trial are still to go
+    Column("chosen", Integer),  # which subject, from 1; NULL: none yet
+    Column("chosen_at", Utc),
+    Column("chosen_by", Text),
+    Column("figures", Json),  # of each subject, as they stood when it was chosen
+    one_of("otherwise", Otherwise),
+    one_of("chosen_by", ChosenBy),
+    CheckConstraint("share BETWEEN 1 AND 90", name="share_leaves_a_rest"),
+    CheckConstraint("wait_s > 0", name="waits"),
+    CheckConstraint("chosen IS NULL OR chosen BETWEEN 1 AND variants", name="chosen_is_one_of_them"),
+    CheckConstraint(
+        "(chosen IS NULL) = (chosen_at IS NULL) AND (chosen IS NULL) = (chosen_by IS NULL)", name="chosen_says_how"
+    ),
 )
 
 # --- Sending ------------------------------------------------------------------------------------------------------
@@ -123,6 +151,9 @@ batch = Table(
     Column("state", Text, nullable=False),
     Column("subscriber_ids", IdList, nullable=False),  # never changed, and on PostgreSQL kept out of line
     Column("provider", Text, nullable=False, server_default="other"),
+    Column(
+        "variant", Integer
+    ),  # which subject of a trial its people get, from 1; NULL: there is one, or none is chosen
     Column("owner", Text),  # which worker holds it
     Column("token", Integer, nullable=False, server_default="0"),  # grows with each claim: the fence
     Column("lease_until", Utc),
@@ -135,6 +166,7 @@ batch = Table(
     PrimaryKeyConstraint("campaign_id", "no"),
     one_of("state", BatchState),
     CheckConstraint("(state = 'leased') = (owner IS NOT NULL)", name="leased_has_owner"),
+    CheckConstraint("state <> 'waiting' OR variant IS NULL", name="waiting_has_no_variant"),
     # The claim looks for what is not done, among much that is.
     Index(
         "ix_batch_open",

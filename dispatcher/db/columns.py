@@ -105,6 +105,12 @@ def holds(conn: Connection, ids: ColumnElement[Any], one: int) -> ColumnElement[
     return select(each.c.value).where(each.c.value == one).exists()
 
 
+def length(conn: Connection, ids: ColumnElement[Any]) -> ColumnElement[int]:
+    """Give how many ids a list (IdList) has."""
+    size = func.cardinality if conn.dialect.name == "postgresql" else func.json_array_length
+    return size(ids)
+
+
 def one_of_many(conn: Connection, subject: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
     """Make the condition that a column of octets or ids is one of thousands.
 

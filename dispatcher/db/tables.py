@@ -32,6 +32,7 @@ from dispatcher.db.campaign_tables import deferral as deferral
 from dispatcher.db.campaign_tables import delivery as delivery
 from dispatcher.db.campaign_tables import delivery_count as delivery_count
 from dispatcher.db.campaign_tables import edition as edition
+from dispatcher.db.campaign_tables import trial as trial
 from dispatcher.db.chain_tables import consent_chain as consent_chain
 from dispatcher.db.chain_tables import consent_checkpoint as consent_checkpoint
 from dispatcher.db.columns import Id, Json, Utc, one_of

@@ -8,9 +8,9 @@ from enum import StrEnum
 from dispatcher.languages import Language
 
 __all__ = [
-    "EVERY_TOPIC", "TOPIC_CODES", "ActorKind", "BatchState", "CampaignKind", "CampaignState", "ConsentKind", "Errand",
-    "Hold", "IssueOutcome", "Language", "Outcome", "RightKind", "Role", "Scope", "SeriesState", "SessionStage",
-    "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy", "UploadKind", "UploadState",
+    "EVERY_TOPIC", "TOPIC_CODES", "ActorKind", "BatchState", "CampaignKind", "CampaignState", "ChosenBy", "ConsentKind",
+    "Errand", "Hold", "IssueOutcome", "Language", "Otherwise", "Outcome", "RightKind", "Role", "Scope", "SeriesState",
+    "SessionStage", "SubscriptionState", "SuppressionReason", "Topic", "UnknownPolicy", "UploadKind", "UploadState",
 ]  # fmt: skip
 
 
@@ -146,6 +146,23 @@ class BatchState(StrEnum):
     DEFERRED = "deferred"  # only deferrals are left; due at not_before
     DONE = "done"  # every recipient has a delivery row
     QUARANTINED = "quarantined"  # a person has to look
+    WAITING = "waiting"  # for the subject that wins a trial; nobody claims it before
+
+
+class Otherwise(StrEnum):
+    """What happens to the rest of a trial of subjects when its wait is over and nothing has decided."""
+
+    FIRST = "first"  # it gets the first subject
+    WAIT = "wait"  # it waits for somebody to choose
+
+
+class ChosenBy(StrEnum):
+    """What decided a trial of subjects."""
+
+    HAND = "hand"  # somebody chose
+    FIGURES = "figures"  # clearly fewer withdrew
+    OTHERWISE = "otherwise"  # nothing was clear, and the first was to be taken then
+    FEW = "few"  # there were fewer people than subjects: all got the first
 
 
 class Outcome(StrEnum):

@@ -1,5 +1,6 @@
 """Pages of a frozen audience, each of one mailbox provider: made at launch, claimed by workers, given back or done.
 
+    waiting -> ready                             of a trial of subjects: its winner is chosen (trials.py)
     ready -> leased -> done                      every recipient has a delivery row
                |  \\-> deferred -> leased ...     only 4xx answers are left; due at not_before
                \\-> ready                         given back: paused, shut down, relay away
@@ -33,6 +34,7 @@ from dispatcher.db.columns import Id, Rows, Utc, among
 from dispatcher.db.tables import batch, campaign, deferral, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, UnknownPolicy
 from dispatcher.domain import ledger
+from dispatcher.domain.campaigns import edition_for
 from dispatcher.domain.ledger import Deferral, Final, Record, Released
 from dispatcher.domain.providers import Provider
 
@@ -52,6 +54,12 @@ class Claim:
     subscriber_ids: tuple[int, ...]
     provider: str = Provider.OTHER  # whose mailboxes these are, all of them
     due_at: datetime | None = None  # when their time came, if not with the launch
+    variant: int | None = None  # which subject of a trial they get
+
+    @property
+    def edition(self) -> tuple[int, int | None]:
+        """Give by what its letters are composed: the campaign, and the subject of a trial."""
+        return self.campaign_id, self.variant
 
     @property
     def key(self) -> tuple[int, int]:
@@ -81,7 +89,7 @@ class Flight(NamedTuple):
 
 _CLAIMED = (
     batch.c.campaign_id, batch.c.no, batch.c.token, batch.c.attempts, batch.c.subscriber_ids, batch.c.in_flight,
-    batch.c.provider, batch.c.due_at,
+    batch.c.provider, batch.c.due_at, batch.c.variant,
 )  # fmt: skip
 SERVED = Rows("served", {"id": Id})
 HELD = Rows("held", {"campaign_id": Id, "no": Integer(), "token": Integer()})
@@ -214,7 +222,7 @@ def waiting(
 
 def _claimed(row: Any) -> Claim:
     ids = tuple(row.subscriber_ids)
-    return Claim(row.campaign_id, row.no, row.token, row.attempts, ids, row.provider, row.due_at)
+    return Claim(row.campaign_id, row.no, row.token, row.attempts, ids, row.provider, row.due_at, row.variant)
 
 
 def _open_to(closed: Closed) -> Iterator[ColumnElement[bool]]:
@@ -303,6 +311,7 @@ def _settle_orphans(
         return
     c = campaign.c
     of = conn.execute(select(c.unknown_policy, c.edition_no).where(c.id == mine.campaign_id)).one()
+    edition_no = edition_for(of.edition_no, mine.variant)
     is_resent = may_resend and of.unknown_policy == UnknownPolicy.RESEND
     flights = [Flight(*entry) for entry in in_flight]
     who = among(conn, deferral.c.subscriber_id, [flight.subscriber_id for flight in flights])
@@ -312,7 +321,7 @@ def _settle_orphans(
     answered: dict[int, int] = {row.subscriber_id: row.attempt for row in conn.execute(waiting)}
     lost = [flight for flight in flights if answered.get(flight.subscriber_id, 0) < flight.attempt]
     released = [Released(mine.campaign_id, flight.subscriber_id) for flight in lost]
-    records = [_again(mine, f, now) if is_resent else _doubt(mine, f, of.edition_no) for f in lost]
+    records = [_again(mine, f, now) if is_resent else _doubt(mine, f, edition_no) for f in lost]
     ledger.record(conn, [*records, *released], now)
     ours = and_(batch.c.campaign_id == mine.campaign_id, batch.c.no == mine.no, batch.c.token == mine.token)
     conn.execute(update(batch).where(ours).values(in_flight=None))

@@ -65,7 +65,7 @@ class Campaign:
     epoch: int = 0  # grows with what running workers must heed at once: rate, content, how long prices are good
     prices_as_of: datetime | None = None
     prices_until: datetime | None = None  # from then on no letter passes the gate
-    edition_no: int = 1  # which edition letters are made of
+    edition_no: int = 1  # which edition letters are made of; of a trial of subjects, those of the first
     wall_time: str | None = None  # goes out when each reader's own clock shows this
     series_id: int | None = None  # an issue of this series; a draft waits for its turn
     version: int = 1  # of what was written
@@ -77,6 +77,15 @@ class Campaign:
     def is_stale(self, now: datetime) -> bool:
         """Claim that its prices are older than it allows."""
         return self.prices_until is not None and self.prices_until <= now
+
+    def edition_of(self, variant: int | None) -> int:
+        """Give the edition with this subject of a trial; None: there is one subject, or none is chosen."""
+        return edition_for(self.edition_no, variant)
+
+
+def edition_for(edition_no: int, variant: int | None) -> int:
+    """Give the edition with this subject, where the one with the first has the number `edition_no`."""
+    return edition_no if variant is None else edition_no + variant - 1
 
 
 _COLUMNS = [campaign.c[name] for name in Campaign.__slots__]
@@ -229,9 +238,9 @@ def between(conn: Connection, since: datetime, until: datetime, limit: int = 500
 
 
 def standing_still(conn: Connection, limit: int = 50) -> list[Campaign]:
-    """Give the newsletters that wait for somebody: what is held or cannot begin, with the reason in `problem`."""
+    """Give the newsletters that wait for somebody: what is held, cannot begin or waits for a choice, see `problem`."""
     c = campaign.c
-    waits = c.state.in_([_S.DRAFT, _S.PREPARING, _S.PAUSED])
+    waits = c.state.in_([_S.DRAFT, _S.PREPARING, _S.PAUSED, _S.SENDING])
     wanted = select(*_COLUMNS).where(_IS_NEWSLETTER, waits, c.problem.is_not(None))
     return [_campaign(row) for row in conn.execute(wanted.order_by(c.id).limit(limit))]
 
@@ -349,8 +358,8 @@ def contents(conn: Connection, campaign_id: int) -> Contents:
 def freeze_editions(
     conn: Connection, campaign_id: int, frozen: dict[Language, tuple[str, bytes]], *, no: int = 1
 ) -> None:
-    """Store the frozen letter per language as (text, SHA-256), in place of an earlier release's of this number."""
-    conn.execute(delete(edition).where(edition.c.campaign_id == campaign_id, edition.c.no == no))
+    """Store the frozen letter per language as (text, SHA-256), in place of an earlier release's from this number on."""
+    conn.execute(delete(edition).where(edition.c.campaign_id == campaign_id, edition.c.no >= no))
     rows = [
         {"campaign_id": campaign_id, "no": no, "language": language, "frozen": text, "sha256": sha256}
         for language, (text, sha256) in frozen.items()
@@ -366,6 +375,13 @@ def editions(conn: Connection, campaign_id: int, no: int = 1) -> dict[Language, 
         .limit(len(Language))
     )
     return {Language(r.language): r.frozen for r in rows}
+
+
+def count_editions(conn: Connection, of: Campaign) -> int:
+    """Count the frozen letters in their newest form: more than one are those of a trial of subjects."""
+    numbers = select(func.count(edition.c.no.distinct()))
+    of_now = numbers.where(edition.c.campaign_id == of.id, edition.c.no >= of.edition_no)
+    return int(conn.execute(of_now).scalar_one())
 
 
 def _campaign(row: object) -> Campaign:

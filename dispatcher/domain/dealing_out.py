@@ -1,9 +1,12 @@
 """An audience is frozen: who may not be written to goes into the ledger with the reason, the others are dealt out into
-batches of one mailbox provider each; where each reader's own clock counts, also of one moment each.
+batches of one mailbox provider each; where each reader's own clock counts, also of one moment each; where subjects are
+tried, also of one subject each.
 
-What must stay true: everybody of the audience is in exactly one of the two, also while consent changes.
+What must stay true: everybody of the audience is in exactly one of the two, also while consent changes; and in one
+batch, which has one subject. Who gets which hangs on the audience and the campaign's number, and on nothing else.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +24,6 @@ from sqlalchemy import (
     Table,
     Text,
     case,
-    cast,
     func,
     insert,
     literal,
@@ -35,6 +37,7 @@ from dispatcher.db.terms import BatchState, Outcome, Topic
 from dispatcher.domain import audiences
 
 PAGE = 500  # recipients to a batch
+_PRIME = 2**31 - 1
 _PAGE_COLUMNS = ["campaign_id", "no", "state", "subscriber_ids", "provider"]
 _DUES = Rows("dues", {"zone": Text(), "at": Utc()})
 # Everybody whom a campaign may be for, looked at once, while an audience is frozen on SQLite.
@@ -56,16 +59,31 @@ class Dues:
     otherwise: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial of subjects: how many, and what part of the audience (per cent) gets them, all together."""
+
+    variants: int
+    share: int
+
+
 def freeze(
-    conn: Connection, campaign_id: int, topic: Topic, now: datetime, renews: int | None = None, dues: Dues | None = None
+    conn: Connection,
+    campaign_id: int,
+    topic: Topic,
+    now: datetime,
+    renews: int | None = None,
+    apart: Dues | Trial | None = None,
 ) -> int:
     """Freeze an audience (`renews`: of whose consent is to be renewed): withheld people into the ledger, the others
     into batches of one mailbox provider each, all providers alternating in proportion. Give its size.
 
-    With `dues` a batch is of one moment too, and is not claimed before it.
+    What sets people `apart`: with Dues a batch is of one moment too, and is not claimed before it. With a Trial it has
+    one subject; equally many people get each, and the batches of all others wait. Of fewer people than that all get
+    the first.
     """
     people = audiences.everyone(topic) if renews is None else audiences.to_renew(topic, renews)
-    deal = _Deal(campaign_id, now, dues)
+    deal = _Deal(campaign_id, now, apart)
     freeze_all = _freeze_at_once if conn.dialect.name == "postgresql" else _freeze_in_steps
     reached = freeze_all(conn, deal, people)
     kept_back = select(func.count()).where(delivery.c.campaign_id == campaign_id)
@@ -88,10 +106,10 @@ def freeze_one(conn: Connection, campaign_id: int, subscriber_id: int, provider:
 class _Deal:
     campaign_id: int
     now: datetime
-    dues: Dues | None
+    apart: Dues | Trial | None
 
     def values(self, dialect: str) -> dict[str, str]:
-        return _DUES.values(dialect, list(self.dues.by_zone.items())) if self.dues else {}
+        return _DUES.values(dialect, list(self.apart.by_zone.items())) if isinstance(self.apart, Dues) else {}
 
 
 def _freeze_at_once(conn: Connection, deal: _Deal, all_: Select[Any]) -> int:
@@ -125,31 +143,85 @@ def _withhold(deal: _Deal, people: FromClause) -> Insert:
     return insert(delivery).from_select(["campaign_id", "subscriber_id", "outcome", "at", "reply"], reasons)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kinds:
+    """People, and what sets them apart beside their mailbox provider: `due` or `variant`."""
+
+    people: FromClause
+    found: FromClause
+    by: Mapping[str, ColumnElement[Any]]
+
+
 def _page(deal: _Deal, people: FromClause, dialect: str) -> Insert:
     """Deal people out: those who are alike in order of id, PAGE to a batch; the k-th of n batches of a kind stands at
     the (k - 1/2)/n-th part of the whole, so that in any stretch each has its share.
     """
-    found, due = (people, None) if deal.dues is None else _timed(deal, deal.dues, people, dialect)
-    alike = [people.c.provider] if due is None else [people.c.provider, due]
-    place = func.row_number().over(partition_by=alike, order_by=people.c.subscriber_id) - 1
-    moment = cast(null(), Utc()) if due is None else due
+    of = _kinds(deal, people, dialect)
+    who, provider = of.people.c.subscriber_id, of.people.c.provider
+    place = func.row_number().over(partition_by=[provider, *of.by.values()], order_by=who) - 1
+    named = [value.label(name) for name, value in of.by.items()]
     each = (
-        select(people.c.subscriber_id, people.c.provider, moment.label("due"), (place // PAGE).label("page"))
-        .select_from(found)
-        .where(people.c.reason.is_(None))
+        select(who, provider, *named, (place // PAGE).label("page"))
+        .select_from(of.found)
+        .where(of.people.c.reason.is_(None))
         .subquery("placed")
     )
-    page = (
-        select(each.c.provider, each.c.due, each.c.page, collect(each.c.subscriber_id).label("ids"))
-        .group_by(each.c.provider, each.c.due, each.c.page)
-        .subquery("page")
+    kind = [each.c.provider, *(each.c[name] for name in of.by)]
+    page = select(*kind, each.c.page, collect(each.c.subscriber_id).label("ids")).group_by(*kind, each.c.page)
+    pages = page.subquery("page")
+    count = func.count().over(partition_by=[pages.c.provider, *(pages.c[name] for name in of.by)])
+    counted = select(pages, ((pages.c.page + 0.5) / count).label("part")).subquery("counted").c
+    no = func.row_number().over(order_by=[counted.part, counted.provider, *(counted[name] for name in of.by)]) - 1
+    row = [literal(deal.campaign_id, Id), no, literal(BatchState.READY.value), counted.ids, counted.provider]
+    columns: dict[str, ColumnElement[Any]] = dict(zip(_PAGE_COLUMNS, row, strict=True))
+    if "due" in of.by:
+        columns |= {"due_at": counted.due, "not_before": counted.due}
+    if "variant" in of.by:
+        waits = case((counted.variant.is_(None), BatchState.WAITING.value), else_=BatchState.READY.value)
+        columns |= {"state": waits, "variant": counted.variant}
+    return insert(batch).from_select(list(columns), select(*columns.values()))
+
+
+def _kinds(deal: _Deal, people: FromClause, dialect: str) -> _Kinds:
+    match deal.apart:
+        case None:
+            return _Kinds(people, people, {})
+        case Dues() as dues:
+            found, due = _timed(deal, dues, people, dialect)
+            return _Kinds(people, found, {"due": due})
+        case Trial() as trial:
+            tried = _tried(deal, trial, people)
+            return _Kinds(tried, tried, {"variant": tried.c.variant})
+
+
+def _tried(deal: _Deal, trial: Trial, people: FromClause) -> FromClause:
+    """Give who may be written to with their subject: the first so many in an order that looks like chance get the
+    first, the next as many the second; NULL: they wait. If there is nobody for each, all get the first.
+    """
+    p = people.c
+    rank = (
+        func.row_number(type_=Integer()).over(order_by=[_lot(deal.campaign_id, p.subscriber_id), p.subscriber_id]) - 1
     )
-    count = func.count().over(partition_by=[page.c.provider] if due is None else [page.c.provider, page.c.due])
-    counted = select(page, ((page.c.page + 0.5) / count).label("part")).subquery("counted").c
-    no = func.row_number().over(order_by=[counted.part, counted.provider, counted.due]) - 1
-    ready = literal(BatchState.READY.value)
-    pages = select(literal(deal.campaign_id, Id), no, ready, counted.ids, counted.provider, counted.due, counted.due)
-    return insert(batch).from_select([*_PAGE_COLUMNS, "due_at", "not_before"], pages)
+    ranked = (
+        select(p.subscriber_id, p.provider, p.reason, rank.label("rank"), func.count().over().label("total"))
+        .where(p.reason.is_(None))
+        .subquery("ranked")
+        .c
+    )
+    size = ranked.total * trial.share // (100 * trial.variants)
+    variant = case((size == 0, 1), (ranked.rank < size * trial.variants, ranked.rank // size + 1), else_=null())
+    return select(ranked.subscriber_id, ranked.provider, ranked.reason, variant.label("variant")).subquery("tried")
+
+
+def _lot(campaign_id: int, who: ColumnElement[int]) -> ColumnElement[int]:
+    """Draw a lot for each person, another in each campaign: a quadratic modulo a prime, for SQLite has no hash. The
+    prime has 31 bits, so that both databases hold each product.
+    """
+    seed = hashlib.sha256(f"trial {campaign_id}".encode()).digest()
+    factor, start, shift = (int.from_bytes(seed[at : at + 8]) % (_PRIME - 1) + 1 for at in (0, 8, 16))
+    prime = literal(_PRIME, Id)
+    drawn = (who % prime * literal(factor, Id) + literal(start, Id)) % prime
+    return drawn * ((drawn + literal(shift, Id)) % prime) % prime
 
 
 def _timed(deal: _Deal, dues: Dues, people: FromClause, dialect: str) -> tuple[FromClause, ColumnElement[datetime]]:

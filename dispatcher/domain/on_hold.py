@@ -152,16 +152,19 @@ def _doubt(conn: Connection, of: Campaign, claimed: Collection[int], now: dateti
     in_hands: ColumnElement[bool] = c.state == BatchState.LEASED
     if claimed:
         in_hands = in_hands | among(conn, c.no, claimed)
-    open_batches = select(c.subscriber_ids).where(c.campaign_id == of.id, c.state != BatchState.DONE, in_hands)
+    open_batches = select(c.subscriber_ids, c.variant, c.state)
+    open_batches = open_batches.where(c.campaign_id == of.id, c.state != BatchState.DONE, in_hands)
     count = 0
-    for ids in conn.execute(open_batches).scalars().all():
-        finals = _in_doubt(conn, of, list(ids))
+    for ids, variant, state in conn.execute(open_batches).all():
+        # Which subject the rest of a trial got, this database does not know any more.
+        edition_no = of.edition_of(variant) if state != BatchState.WAITING else None
+        finals = _in_doubt(conn, of, list(ids), edition_no)
         ledger.record(conn, finals, now)
         count += len(finals)
     return count
 
 
-def _in_doubt(conn: Connection, of: Campaign, ids: list[int]) -> list[Final]:
+def _in_doubt(conn: Connection, of: Campaign, ids: list[int], edition_no: int | None) -> list[Final]:
     s, d = subscription.c, delivery.c
     is_served = select(d.subscriber_id).where(d.campaign_id == of.id, d.subscriber_id == s.subscriber_id).exists()
     rows = conn.execute(
@@ -173,6 +176,6 @@ def _in_doubt(conn: Connection, of: Campaign, ids: list[int]) -> list[Final]:
         )
     )
     return [
-        Final(of.id, r.subscriber_id, Outcome.UNKNOWN, r.event_id, None, IN_DOUBT, None, edition_no=of.edition_no)
+        Final(of.id, r.subscriber_id, Outcome.UNKNOWN, r.event_id, None, IN_DOUBT, None, edition_no=edition_no)
         for r in rows
     ]

@@ -70,6 +70,7 @@ def _halve(conn: Connection, mine: Claim, moved: Sequence[int]) -> None:
     again = {"state": BatchState.READY, "attempts": _BEHIND_A_HALF, "left_last": None}
     conn.execute(update(batch).where(_is(mine)).values(subscriber_ids=kept, owner=None, lease_until=None, **again))
     whose = {"campaign_id": mine.campaign_id, "no": new, "provider": mine.provider, "due_at": mine.due_at}
+    whose["variant"] = mine.variant
     conn.execute(insert(batch).values(subscriber_ids=list(moved), **whose, **again))
     waiting = and_(deferral.c.campaign_id == mine.campaign_id, among(conn, deferral.c.subscriber_id, moved))
     conn.execute(update(deferral).where(waiting).values(batch_no=new))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
-from dispatcher.db.columns import Id, Rows, among
+from dispatcher.db.columns import Id, Rows, among, length
 from dispatcher.db.tables import batch, deferral, delivery, delivery_count
 from dispatcher.db.terms import BatchState, CampaignState, Outcome
 from dispatcher.domain.accounts import IS_MISSED, is_waiting
@@ -94,7 +94,7 @@ def tallies(conn: Connection, campaigns: Sequence[Campaign], memory: Memory | No
 
 def never_claimed_by_provider(conn: Connection, of: Campaign) -> dict[str, int]:
     """Count by mailbox provider the people of batches that nobody claimed yet, of whom none has a row."""
-    query = select(batch.c.provider, func.sum(_size(conn))).where(
+    query = select(batch.c.provider, func.sum(length(conn, batch.c.subscriber_ids))).where(
         batch.c.campaign_id == of.id, batch.c.token == 0, batch.c.state != BatchState.DONE
     )
     return {name: int(people) for name, people in conn.execute(query.group_by(batch.c.provider))}
@@ -170,13 +170,8 @@ def _people(conn: Connection, of: Campaign) -> Counter[str]:
         (batch.c.token == 0, "never"),
         else_="open",
     ).label("kind")
-    query = select(kind, func.sum(_size(conn))).where(batch.c.campaign_id == of.id)
+    query = select(kind, func.sum(length(conn, batch.c.subscriber_ids))).where(batch.c.campaign_id == of.id)
     return Counter({word: int(people) for word, people in conn.execute(query.group_by(kind))})
-
-
-def _size(conn: Connection) -> ColumnElement[int]:
-    size = func.cardinality if conn.dialect.name == "postgresql" else func.json_array_length
-    return size(batch.c.subscriber_ids)
 
 
 def _waiting_in_deferred(conn: Connection, of: Campaign) -> int:

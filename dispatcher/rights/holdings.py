@@ -97,7 +97,7 @@ def _audiences(conn: Connection, subscriber_id: int) -> list[Facts]:
     """Campaigns in whose frozen audience the person is or was."""
     b = batch.c
     found = (
-        select(b.campaign_id, b.no, b.state, b.provider, b.due_at)
+        select(b.campaign_id, b.no, b.state, b.provider, b.due_at, b.variant)
         .where(holds(conn, b.subscriber_ids, subscriber_id))
         .order_by(b.campaign_id, b.no)
         .limit(MOST)

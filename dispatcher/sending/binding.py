@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from dispatcher.assets import templates
 from dispatcher.compose.house import House
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import campaigns, releases
+from dispatcher.domain import campaigns, releases, trials
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.releases import Binding
 from dispatcher.errors import ReleaseOutdated
@@ -37,9 +37,11 @@ def bind(conn: Connection, of: Campaign, house: House) -> Binding:
 
 
 def content_hash(conn: Connection, of: Campaign) -> bytes:
-    """Take the hash of what was written, as it stands now."""
+    """Take the hash of what was written, as it stands now; of a trial also how it goes."""
     written = sorted((language, *file) for language, file in campaigns.contents(conn, of.id).items())
-    return _hash([of.topic, of.subject, of.default_language, written])
+    trial = trials.find(conn, of.id)
+    terms = [[trial.terms.share, trial.terms.wait.total_seconds(), trial.terms.otherwise]] if trial is not None else []
+    return _hash([of.topic, of.subject, of.default_language, written, *terms])
 
 
 def require_unchanged(conn: Connection, of: Campaign, house: House) -> None:

@@ -289,7 +289,7 @@ class _Lane:
         self._gate.tell(
             Final(
                 errand.of.id, errand.to.subscriber_id, outcome, event, code, reply[:500], relay,
-                errand.to.attempt > 1, errand.of.edition_no,
+                errand.to.attempt > 1, errand.edition_no,
             ),
             errand.held.claim,
         )  # fmt: skip

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
 from dispatcher.domain import batches, campaigns, endings, freshness, poison, recipients, relay_days
 from dispatcher.domain.batches import NOTHING_CLOSED, Claim, Closed
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.campaigns import Campaign, edition_for
 from dispatcher.domain.ledger import Final
 from dispatcher.domain.passage import TAKEN_OVER
 from dispatcher.domain.recipients import Recipient
@@ -74,6 +74,12 @@ class Errand:
     parcel: Parcel = field(repr=False)
     losses: int = 0  # connections lost under it before its dot
 
+    @property
+    def edition_no(self) -> int:
+        """Give the edition that its letter comes from."""
+        variant = self.held.claim.variant
+        return self.of.edition_no if variant is None else edition_for(self.of.edition_no, variant)
+
 
 class Feed:
     """Claims batches as the lanes need them; composes each letter when it is drawn."""
@@ -98,7 +104,7 @@ class Feed:
         self._stationery = stationery
         self._queues: dict[Held, deque[tuple[Recipient, int]]] = {}  # in the order in which they take turns
         self._waiters = asyncio.Lock()  # whoever waits for a permit waits alone
-        self._presses: dict[int, CampaignPress] = {}
+        self._presses: dict[tuple[int, int | None], CampaignPress] = {}  # by campaign and subject
         self._claiming: asyncio.Task[bool] | None = None  # one asks for all
         self._ended: list[Held] = []  # claims whose last errand ended while nobody could wait for the database
         self._is_dry = False  # the last claim found nothing, and nothing was put back since
@@ -273,30 +279,32 @@ class Feed:
         way of the others.
         """
         of = self._gate.campaigns.get(claim.campaign_id)
-        if of is not None:
+        if of is not None and claim.edition in self._presses:
             return of
         of = campaigns.get(conn, claim.campaign_id)
         try:
-            self._presses[of.id] = presses.load(conn, of, self._stationery)
+            self._presses[claim.edition] = presses.load(conn, of, self._stationery, of.edition_of(claim.variant))
         except (DispatcherError, LookupError, ValueError) as error:
             log.error("edition.unusable", campaign=of.id, error=type(error).__name__)
             problem = error.what if isinstance(error, DispatcherError) else "the stored letter cannot be read"
             campaigns.move(conn, of.id, CampaignState.PAUSED, problem=problem)
             batches.give_back(conn, claim, None, problem)
             return None
-        self._gate.campaigns[of.id] = of
-        return of
+        # Known already, and loaded for one subject more: what its letters go by stays until `refresh`.
+        return self._gate.campaigns.setdefault(of.id, of)
 
     def _look_again(self, conn: Connection, campaign_id: int) -> Campaign:
         of = campaigns.get(conn, campaign_id)
         if of.edition_no != self._gate.campaigns[campaign_id].edition_no:
-            self._presses[campaign_id] = presses.load(conn, of, self._stationery)
+            for of_id, variant in [known for known in self._presses if known[0] == campaign_id]:
+                renewed = presses.load(conn, of, self._stationery, of.edition_of(variant))
+                self._presses[of_id, variant] = renewed
         return of
 
     def _compose(self, held: Held, to: Recipient) -> Parcel | None:
         """Compose; a letter that cannot be composed has failed for this person, and for nobody else."""
         try:
-            return self._presses[held.claim.campaign_id].parcel(to, self._gate.about_now())
+            return self._presses[held.claim.edition].parcel(to, self._gate.about_now())
         except (DispatcherError, TemplateError) as error:
             log.error("compose.failed", campaign=held.claim.campaign_id, subscriber=to.subscriber_id)
             self._gate.tell(
@@ -331,7 +339,7 @@ class Feed:
 
     def press_of(self, errand: Errand) -> CampaignPress:
         """Give the press that an errand's letter came from."""
-        return self._presses[errand.of.id]
+        return self._presses[errand.held.claim.edition]
 
     def _end(self, held: Held, errands: int) -> None:
         held.left -= errands

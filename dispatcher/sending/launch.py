@@ -10,8 +10,9 @@ from sqlalchemy import Connection, select
 
 from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, opt_in_request
-from dispatcher.db.terms import CampaignKind, CampaignState, Errand
-from dispatcher.domain import campaigns, dealing_out, endings, local_time, providers
+from dispatcher.db.terms import CampaignKind, CampaignState, Errand, Topic
+from dispatcher.domain import campaigns, dealing_out, endings, local_time, providers, trials
+from dispatcher.domain.campaigns import Campaign
 from dispatcher.sending import binding
 
 
@@ -61,8 +62,7 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
             if of.renews is None:
                 binding.require_unchanged(conn, of, house)
             endings.note(conn, [endings.Launched(campaign_id, of.topic, now)])
-            dues = local_time.dues(conn, of.wall_time, of.zone or "UTC") if of.wall_time else None
-            size = dealing_out.freeze(conn, campaign_id, of.topic, now, of.renews, dues)
+            size = _deal_out(conn, of, of.topic, now)
         case CampaignKind.CONFIRMATION:
             from dispatcher.sending import release  # what freezes letters weighs 5 MB, and most workers only send
 
@@ -74,3 +74,14 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
             dealing_out.freeze_one(conn, campaign_id, asked.subscriber_id, provider)
     campaigns.note_audience(conn, campaign_id, size)
     return True
+
+
+def _deal_out(conn: Connection, of: Campaign, topic: Topic, now: datetime) -> int:
+    variants = campaigns.count_editions(conn, of)
+    trial = trials.dealt(conn, of.id, variants)
+    if trial is not None:
+        size = dealing_out.freeze(conn, of.id, topic, now, apart=trial)
+        trials.begin(conn, of.id, variants, now)
+        return size
+    dues = local_time.dues(conn, of.wall_time, of.zone or "UTC") if of.wall_time else None
+    return dealing_out.freeze(conn, of.id, topic, now, of.renews, dues)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from dispatcher.compose.house import House
 from dispatcher.db.terms import CampaignState, Language
-from dispatcher.domain import campaigns, consent, subscribers, suppression
+from dispatcher.domain import campaigns, consent, subscribers, suppression, trials
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.recipients import Recipient
@@ -26,11 +26,24 @@ from dispatcher.smtp.verdict import Verdict
 TEST_MARK = "[Test] "
 
 
-def press_for(conn: Connection, of: Campaign, stationery: Stationery, house: House) -> CampaignPress:
-    """Compile a campaign as it was released, or, while it is a draft, as it would be: also one that was taken back."""
+def press_for(conn: Connection, of: Campaign, stationery: Stationery, house: House, variant: int = 1) -> CampaignPress:
+    """Compile a campaign as it was released, or, while it is a draft, as it would be: also one that was taken back.
+    With this subject of a trial. Raises InputRefused where there is none such.
+    """
     if of.state is not CampaignState.DRAFT and campaigns.editions(conn, of.id):
-        return press.load(conn, of, stationery)
-    return release.press_of(of, release.editions(conn, of, house), stationery)
+        _require_subject(of, variant, campaigns.count_editions(conn, of))
+        return press.load(conn, of, stationery, of.edition_of(variant))
+    if variant == 1:
+        return release.press_of(of, release.editions(conn, of, house), stationery)
+    found = release.variants(conn, of, house)
+    _require_subject(of, variant, len(found))
+    return release.press_of(of, found[variant - 1], stationery)
+
+
+def _require_subject(of: Campaign, variant: int, subjects: int) -> None:
+    if variant > subjects:
+        there_are = ", ".join(trials.LETTERS[:subjects])
+        raise InputRefused(f"campaign {of.id} has no subject {trials.letter_of(variant)}", f"there are: {there_are}")
 
 
 def recipient_for(conn: Connection, of: Campaign, address: str, stationery: Stationery) -> Recipient:

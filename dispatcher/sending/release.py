@@ -6,18 +6,20 @@ made-up recipient in every language is not released.
     replace, renew, resume             other content; released under way, for who is left; and the way on
 
 What must stay true: an edition of which a letter went out does not change. Content that is replaced under way becomes
-an edition with the next number, and only while no worker holds a batch of the campaign.
+an edition with the next number, and only while no worker holds a batch of the campaign. Where subjects are tried, each
+has an edition of its own, numbered in their order.
 """
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from dispatcher.compose.content import parse_content
+from dispatcher.compose.content import Content, parse_content
 from dispatcher.compose.edition import Edition, Kind
 from dispatcher.compose.freezing import freeze, freeze_service
 from dispatcher.compose.freshness import prices
@@ -25,32 +27,50 @@ from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignState, Errand, Hold, Language, Topic
-from dispatcher.domain import authors, batches, campaigns, freshness, local_time, releases, revisions, series, zones
+from dispatcher.domain import (
+    authors,
+    batches,
+    campaigns,
+    freshness,
+    local_time,
+    releases,
+    revisions,
+    series,
+    trials,
+    zones,
+)
 from dispatcher.domain.campaigns import Campaign, Contents, Draft
 from dispatcher.domain.recipients import Recipient
 from dispatcher.domain.revisions import Revision
 from dispatcher.domain.staff.audit import Actor
-from dispatcher.errors import InputRefused, MoveRefused
+from dispatcher.domain.trials import Terms
+from dispatcher.errors import ContentInvalid, InputRefused, MoveRefused
 from dispatcher.sending.binding import bind, content_hash, require_unchanged
 from dispatcher.sending.press import CampaignPress, Stationery
+
+Editions = dict[Language, Edition]  # one letter, in each language
 
 # Names that have broken letters elsewhere: each edition is composed for all of them before it may go.
 _TRIAL_NAMES = ("", "Jörg Müller", 'O\'Brien, "Bob" <b@example.com>', "Zoë 🌟 " + "ß" * 60, "=?utf-8?q?x?=")
 
 
-def draft(conn: Connection, wanted: Draft, house: House, now: datetime) -> int:
-    """Enter a newsletter as a draft; give its id. Raises ContentInvalid for what cannot be composed."""
+def draft(conn: Connection, wanted: Draft, house: House, now: datetime, trial: Terms | None = None) -> int:
+    """Enter a newsletter as a draft; give its id. Raises ContentInvalid for what cannot be composed, and InputRefused
+    for a `trial` of one subject.
+    """
     campaign_id = campaigns.create(conn, wanted, now)
-    editions(conn, campaigns.get(conn, campaign_id), house)
+    _check(conn, campaign_id, house, trial)
     return campaign_id
 
 
-def edit(conn: Connection, campaign_id: int, said: Revision, house: House, now: datetime) -> int:
-    """Save a draft anew; give its version. Raises MoveRefused when somebody has saved since it was read, and
-    ContentInvalid for what cannot be composed.
+def edit(
+    conn: Connection, campaign_id: int, said: Revision, house: House, now: datetime, trial: Terms | None = None
+) -> int:
+    """Save a draft anew; give its version. Raises MoveRefused when somebody has saved since it was read,
+    ContentInvalid for what cannot be composed, and InputRefused for a `trial` of one subject.
     """
     saved = revisions.edit(conn, campaign_id, said, now)
-    editions(conn, campaigns.get(conn, campaign_id), house)
+    _check(conn, campaign_id, house, trial)
     return saved
 
 
@@ -147,7 +167,10 @@ def replace(conn: Connection, campaign_id: int, contents: Contents, by: Actor, h
     _require_replaceable(conn, campaigns.get(conn, campaign_id), now)
     campaigns.put_contents(conn, campaign_id, contents, by, now)
     of = campaigns.get(conn, campaign_id)
-    editions(conn, of, house)
+    if of.state is CampaignState.PAUSED:
+        trials.require_same(conn, campaign_id, len(variants(conn, of, house)))
+    else:
+        _check(conn, campaign_id, house)
     return of
 
 
@@ -164,9 +187,11 @@ def renew(conn: Connection, campaign_id: int, now: datetime, stationery: Station
         raise MoveRefused(f"campaign {campaign_id} is {of.state}, not paused", "see: dispatcher campaigns list")
     _require_replaceable(conn, of, now)
     frozen = _try_out(conn, campaign_id, stationery, house)
-    values = {"edition_no": of.edition_no + 1, "epoch": campaign.c.epoch + 1, "problem": None, **_aging(conn, of, now)}
+    trials.require_same(conn, campaign_id, len(frozen))
+    no = of.edition_no + len(frozen)
+    values = {"edition_no": no, "epoch": campaign.c.epoch + 1, "problem": None, **_aging(conn, of, now)}
     conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(**values))
-    _store(conn, campaign_id, frozen, of.edition_no + 1)
+    _store(conn, campaign_id, frozen, no)
     releases.enter(conn, campaign_id, of.version, bind(conn, of, house), now)
     if of.hold is Hold.STALE_PRICES:
         freshness.resume(conn, campaign_id, now)
@@ -186,22 +211,34 @@ def resume(conn: Connection, campaign_id: int, now: datetime, *, with_old_prices
     freshness.resume(conn, campaign_id, now, with_old_prices=with_old_prices)
 
 
-def editions(conn: Connection, of: Campaign, house: House, *, mark: str = "") -> dict[Language, Edition]:
-    """Freeze what the marketer wrote, per language; nothing is stored. `mark`: how the subject begins. Raises
-    ContentInvalid.
+def editions(conn: Connection, of: Campaign, house: House, *, mark: str = "") -> Editions:
+    """Freeze what the marketer wrote, per language, with its first subject; nothing is stored. Raises as `variants`."""
+    return variants(conn, of, house, mark=mark)[0]
+
+
+def variants(conn: Connection, of: Campaign, house: House, *, mark: str = "") -> list[Editions]:
+    """Freeze what the marketer wrote, once for each subject that it brings; nothing is stored. `mark`: how subjects
+    begin. Raises ContentInvalid, also where languages bring different numbers of subjects.
     """
-    topic, frozen = _topic_of(of), {}
-    for language, (file, source) in campaigns.contents(conn, of.id).items():
-        content = parse_content(source, file=file)
-        if mark and content.subject:
-            content = dataclasses.replace(content, subject=mark + content.subject)
-        frozen[language] = freeze(content, topic=topic, subject=mark + of.subject, house=house, campaign_id=of.id)
-    if of.default_language not in frozen:
+    topic = _topic_of(of)
+    written = {k: parse_content(source, file=file) for k, (file, source) in campaigns.contents(conn, of.id).items()}
+    if of.default_language not in written:
         raise InputRefused(
             f"campaign {of.id} has no content in its default language {of.default_language}",
             "edit it, or create it anew",
         )
-    return frozen
+    subjects = written[of.default_language].subjects
+    for content in written.values():
+        if len(content.subjects) != len(subjects):
+            what = f"has {len(content.subjects)} `subjects`, and {written[of.default_language].file} {len(subjects)}"
+            raise ContentInvalid(content.file, 0, what, "Write as many in each language: a trial compares them.")
+    return [
+        {
+            k: freeze(_entitled(each, no, mark), topic=topic, subject=mark + of.subject, house=house, campaign_id=of.id)
+            for k, each in written.items()
+        }
+        for no in range(max(len(subjects), 1))
+    ]
 
 
 def freeze_confirmation(conn: Connection, of: Campaign, house: House) -> None:
@@ -209,13 +246,13 @@ def freeze_confirmation(conn: Connection, of: Campaign, house: House) -> None:
     language = of.default_language
     errand = conn.execute(select(opt_in_request.c.errand).where(opt_in_request.c.id == of.request_id)).scalar_one()
     kind = Kind.CONFIRM if errand == Errand.OPT_IN else Kind(errand)
-    _store(conn, of.id, {language: freeze_service(kind, language=language, house=house)})
+    _store(conn, of.id, [{language: freeze_service(kind, language=language, house=house)}])
 
 
 def freeze_renewal(conn: Connection, campaign_id: int, house: House) -> None:
     """Freeze the letter that asks to renew a consent, in every language."""
     frozen = {language: freeze_service(Kind.RENEW, language=language, house=house) for language in Language}
-    _store(conn, campaign_id, frozen)
+    _store(conn, campaign_id, [frozen])
 
 
 def trial_recipient(language: Language, name: str = "Maria Muster") -> Recipient:
@@ -223,7 +260,7 @@ def trial_recipient(language: Language, name: str = "Maria Muster") -> Recipient
     return Recipient(0, bytes(8), "maria.muster@example.com", name, language, date(2026, 1, 15), 1)
 
 
-def press_of(of: Campaign, frozen: dict[Language, Edition], stationery: Stationery) -> CampaignPress:
+def press_of(of: Campaign, frozen: Editions, stationery: Stationery) -> CampaignPress:
     """Compile editions that are not stored."""
     return CampaignPress(of, {language: edition.to_json() for language, edition in frozen.items()}, stationery)
 
@@ -247,7 +284,12 @@ def _bound(conn: Connection, campaign_id: int, when: _When, stationery: Statione
 
 def _schedule(conn: Connection, campaign_id: int, when: _When, house: House) -> Campaign:
     of = campaigns.get(conn, campaign_id)
-    frozen = editions(conn, of, house)
+    frozen = _check(conn, campaign_id, house)
+    if when.wall_time is not None and len(frozen) > 1:
+        raise InputRefused(
+            f"campaign {campaign_id} tries {len(frozen)} subjects, and cannot go by each reader's own clock as well",
+            "schedule it for one moment, or give it one subject",
+        )
     values: dict[str, Any] = {"send_at": when.at, "zone": when.zone, "wall_time": when.wall_time, "problem": None}
     values |= _aging(conn, of, when.at)
     campaigns.require_move(conn, campaign_id, CampaignState.SCHEDULED, **values)
@@ -285,18 +327,36 @@ def _require_replaceable(conn: Connection, of: Campaign, now: datetime) -> None:
         )
 
 
-def _try_out(conn: Connection, campaign_id: int, stationery: Stationery, house: House) -> dict[Language, Edition]:
-    """Compose it for difficult names, in every language; give the editions. Raises ContentInvalid."""
+def _try_out(conn: Connection, campaign_id: int, stationery: Stationery, house: House) -> list[Editions]:
+    """Compose it for difficult names, in every language and with every subject; give the editions. Raises
+    ContentInvalid.
+    """
     of = campaigns.get(conn, campaign_id)
-    frozen = editions(conn, of, house)
-    press = press_of(of, frozen, stationery)
-    for language in frozen:
-        for name in _TRIAL_NAMES:
-            press.letter(trial_recipient(language, name), of.created_at)
-    return frozen
+    found = variants(conn, of, house)
+    for frozen in found:
+        press = press_of(of, frozen, stationery)
+        for language in frozen:
+            for name in _TRIAL_NAMES:
+                press.letter(trial_recipient(language, name), of.created_at)
+    return found
 
 
-def _store(conn: Connection, campaign_id: int, frozen: dict[Language, Edition], no: int = 1) -> None:
-    texts = {language: edition.to_json() for language, edition in frozen.items()}
-    hashed = {k: (text, hashlib.sha256(text.encode()).digest()) for k, text in texts.items()}
-    campaigns.freeze_editions(conn, campaign_id, hashed, no=no)
+def _check(conn: Connection, campaign_id: int, house: House, trial: Terms | None = None) -> list[Editions]:
+    """Make sure that a draft can be composed, and enter whether it tries subjects; give the editions."""
+    found = variants(conn, campaigns.get(conn, campaign_id), house)
+    trials.keep(conn, campaign_id, len(found), trial)
+    return found
+
+
+def _entitled(content: Content, no: int, mark: str) -> Content:
+    """Give it its own subject, or the one of this number; "" stays the campaign's."""
+    subject = content.subjects[no] if content.subjects else content.subject
+    return dataclasses.replace(content, subject=mark + subject) if subject else content
+
+
+def _store(conn: Connection, campaign_id: int, found: Sequence[Editions], no: int = 1) -> None:
+    """Store the editions with each subject under numbers of their own, from `no` on."""
+    for place, frozen in enumerate(found):
+        texts = {language: edition.to_json() for language, edition in frozen.items()}
+        hashed = {k: (text, hashlib.sha256(text.encode()).digest()) for k, text in texts.items()}
+        campaigns.freeze_editions(conn, campaign_id, hashed, no=no + place)

@@ -2,8 +2,8 @@
 
     issues of series that are due become campaigns · due campaigns are launched ·
     letters given up past their expiry need no sweep (see retry.py) ·
-    campaigns whose prices are too old are held · those whose last recipient is accounted for become `sent` ·
-    people's pauses end on their day
+    campaigns whose prices are too old are held · trials of subjects whose wait is over are decided ·
+    those whose last recipient is accounted for become `sent` · people's pauses end on their day
 
 Dead leases and due deferrals need no step of their own: a batch that is due or whose lease is over is claimable. What
 the tick gives back is how much work waits, so that its caller can call workers for it.
@@ -21,7 +21,7 @@ from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain import accounts, batches, campaigns, freshness, pauses, series
+from dispatcher.domain import accounts, batches, campaigns, freshness, pauses, series, trials
 from dispatcher.errors import DispatcherError, ReleaseOutdated
 from dispatcher.sending import binding, issues, launch
 
@@ -50,6 +50,7 @@ def tick(engine: Engine, house: House) -> Work:
             now = clock.now(conn)
             batches.close_cancelled(conn, now)
             freshness.hold_stale(conn, now)
+            trials.settle_due(conn, now)
             _finish(conn, now)
             pauses.resume_due(conn, now)
     return waiting(engine)

@@ -112,3 +112,32 @@ def test_content_that_cannot_be_composed_is_refused_with_file_and_line_and_no_dr
 def test_states_of_the_api_are_those_of_the_house(program: Program) -> None:
     schemas = program.get("/openapi.json")["components"]["schemas"]
     assert schemas["CampaignState"]["enum"] == list(CampaignState)
+
+
+SUBJECTS = PLAIN.replace("title:", "subjects: [Gold steigt, Gold fällt]\ntitle:")
+
+
+def test_subjects_are_tried_and_one_is_chosen_by_a_program(served: tuple[House, str], stage: Stage) -> None:
+    api_house, program = served[0], served[0].program()
+    api_house.add(*(f"p{number}@example.de" for number in range(8)))
+    terms = {"share": 50, "wait_s": 3600, "otherwise": "wait"}
+    program.post("/campaigns", {**DRAFT, "contents": [{"source": SUBJECTS}], "trial": terms})
+    before = program.get("/campaigns/1/status")["trial"]
+    assert {name: before[name] for name in terms} == terms
+    assert before["waits_for"] == "the launch"
+    assert kind_of(program.refused("POST", "/campaigns/1/choose", {"subject": "B"})) == "not-possible-now"
+    program.post("/campaigns/1/start")
+    assert api_house.launch(1)
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay())
+        assert len(relay.accepted) == 4
+        assert program.refused("POST", "/campaigns/1/choose", {"subject": "C"})["detail"].endswith("no subject C")
+        assert program.post("/campaigns/1/choose", {"subject": "B"})["state"] == "sending"
+        assert api_house.nudged == [1, "drains"]
+        stage.drain(relay.relay())
+    assert len(relay.accepted) == 8
+    after = program.get("/campaigns/1/status")["trial"]
+    assert (after["chosen"], after["chosen_by"], after["waiting"]) == ("B", "hand", 0)
+    assert [each["texts"] for each in after["subjects"]] == [{"de": "Gold steigt"}, {"de": "Gold fällt"}]
+    (choice,) = [row for row in api_house.rows("audit_entry") if row.action == "campaigns.choose"]
+    assert (choice.actor_name, choice.detail) == ("shop", {"subject": "B"})

@@ -21,6 +21,7 @@ NEEDS: dict[str, set[Scope]] = {
     "pause_campaign": {S.CAMPAIGNS_SEND},
     "resume_campaign": {S.CAMPAIGNS_SEND},
     "cancel_campaign": {S.CAMPAIGNS_SEND},
+    "choose_campaign_subject": {S.CAMPAIGNS_SEND},
     "set_campaign_rate": {S.CAMPAIGNS_SEND},
     "list_feeds": {S.CAMPAIGNS_READ},
     "add_feed": {S.CAMPAIGNS_WRITE},

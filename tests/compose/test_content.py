@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from dispatcher.compose.content import Price
+from dispatcher.compose.content import Price, parse_content
+from dispatcher.compose.snippets import put_back
 from dispatcher.errors import ContentInvalid
 from dispatcher.languages import Language
 from tests.compose.samples import content, edition, press
@@ -92,6 +93,14 @@ REFUSED = [
     (head("offers:\n  - title: A\n"), 5, "`valid_until` is missing"),
     (head("offers:\n  - title: A\n    valid_until: 2026-03-02 10:00\n"), 6, "without a time"),
     (head("button: {text: Los}\n"), 4, "`link` is missing"),
+    (head("subjects: Gold\n"), 4, "must be a list"),
+    (head("subjects: [Gold]\n"), 4, "1 entries in `subjects`"),
+    (head("subjects: [a, b, c, d, e]\n"), 4, "5 entries in `subjects`"),
+    (head("subjects: [Gold, ' Gold ']\n"), 4, "two of the `subjects` are the same"),
+    (head("subjects: [Gold, '']\n"), 4, "an empty entry"),
+    (head("subjects: [Gold, [a]]\n"), 4, "must be a text, not a list"),
+    (head("subjects: [Gold, '{% if name %}x']\n", "{% endif %}\n"), 4, "not whole"),
+    (head("subject: Gold\nsubjects: [a, b]\n"), 4, "`subject` beside `subjects`"),
     (head("lead: '{% if name %}x'\n", "{% endif %}\n"), 4, "not whole"),
     (head('lead: "\\U000F0007"\n'), 4, "private-use"),
     (head("", "Gut.\n\n[x](javascript:alert(1))\n"), 7, "javascript: are not allowed"),
@@ -127,6 +136,12 @@ def test_what_cannot_be_sent_is_refused_with_its_line(source: str, line: int, wh
     fault = refused(source)
     assert what in fault.what
     assert fault.line == line
+
+
+def test_of_several_subjects_the_first_is_the_letters_own() -> None:
+    content = parse_content(head("subjects:\n  - Gold\n  - '{{ name }}, Gold'\n"), file="news.de.md")
+    assert content.subject == content.subjects[0] == "Gold"
+    assert [put_back(each, content.snippets) for each in content.subjects] == ["Gold", "{{ name }}, Gold"]
 
 
 def test_lines_count_on_below_snippets_that_take_several_lines() -> None:

@@ -67,6 +67,37 @@ Ende
 """
 
 
+TRIED = """---
+language: de
+subjects:
+  - "{% if name %}{{ name }}: {% endif %}neu"
+  - 'Gold: # kein Kommentar'
+  - |
+    zwei Zeilen, die
+    eine werden
+title: Gold
+---
+Text
+"""
+
+
+def test_subjects_that_are_tried_are_a_line_each_and_stand_in_place_of_the_subject() -> None:
+    letter = manuscript.read(TRIED, file="a.md")
+    assert letter.head["subjects"] == (
+        "{% if name %}{{ name }}: {% endif %}neu\nGold: # kein Kommentar\nzwei Zeilen, die eine werden"
+    )
+    assert manuscript.read(again(TRIED), file="a.md") == letter
+    assert parse_content(again(TRIED), file="a.md").subjects == parse_content(TRIED, file="a.md").subjects
+    typed = Manuscript(Language.DE, {"title": "Gold", "subject": "Silber", "subjects": "\n Gold \n\n- x\n"}, {}, "Text")
+    assert manuscript.read(manuscript.write(typed).source, file="a.md").head == {
+        "title": "Gold",
+        "subjects": "Gold\n- x",
+    }
+    for subjects in ("Gold", "Gold\nGold", "Gold\n{{ nome }}"):
+        wrong = Manuscript(Language.DE, {"title": "Gold", "subjects": subjects}, {}, "Text")
+        assert list(manuscript.faults(wrong)) == ["subjects"]
+
+
 def frozen(source: str) -> Edition:
     content = parse_content(source, file="a.md")
     return freeze(content, topic="finance-news", subject="Gold", house=HOUSE, campaign_id=7)
@@ -88,7 +119,7 @@ def test_every_key_says_the_same_when_it_is_written_again() -> None:
     assert frozen(again(EVERYTHING)) == frozen(EVERYTHING)
     assert manuscript.read(again(EVERYTHING), file="a.md") == read
     named = {name.rpartition(".")[2] for name in read.texts()}
-    assert named == {*TEXTS, *(key for keys in ENTRIES.values() for key in keys), "body"} - {"language"}
+    assert named == {*TEXTS, *(key for keys in ENTRIES.values() for key in keys), "body"} - {"language", "subjects"}
 
 
 LINES = st.text(

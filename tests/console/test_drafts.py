@@ -8,6 +8,8 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from dispatcher.compose.content import parse_content
+from dispatcher.compose.snippets import put_back
 from dispatcher.console.pages.drafts import LETTERS
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign
@@ -149,6 +151,26 @@ def test_every_key_of_a_file_comes_back_from_the_form_and_an_untouched_letter_ke
     with office.engine.begin() as conn:
         assert release.editions(conn, of, houses.house(office.settings)) == before
     assert files[Language.DE][1] != EVERYTHING
+
+
+@on_sqlite
+def test_subjects_that_are_tried_are_written_line_by_line_and_each_language_has_as_many(office: Office) -> None:
+    number = enter(office)
+    browser = office.browser_of(Role.EDITOR)
+    path = f"/campaigns/{number}/edit"
+    fields = typed(browser.get(path)) | {"de.subjects": "Gold steigt\r\n\r\n{{ name }}, was nun?"}
+    assert browser.post(path, fields).status_code == 303
+    _, files = stored(office, number)
+    tried = parse_content(files[Language.DE][1], file="a.md")
+    assert [put_back(one, tried.snippets) for one in tried.subjects] == ["Gold steigt", "{{ name }}, was nun?"]
+    again = typed(browser.get(path))
+    assert browser.post(path, again).status_code == 303
+    assert stored(office, number)[1] == files
+    with_english = typed(browser.post(path, typed(browser.get(path)) | {"do": "write en"}))
+    told = browser.post(path, with_english | {"en.subjects": "", "do": "save"})
+    assert (told.status_code, "Jede Sprache braucht gleich viele" in text_of(told)) == (422, True)
+    assert browser.post(path, typed(browser.get(path)) | {"de.subjects": ""}).status_code == 303
+    assert parse_content(stored(office, number)[1][Language.DE][1], file="a.md").subjects == ()
 
 
 @on_sqlite

@@ -6,7 +6,7 @@ from dispatcher.console.paper import has
 from dispatcher.console.reasons import Reason, reason
 from dispatcher.console.troubles import _KINDS, trouble
 from dispatcher.db.terms import Language, SuppressionReason
-from dispatcher.domain import audiences, batches, on_hold, poison
+from dispatcher.domain import audiences, batches, on_hold, poison, trials
 from dispatcher.domain.missing import Missing
 from dispatcher.sending import feed, gate
 
@@ -63,6 +63,7 @@ def test_every_reason_of_ours_has_a_sentence() -> None:
         ("feed 3 could not release it: preflight stops it (links)", "feed"),
         ("relay relay.example.de:587, MAIL FROM: 535 5.7.8 authentication failed", "log_in"),
         ("relay relay.example.de:587, refused the connection", "relay"),
+        (trials.NOBODY_CHOSE.format(id=7, letters="A|B"), "subject"),
         ("something new", "other"),
     ],
 )

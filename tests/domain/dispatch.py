@@ -10,17 +10,19 @@ from sqlalchemy import Connection, Engine, select, update
 
 from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
-from dispatcher.domain import accounts, batches, campaigns, consent, dealing_out, ledger, passage, tallies
+from dispatcher.domain import accounts, batches, campaigns, consent, dealing_out, ledger, passage, tallies, trials
 from dispatcher.domain.accounts import Status
 from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.dealing_out import Trial
 from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Deferral, Final, Record
 from dispatcher.domain.passage import Decision, Intent, Pass
 from dispatcher.domain.recipients import Recipient, to_serve
 from dispatcher.domain.tallies import Tally
 from dispatcher.domain.tokens import Keyring
+from dispatcher.domain.trials import Terms
 from tests import builders
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -48,9 +50,15 @@ class Dispatch:
         return list(added.values())
 
     def campaign(
-        self, policy: UnknownPolicy = UnknownPolicy.HOLD, *, priority: int = 0, topic: Topic = TOPIC
+        self,
+        policy: UnknownPolicy = UnknownPolicy.HOLD,
+        *,
+        priority: int = 0,
+        topic: Topic = TOPIC,
+        trial: Trial | None = None,
+        terms: Terms | None = None,
     ) -> Campaign:
-        """Freeze the audience and begin to send."""
+        """Freeze the audience and begin to send; `trial`: several subjects are tried."""
         with self.engine.begin() as conn:
             campaign_id = builders.create_campaign(conn, self.now, topic)
             conn.execute(
@@ -58,7 +66,10 @@ class Dispatch:
                 .where(campaign.c.id == campaign_id)
                 .values(state=CampaignState.SENDING, unknown_policy=policy, launched_at=self.now, priority=priority)
             )
-            size = dealing_out.freeze(conn, campaign_id, topic, self.now)
+            size = dealing_out.freeze(conn, campaign_id, topic, self.now, apart=trial)
+            if trial is not None:  # as a release of several subjects does
+                trials.keep(conn, campaign_id, trial.variants, terms)
+                trials.begin(conn, campaign_id, trial.variants, self.now)
             campaigns.note_audience(conn, campaign_id, size)
             return campaigns.get(conn, campaign_id)
 
@@ -178,9 +189,16 @@ def events_of(decisions: list[Decision]) -> list[int]:
     return [decision.consent_event_id for decision in passed]
 
 
-def final(of: Campaign, who: int, outcome: Outcome, event: int | None = None, code: int | None = None) -> Final:
+def final(
+    of: Campaign,
+    who: int,
+    outcome: Outcome,
+    event: int | None = None,
+    code: int | None = None,
+    variant: int | None = None,
+) -> Final:
     """Make the record of an outcome."""
-    return Final(of.id, who, outcome, event, code, f"{code} said so", RELAY, edition_no=of.edition_no)
+    return Final(of.id, who, outcome, event, code, f"{code} said so", RELAY, edition_no=of.edition_of(variant))
 
 
 def deferred(of: Campaign, who: int, until: datetime, *, batch_no: int = 0, attempt: int = 1) -> Deferral:

@@ -1,11 +1,13 @@
-"""Two workers on one campaign, killed, stalled, paused and contradicted at will, while its prices grow old and its
-content is replaced: hypothesis looks for a way to break what must stay true. Nobody gets it twice (under `resend`: no
-dot follows an outcome that was recorded before the claim), nobody gets it without consent or with prices that are too
-old, nobody is lost, the sums add up, and the ledger says which edition went. On both databases, under both policies.
+"""Two workers on one campaign, killed, stalled, paused and contradicted at will, while its prices grow old, its content
+is replaced, and its subjects may be on trial: hypothesis looks for a way to break what must stay true. Nobody gets it
+twice (under `resend`: no dot follows an outcome that was recorded before the claim), nobody gets it without consent or
+with prices that are too old, nobody is lost, the sums add up, each person belongs to one subject, and the ledger says
+which edition went. On both databases, under both policies.
 """
 
 import itertools
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -13,24 +15,36 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import Connection, Engine, select, update
 
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import CampaignState, Outcome, UnknownPolicy
-from dispatcher.domain import accounts, batches, campaigns, consent, dealing_out, freshness
+from dispatcher.domain import accounts, batches, campaigns, consent, dealing_out, freshness, trials
 from dispatcher.domain.batches import Claim, Flight
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.dealing_out import Trial
 from dispatcher.domain.ledger import Record
 from dispatcher.domain.passage import CHANGED, Halted, Pass, Withheld
+from dispatcher.domain.staff.audit import NOBODY
 from dispatcher.domain.tokens import Key, Keyring
+from dispatcher.domain.trials import Terms
+from dispatcher.errors import InputRefused, MoveRefused
 from tests.databases import emptied
 from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final, in_flight
 from tests.stories import stories
 
 PEOPLE, PAGE, LANES = 7, 3, 2
+TERMS = Terms(wait=timedelta(minutes=2))
 WORKERS = st.sampled_from(["a", "b"])
 ANSWERS = st.sampled_from(["sent", "later", "deferred", "failed", "lost, taken", "lost, not taken"])
 _number = itertools.count()
@@ -71,7 +85,12 @@ class Walk(RuleBasedStateMachine):
         self.dispatch = Dispatch(engine, Keyring((Key("k1", b"1" * 32),)))
         self.people = self.dispatch.people(PEOPLE)
         self.consenting = set(self.people)
-        self.of = self.dispatch.campaign(policy)
+
+    @initialize(tried=st.booleans())
+    def launch(self, tried: bool) -> None:
+        self.variants = 2 if tried else 1
+        self.of = self.dispatch.campaign(self.policy, trial=Trial(2, 60) if tried else None, terms=TERMS)
+        self.subject: dict[int, int | None] = {}  # by person, as letters left
         self._let_some_wait()
         self.workers = {"a": Worker(self.of), "b": Worker(self.of)}
         self.state = CampaignState.SENDING
@@ -148,7 +167,7 @@ class Walk(RuleBasedStateMachine):
             worker.drop(claim)
 
     @rule(
-        what=st.sampled_from(["time", "leave", "return", "pause", "age", "tick", "replace"]),
+        what=st.sampled_from(["time", "leave", "return", "pause", "age", "tick", "replace", "choose"]),
         place=st.integers(0, PEOPLE - 1),
     )
     def meanwhile(self, what: str, place: int) -> None:
@@ -167,6 +186,8 @@ class Walk(RuleBasedStateMachine):
                 self._hold_stale()
             case "replace":
                 self._replace()
+            case "choose":
+                self._choose(place % 2 + 1)
             case _:
                 self._pause_or_resume()
 
@@ -227,7 +248,12 @@ class Walk(RuleBasedStateMachine):
     def _hold_stale(self) -> None:
         with self.dispatch.engine.begin() as conn:
             freshness.hold_stale(conn, self.dispatch.now)
+            trials.settle_due(conn, self.dispatch.now)
         self._look()
+
+    def _choose(self, variant: int) -> None:
+        with suppress(MoveRefused, InputRefused), self.dispatch.engine.begin() as conn:
+            trials.choose(conn, self.of.id, variant, NOBODY, self.dispatch.now)
 
     def _replace(self) -> None:
         """What release.replace does, without the letters."""
@@ -235,7 +261,7 @@ class Walk(RuleBasedStateMachine):
             with self.dispatch.engine.begin() as conn:
                 all_in = batches.are_all_in(conn, self.of.id, self.dispatch.now)
             if all_in:
-                self._set(prices_until=None, edition_no=self.of.edition_no + 1)
+                self._set(prices_until=None, edition_no=self.of.edition_no + self.variants)
                 self._pause_or_resume()
 
     def _set(self, **values: object) -> None:
@@ -286,7 +312,8 @@ class Walk(RuleBasedStateMachine):
                 # dead may report the first copy after all, when the second is on its way.
                 assert who not in self.ledger or self.policy is UnknownPolicy.RESEND
                 worker.flying[free[0]] = Flying(claim, who, attempt, event_id, worker.of)
-                self.went[who] = worker.of.edition_no
+                self.went[who] = worker.of.edition_of(claim.variant)
+                assert self.subject.setdefault(who, claim.variant) == claim.variant
                 return free[0]
             case Withheld():
                 assert who not in self.consenting
@@ -309,9 +336,9 @@ class Walk(RuleBasedStateMachine):
     def _record(self, letter: Flying, answer: str) -> Record:
         match answer:
             case "sent":
-                return final(letter.of, letter.who, Outcome.SENT, letter.event, 250)
+                return final(letter.of, letter.who, Outcome.SENT, letter.event, 250, letter.claim.variant)
             case "failed":
-                return final(letter.of, letter.who, Outcome.FAILED, letter.event, 550)
+                return final(letter.of, letter.who, Outcome.FAILED, letter.event, 550, letter.claim.variant)
             case "deferred":
                 until = self.dispatch.now + timedelta(minutes=5)
                 return deferred(self.of, letter.who, until, batch_no=letter.claim.no, attempt=letter.attempt)
@@ -319,7 +346,7 @@ class Walk(RuleBasedStateMachine):
                 until = self.dispatch.now + timedelta(minutes=5)
                 return deferred(self.of, letter.who, until, batch_no=letter.claim.no, attempt=letter.attempt)
             case _:
-                return final(letter.of, letter.who, Outcome.UNKNOWN, letter.event)
+                return final(letter.of, letter.who, Outcome.UNKNOWN, letter.event, None, letter.claim.variant)
 
     def _bring_to_an_end(self) -> None:
         """Whatever happened: one worker that lives brings it to an end, and everyone has an outcome."""
@@ -332,6 +359,7 @@ class Walk(RuleBasedStateMachine):
         while not self.dispatch.is_complete(self.of):
             self.dispatch.now += timedelta(minutes=6)
             assert self.dispatch.now < self.end
+            self._hold_stale()
             while self._claim("a"):
                 while self.workers["a"].todo:
                     slot = self._ask("a")
@@ -340,9 +368,17 @@ class Walk(RuleBasedStateMachine):
                 self.settle("a")
         self.everybody_is_accounted_for()
         assert len(self.ledger) == PEOPLE
+        self._the_rest_got_what_was_chosen()
         assert {who for who, outcome in self.ledger.items() if outcome == "sent"} <= {*self.taken.elements()}
         with self.dispatch.engine.begin() as conn:
             assert campaigns.move(conn, self.of.id, CampaignState.SENT)
+
+    def _the_rest_got_what_was_chosen(self) -> None:
+        with self.dispatch.engine.begin() as conn:
+            stands = trials.find(conn, self.of.id)
+            dealt = conn.execute(select(batch.c.variant, batch.c.subscriber_ids)).all()
+        sizes = Counter(row.variant for row in dealt for _ in row.subscriber_ids)
+        assert stands is None or stands.chosen is None or sizes == {stands.chosen: 5, 3 - stands.chosen: 2}
 
 
 @pytest.mark.parametrize("policy", UnknownPolicy)
@@ -357,10 +393,7 @@ def test_whatever_happens_to_two_workers_nobody_is_lost_and_nobody_gets_it_twice
             max_examples=stories(12 if on_sqlite and policy is UnknownPolicy.HOLD else 5),
             stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
-            phases=[
-                Phase.explicit,
-                Phase.reuse,
-                Phase.generate,
-            ],  # a short story is not worth minutes of looking for it
+            # A short story is not worth minutes of looking for it.
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],
         ),
     )

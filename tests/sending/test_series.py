@@ -107,7 +107,7 @@ def test_issues_that_nobody_saw_to_in_time_are_not_made_up_and_the_content_waits
     next_at = _get(stage, of).next_at
     assert next_at is not None
     assert next_at > stage.now()
-    assert _state(stage, draft) is (CampaignState.DRAFT if len(late) == len(told) else CampaignState.SENDING)
+    assert _state(stage, draft) is (CampaignState.DRAFT if len(late) == len(told) else CampaignState.SENT)  # to nobody
 
 
 def test_content_that_cannot_be_released_waits_and_the_reason_is_told(stage: Stage) -> None:

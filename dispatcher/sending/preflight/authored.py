@@ -49,7 +49,8 @@ def check_content(exam: Examination) -> Iterator[Finding]:
 def check_placeholders(exam: Examination) -> Iterator[Finding]:
     """What should have been filled in, with a name and without one."""
     for look in exam.looks.values():
-        texts = (look.subject, look.page.text, look.text, look.bare)
+        subjects = (text for each in look.further for text in (each.subject, each.bare))
+        texts = (look.subject, look.page.text, look.text, look.bare, *subjects)
         for name, pattern, severity in (("left", _LEFT, Severity.STOP), ("draft", _DRAFT, Severity.WARN)):
             for shown in sorted({found.group() for text in texts for found in pattern.finditer(text)}):
                 yield Finding(Check.PLACEHOLDERS, name, severity, look.line_of(shown), {"shown": shown})

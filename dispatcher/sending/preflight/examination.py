@@ -16,11 +16,12 @@ from dispatcher.compose.fields import Fields
 from dispatcher.compose.house import House
 from dispatcher.compose.letter import Press
 from dispatcher.db.terms import Language
-from dispatcher.domain import campaigns
+from dispatcher.domain import campaigns, trials
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.recipients import Recipient
 from dispatcher.domain.releases import Binding
 from dispatcher.domain.tokens import DRY_RUN
+from dispatcher.domain.trials import Terms, Trial
 from dispatcher.outgoing import Passport
 from dispatcher.sending import release
 from dispatcher.sending.binding import bind
@@ -49,6 +50,15 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
+class Further:
+    """The same letter with another subject of a trial: for a reader with a name, for one without, and as it goes."""
+
+    subject: str
+    bare: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """One letter as nobody would get it. `raw` is signed, where we sign; `bare` the text of a reader without a name."""
 
@@ -63,6 +73,7 @@ class Look:
     bare: str
     raw: bytes
     page: Page
+    further: tuple["Further", ...] = ()
 
     def line_of(self, text: str) -> str:
         """Say where in the author's file a text stands: "news.de.md:12"; where it is not found, the file."""
@@ -72,7 +83,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """A campaign laid open. `press` composes without signing, for the many."""
+    """A campaign laid open. `press` composes without signing, for the many; `further` with the other subjects of a
+    trial.
+    """
 
     of: Campaign
     binding: Binding
@@ -81,18 +94,38 @@ class Examination:
     desk: Desk
     now: datetime
     goes_at: datetime
+    trial: Trial | None = None
+    further: tuple[CampaignPress, ...] = ()
+
+    @property
+    def tried(self) -> tuple[int, int] | None:
+        """Give how many subjects are tried, and on what part of the people (per cent); None: there is one subject."""
+        terms = self.trial.terms if self.trial is not None else Terms()
+        return (len(self.presses), terms.share) if self.further else None
+
+    @property
+    def presses(self) -> tuple[CampaignPress, ...]:
+        """Give the press of each subject."""
+        return self.press, *self.further
 
 
 def lay_open(conn: Connection, campaign_id: int, desk: Desk, now: datetime, goes_at: datetime | None) -> Examination:
     """Read a campaign and compose it for nobody. Raises NotFound, InputRefused, ContentInvalid with file and line."""
     of = campaigns.get(conn, campaign_id)
-    frozen = release.editions(conn, of, desk.house)
-    signing = release.press_of(of, frozen, desk.stationery)
-    plain = release.press_of(of, frozen, replace(desk.stationery, signer=None))
+    found = release.variants(conn, of, desk.house)
+    signing = [release.press_of(of, frozen, desk.stationery) for frozen in found]
+    plain, *others = (release.press_of(of, frozen, replace(desk.stationery, signer=None)) for frozen in found)
     written = campaigns.contents(conn, of.id)
-    looks = {language: _look(*written[language], edition, signing, now) for language, edition in frozen.items()}
+    looks = {}
+    for language, edition in found[0].items():
+        further = tuple(
+            _further(each[language], press, now) for each, press in list(zip(found, signing, strict=True))[1:]
+        )
+        looks[language] = replace(_look(*written[language], edition, signing[0], now), further=further)
     at = goes_at or of.send_at or now
-    return Examination(of, bind(conn, of, desk.house), looks, plain, desk, now, max(at, now))
+    trial = trials.find(conn, of.id)
+    bound = bind(conn, of, desk.house)
+    return Examination(of, bound, looks, plain, desk, now, max(at, now), trial, tuple(others))
 
 
 def nobody(language: Language, name: str = NAME) -> Recipient:
@@ -118,3 +151,10 @@ def _look(file: str, source: str, edition: Edition, press: CampaignPress, now: d
         raw=press.letter(nobody(edition.language), now).body,
         page=read_page(html),
     )
+
+
+def _further(edition: Edition, press: CampaignPress, now: datetime) -> Further:
+    fields = press.fields(nobody(edition.language), now)
+    sheet = Press(edition)
+    raw = press.letter(nobody(edition.language), now).body
+    return Further(sheet.subject(fields), sheet.subject(replace(fields, name="")), raw)

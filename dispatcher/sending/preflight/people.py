@@ -15,6 +15,7 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language
 from dispatcher.domain import recipients
 from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.trial_figures import FEWEST
 from dispatcher.errors import DispatcherError
 from dispatcher.sending.preflight.examination import Examination, Progress
 from dispatcher.sending.preflight.findings import RECIPIENTS, Check, Finding, Severity
@@ -52,6 +53,7 @@ class Tally:
     """What became of all of them."""
 
     people: int = 0
+    trial: tuple[int, int] | None = None  # how many subjects are tried, and on what part of the people (per cent)
     failing: Seen = field(default_factory=Seen)
     odd_names: Seen = field(default_factory=Seen)
     large: Seen = field(default_factory=Seen)
@@ -63,7 +65,7 @@ def render_everyone(engine: Engine, exam: Examination, progress: Progress) -> Ta
     """Compose the letter of everybody who would get one now."""
     with reading(engine).connect() as conn:
         total = recipients.count_expected(conn, exam.of)
-    tally, after = Tally(), 0
+    tally, after = Tally(trial=exam.tried), 0
     limit = max(len(look.raw) for look in exam.looks.values()) + _MORE
     progress(Check.PEOPLE, 0, total)
     while True:
@@ -81,6 +83,7 @@ def check_people(tally: Tally) -> Iterator[Finding]:
     if not tally.people:
         yield Finding(Check.PEOPLE, "nobody", Severity.WARN, RECIPIENTS)
         return
+    yield from _few_for_trial(tally)
     if tally.failing.count:
         many = tally.failing.count > TOO_MANY_FAIL * tally.people
         yield _about("failing_many" if many else "failing", Severity.STOP if many else Severity.WARN, tally.failing)
@@ -94,11 +97,21 @@ def check_people(tally: Tally) -> Iterator[Finding]:
             yield _about(name, severity, seen)
 
 
+def _few_for_trial(tally: Tally) -> Iterator[Finding]:
+    if tally.trial is None:
+        return
+    subjects, share = tally.trial
+    each = tally.people * share // (100 * subjects)
+    if each < FEWEST:
+        values = {"count": f"{each:,}", "subjects": str(subjects), "share": str(share), "fewest": str(FEWEST)}
+        yield Finding(Check.PEOPLE, "few_for_trial", Severity.WARN, RECIPIENTS, values)
+
+
 def _render(exam: Examination, page: list[Recipient], tally: Tally, limit: int) -> None:
-    compose, now, languages = exam.press.letter, exam.now, exam.looks.keys()
+    now, languages = exam.now, exam.looks.keys()
     for who in page:
         try:
-            letter = compose(who, now)
+            letter, *_ = [press.letter(who, now) for press in exam.presses]
         except (DispatcherError, TemplateError) as error:
             tally.failing.add(who, str(error))
             continue

@@ -40,7 +40,8 @@ def check_spam(exam: Examination) -> Iterator[Finding]:
         return
     for look in exam.looks.values():
         try:
-            score = ask(url, look.raw)
+            # With each subject of a trial; the worst score is the letter's.
+            score = max((ask(url, raw) for raw in (look.raw, *(each.raw for each in look.further))), key=_badness)
         except FilterAway as away:
             yield Finding(Check.SPAM, "away", Severity.WARN, look.file, {"filter": url, "said": str(away)})
             continue
@@ -56,6 +57,10 @@ def ask(url: str, letter: bytes) -> Score:
         raise FilterAway(f"no answer within {PATIENCE:.0f} seconds") from None
     except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:  # it speaks otherwise
         raise FilterAway(str(error) or type(error).__name__) from None
+
+
+def _badness(score: Score) -> float:
+    return score.score
 
 
 def _judge(file: str, score: Score) -> Finding:

@@ -33,6 +33,13 @@ def with_head(lines: Iterable[str]) -> str:
     return CONTENT.replace("as_of: 2026-11-20 17:30\n", "\n".join(lines) + "\n")
 
 
+def test_every_subject_of_a_trial_is_looked_at_with_a_name_and_without(lay: Open) -> None:
+    for subject in ("TODO", "{% if not name %}TODO{% endif %} Gold"):
+        exam = lay(CONTENT.replace("title:", f'subjects: [Gold, Silber, "{subject}"]\ntitle:'))
+        told = found(authored.check_placeholders, exam)
+        assert [(name, severity) for name, severity, _ in told] == [("draft", Severity.WARN)]
+
+
 def test_a_letter_as_it_should_be_has_nothing_that_is_found(lay: Open) -> None:
     exam = lay()
     quiet = (authored.check_content, authored.check_placeholders, authored.check_legal, authored.check_size)

@@ -7,6 +7,7 @@ from sqlalchemy import update
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import Language
 from dispatcher.sending.preflight import people
+from dispatcher.sending.preflight.examination import nobody
 from dispatcher.sending.preflight.findings import Severity
 from dispatcher.sending.preflight.people import SHOWN, check_people, render_everyone
 from dispatcher.sending.preflight.run import silent
@@ -34,6 +35,20 @@ def test_everybody_who_would_get_it_is_composed_and_nobody_else(stage: Stage, la
     assert tally.people == 6
     assert told == [(0, 6), (3, 6), (6, 6)]
     assert list(check_people(tally)) == []
+
+
+def test_every_subject_of_a_trial_is_composed_and_too_few_people_for_it_are_told(stage: Stage, lay: Open) -> None:
+    stage.add(40)
+    exam = lay(builders.CONTENT.replace("title:", "subjects: [Silber, Gold]\ntitle:"))
+    letters = [press.letter(nobody(Language.DE), exam.now).body for press in exam.presses]
+    assert [letter.count(b"\r\nSubject: " + word) for letter in letters for word in (b"Silber", b"Gold")] == [
+        1,
+        0,
+        0,
+        1,
+    ]
+    (told,) = check_people(render_everyone(stage.engine, exam, silent))
+    assert (told.name, told.severity, told.values["count"]) == ("few_for_trial", Severity.WARN, "4")
 
 
 def test_whose_letter_fails_or_is_odd_is_named_by_number(stage: Stage, lay: Open) -> None:
