@@ -30,7 +30,7 @@ demo: $(RUN)  ## see a newsletter go out on this machine alone; ONCE=1 ends by i
 test: $(DEV)  ## run all tests; ARGS="-k gate" chooses, WORKERS=8 uses more cores
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-bench: $(DEV)  ## measure whole campaigns on this machine, five minutes; ARGS="--people 50000" chooses sizes
+bench: $(DEV)  ## measure campaigns and pages on this machine, six minutes; ARGS="--people 50000" chooses sizes
 	@$(BIN)/dispatcher bench --people 100000,10000,1000000 --json bench.json $(ARGS)
 
 torture: $(DEV)  ## kill it, unplug it, lie to it, at length; ARGS="--kills 50 --seed 7" chooses

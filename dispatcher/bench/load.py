@@ -34,7 +34,7 @@ class Sink:
 @contextmanager
 def sink(delay: float = 0.0) -> Iterator[Sink]:
     """Run a sink in a process of its own; with a `delay` (seconds) always ours."""
-    port = _free_port()
+    port = free_port()
     theirs = None if delay else find("smtp-sink")
     if theirs is not None:
         user = ["-u", "nobody"] if os.geteuid() == 0 else []  # it refuses to run as root
@@ -74,7 +74,8 @@ def find(program: str) -> str | None:
     return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin:/usr/libexec/postfix")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Give a port on which nobody listens."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

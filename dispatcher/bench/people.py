@@ -47,12 +47,21 @@ def fill(conn: Connection, ring: Keyring, count: int, now: datetime) -> None:
         conn.execute(text("SELECT setval(pg_get_serial_sequence('subscriber', 'id'), :n)"), {"n": count})
 
 
+def public_id(i: int) -> bytes:
+    """Give what stands for a person in links."""
+    return hashlib.blake2b(b"%d" % i, digest_size=8).digest()
+
+
+def nth_subscribed(n: int) -> int:
+    """Give the number of the n-th person, from 0, whose consent stands."""
+    return n // 9 * 10 + n % 9 + 1
+
+
 def _people(ids: Sequence[int], ring: Keyring, now: datetime) -> Iterator[tuple[object, ...]]:
     for i in ids:
         address = f"person{i}@example.de"
         hashed = hmac.digest(ring.oldest.secret, b"address\0" + address.encode(), "sha256")
-        public_id = hashlib.blake2b(b"%d" % i, digest_size=8).digest()
-        yield i, public_id, address, hashed, _NAMES[i % len(_NAMES)], "de", now
+        yield i, public_id(i), address, hashed, _NAMES[i % len(_NAMES)], "de", now
 
 
 class _Events:

@@ -7,30 +7,41 @@ import sys
 import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from dispatcher.bench import pages
 from dispatcher.bench.campaign import Case, Figures, measure
+from dispatcher.bench.pages import PageFigures, Tell
 
+N = TypeVar("N", Figures, PageFigures)
+F = TypeVar("F")
 FAR = 0.025  # seconds to the far relay and back
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure. `people`: sizes on PostgreSQL, the first is the one that the others are compared with."""
+    """What to measure. `people`: sizes of campaigns on PostgreSQL, the first is the one that the others are compared
+    with; none: no campaigns.
+    """
 
     people: Sequence[int]
     lanes: int
     workers: int
     sqlite: bool
     far: bool
+    pages: bool
 
 
 def cases(plan: Plan) -> list[Case]:
-    """Give the cases of a plan."""
+    """Give the campaigns of a plan."""
+    if not plan.people:
+        return []
     some = plan.people[0]
     found = [
         Case(
@@ -45,36 +56,46 @@ def cases(plan: Plan) -> list[Case]:
     return found
 
 
-def run(plan: Plan, out: Console, write_to: Path | None) -> list[Figures]:
+def run(plan: Plan, out: Console, write_to: Path | None) -> None:
     """Measure, show, write."""
     out.print(f"[bold]dispatcher bench[/]  {_machine()}")
+    visited = _with_bar(out, "pages", pages.measure) if plan.pages else []
+    if visited:
+        out.print(_table(visited, _PAGE_ROWS))
     figures = []
     for case in cases(plan):
-        figures.append(_measure(case, out))
+        figures.append(_with_bar(out, f"{case.name}, {case.people:,} people", partial(measure, case)))
         out.print(_line(figures[-1]))
-    out.print(_table(figures))
+    if figures:
+        out.print(_table(figures, _ROWS))
     for signing in (cost for one in figures for cost in one.signing):
         out.print(
             f"DKIM, {signing.algorithm}: {signing.signature_us:.0f} µs for the signature, "
             f"{signing.besides_us:.0f} µs besides"
         )
     if write_to is not None:
-        content = {"machine": _machine(), "figures": [{**asdict(one), "ratio": one.ratio} for one in figures]}
-        write_to.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        _write(write_to, figures, visited)
         out.print(f"written to {write_to}")
-    return figures
 
 
-def _measure(case: Case, out: Console) -> Figures:
+def _write(path: Path, figures: Sequence[Figures], visited: Sequence[PageFigures]) -> None:
+    content = {
+        "machine": _machine(),
+        "figures": [{**asdict(one), "ratio": one.ratio} for one in figures],
+        "pages": [asdict(one) for one in visited],
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _with_bar(out: Console, name: str, work: Callable[[Tell], F]) -> F:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bar:
-        work = bar.add_task(case.name, total=1.0)
+        task = bar.add_task(name, total=1.0)
 
         def tell(what: str, share: float | None) -> None:
-            words = f"{case.name}, {case.people:,} people: {what}"
-            bar.update(work, description=words, completed=share or 0.0)
+            bar.update(task, description=f"{name}: {what}", completed=share or 0.0)
 
-        return measure(case, tell)
+        return work(tell)
 
 
 def _line(one: Figures) -> str:
@@ -82,13 +103,13 @@ def _line(one: Figures) -> str:
     return f"{one.name}, {one.people:,} people: {one.rate:,.0f} letters a second{ratio}"
 
 
-def _table(figures: Sequence[Figures]) -> Table:
+def _table(figures: Sequence[N], rows: Sequence[tuple[str, Callable[[N], str]]]) -> Table:
     """A column a case, a row a figure."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("")
     for one in figures:
         table.add_column(one.name, justify="right")
-    for name, form in _ROWS:
+    for name, form in rows:
         table.add_row(name, *(form(one) for one in figures))
     return table
 
@@ -107,6 +128,18 @@ _ROWS: list[tuple[str, Callable[[Figures], str]]] = [
     ("largest worker process, MB", lambda one: f"{one.worker_mb:.0f}"),
     ("launch, s", lambda one: f"{one.launch_s:.2f}"),
     ("first letter out after, s", lambda one: f"{one.first_out_s:.2f}"),
+]
+
+_PAGE_ROWS: list[tuple[str, Callable[[PageFigures], str]]] = [
+    ("requests", lambda one: f"{one.requests:,}"),
+    ("visitors at once", lambda one: f"{one.visitors}"),
+    ("requests a second", lambda one: f"{one.rate:,.0f}"),
+    ("answered after, median, ms", lambda one: f"{one.p50_ms:.1f}"),
+    ("99 of 100 answered after, ms", lambda one: f"{one.p99_ms:.1f}"),
+    ("CPU a request: pages, µs", lambda one: f"{one.web_us:,.0f}"),
+    ("CPU a request: database, µs", lambda one: f"{one.database_us:,.0f}"),
+    ("CPU a request: broker, µs", lambda one: f"{one.broker_us:,.0f}"),
+    ("process of the pages, MB", lambda one: f"{one.web_mb:.0f}"),
 ]
 
 

@@ -101,10 +101,9 @@ def stage(database: str, count: int, smtp_url: str, workers: int) -> Iterator[St
             stack.callback(server.remove)
             server.execute("CREATE DATABASE bench")
         url = server.database("bench") if server else f"sqlite:///{home / 'bench.db'}"
-        settings, config = _settings(home, url, smtp_url)
-        engine = make_engine(settings.database_url)
+        settings, config = settings_of(home, url, smtp_url=smtp_url)
+        engine = filled(settings, count)
         stack.callback(engine.dispose)
-        _fill(engine, settings, count)
         launch_s = _time_launch(engine, settings)
         worker = _programs(stack, settings, config, workers)
         yield Stage(settings, engine, worker, server.pid if server else None, launch_s)
@@ -132,13 +131,17 @@ def _time_launch(engine: Engine, settings: Settings) -> float:
     return took
 
 
-def _settings(home: Path, url: str, smtp_url: str) -> tuple[Settings, Path]:
+def settings_of(home: Path, url: str, **more: str) -> tuple[Settings, Path]:
+    """Give settings for a house in this folder, and the file that holds them for its programs."""
     config = home / "dispatcher.toml"
-    config.write_text(f'var = "{home}"\ndatabase_url = "{url}"\nsmtp_url = "{smtp_url}"\n', encoding="utf-8")
+    given = {"var": str(home), "database_url": url, **more}
+    config.write_text("".join(f'{name} = "{value}"\n' for name, value in given.items()), encoding="utf-8")
     return settings_module.load({"DISPATCHER_CONFIG": str(config)}, home), config
 
 
-def _fill(engine: Engine, settings: Settings, count: int) -> None:
+def filled(settings: Settings, count: int) -> Engine:
+    """Make the tables, and so many people in them."""
+    engine = make_engine(settings.database_url)
     migrate.upgrade(engine)
     ring = houses.keyring(settings)
     with engine.begin() as conn:
@@ -149,6 +152,7 @@ def _fill(engine: Engine, settings: Settings, count: int) -> None:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
             conn.execute(text("VACUUM ANALYZE"))
             conn.execute(text("CHECKPOINT"))
+    return engine
 
 
 def _programs(stack: ExitStack, settings: Settings, config: Path, workers: int) -> int:

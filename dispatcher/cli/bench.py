@@ -16,9 +16,11 @@ from dispatcher.observe import logs
 @click.option("--workers", type=int, help="Sending processes.  [default: one for two cores]")
 @click.option("--sqlite/--no-sqlite", default=True, help="Measure SQLite as well.")
 @click.option("--far/--no-far", default=True, help="Measure a relay 25 ms away as well.")
+@click.option("--campaigns/--no-campaigns", default=True, help="Measure campaigns.")
+@click.option("--pages/--no-pages", default=True, help="Measure signing up and unsubscribing.")
 @click.option("--json", "write_to", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures there.")
-def bench(people: str, lanes: int, workers: int | None, sqlite: bool, far: bool, write_to: Path | None) -> None:
-    """Measure whole campaigns on this machine.
+def bench(people: str, lanes: int, workers: int | None, write_to: Path | None, campaigns: bool, **also: bool) -> None:
+    """Measure whole campaigns and the recipients' pages on this machine.
 
     Made-up people, a database of its own, real workers, a sink for a relay: nothing leaves this machine, and nothing
     of yours is touched. Beside it Postfix's smtp-source, where it is installed, sends as much to the same sink.
@@ -27,6 +29,7 @@ def bench(people: str, lanes: int, workers: int | None, sqlite: bool, far: bool,
     dispatcher bench                                  100,000 people
     dispatcher bench --people 10000,1000000           does a letter cost the same in a large campaign?
     dispatcher bench --lanes 64 --workers 1 --no-far
+    dispatcher bench --no-campaigns                   the pages alone
     """
     try:
         from dispatcher.bench.run import Plan, run
@@ -37,4 +40,4 @@ def bench(people: str, lanes: int, workers: int | None, sqlite: bool, far: bool,
     logs.configure("auto", level=40)
     sizes = [int(size) for size in people.split(",")]
     processes = workers or max(1, (os.cpu_count() or 1) // 2)
-    run(Plan(sizes, lanes, processes, sqlite, far), out, write_to)
+    run(Plan(sizes if campaigns else [], lanes, processes, **also), out, write_to)
