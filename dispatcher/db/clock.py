@@ -15,14 +15,17 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from dispatcher.db.columns import Utc
 
+_SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")
+_POSTGRESQL_NOW = text("SELECT clock_timestamp()")
+
 
 def now(conn: Connection) -> datetime:
     """Ask the database for the time: aware, UTC."""
     if conn.dialect.name == "sqlite":
         # SQLite has no server: its clock is this machine's.
-        stamp = conn.execute(text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")).scalar_one()
+        stamp = conn.execute(_SQLITE_NOW).scalar_one()
         return datetime.fromisoformat(stamp).replace(tzinfo=UTC)
-    moment: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
+    moment: datetime = conn.execute(_POSTGRESQL_NOW).scalar_one()
     return moment.astimezone(UTC)
 
 

@@ -93,6 +93,7 @@ _COLUMNS = [campaign.c[name] for name in Campaign.__slots__]
 _IS_NEWSLETTER: ColumnElement[bool] = literal_column(f"campaign.kind = '{CampaignKind.NEWSLETTER.value}'")
 
 
+_ENTER = insert(campaign).returning(campaign.c.id)
 Contents = dict[Language, tuple[str, str]]  # what a marketer wrote, by language: (file name, source)
 
 
@@ -147,7 +148,7 @@ def create_confirmation(conn: Connection, request_id: int, language: Language, n
         "request_id": request_id,
         "created_at": now,
     }
-    return int(conn.execute(insert(campaign).returning(campaign.c.id), row).scalar_one())
+    return int(conn.execute(_ENTER, row).scalar_one())
 
 
 def create_renewal(

@@ -7,8 +7,9 @@ however many append at once; numbers are given out here alone and without a gap,
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
-from sqlalchemy import Connection, Select, func, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, func, select, update
 
 from dispatcher.db import raw
 from dispatcher.db.columns import insert_or
@@ -39,11 +40,11 @@ class Head:
 
 def take(conn: Connection, now: datetime) -> Head:
     """Lock the end of the chain until this transaction ends, and give it. The first who comes begins the chain."""
-    found = _one(conn, _read().with_for_update(of=consent_chain))
+    found = _one(conn, _taking())
     if found is not None:
         return found
     _begin(conn, now)
-    begun = _one(conn, _read().with_for_update(of=consent_chain))
+    begun = _one(conn, _taking())
     assert begun is not None
     return begun
 
@@ -73,10 +74,28 @@ def as_it_stands(conn: Connection) -> Head | None:
 
 def move(conn: Connection, by: int, last_id: int, head: bytes) -> None:
     """Set the end of the chain, which this transaction has taken, behind so many new events."""
+    conn.execute(moving(), behind(by, last_id, head))
+
+
+def behind(by: int, last_id: int, head: bytes) -> dict[str, object]:
+    """Give what `moving` is run with: how many events are new, the last one's number and hash."""
+    return {"by": by, "last": last_id, "end": head}
+
+
+@lru_cache(maxsize=1)  # like what follows: to put it together anew for each event costs more than to run it
+def moving() -> Update:
+    """Give the statement that sets the end of the chain."""
     c = consent_chain.c
-    conn.execute(update(consent_chain).where(c.id == 1).values(events=c.events + by, last_id=last_id, head=head))
+    moved = {"events": c.events + bindparam("by"), "last_id": bindparam("last"), "head": bindparam("end")}
+    return update(consent_chain).where(c.id == 1).values(moved)
 
 
+@lru_cache(maxsize=1)
+def _taking() -> Select[tuple[bytes, datetime, int, int, int, bytes, int | None]]:
+    return _read().with_for_update(of=consent_chain)
+
+
+@lru_cache(maxsize=1)
 def _read() -> Select[tuple[bytes, datetime, int, int, int, bytes, int | None]]:
     c, number = consent_chain.c, consent_event.c.id
     # A row that somebody put behind the last one keeps its number: an append must not fail by it. One that is far away

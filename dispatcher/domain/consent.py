@@ -14,13 +14,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select, update
 
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import chain, chain_head, consent_rows, outbox
+from dispatcher.domain.chain_head import Head
 from dispatcher.domain.coverage import is_covered, is_to_be_renewed
-from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, covers, lift_withdrawals, suppress
+from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, Entry, covers, enter, lift_withdrawals, suppress
 
 
 class Evidence(NamedTuple):
@@ -50,18 +51,18 @@ class Event(NamedTuple):
     evidence: Evidence
 
 
-def append(conn: Connection, events: Sequence[Event], now: datetime) -> list[int]:
+def append(conn: Connection, events: Sequence[Event], now: datetime, taken: Head | None = None) -> list[int]:
     """Write events to the ledger, in order, and what they make of the subscriptions. Give the events' ids.
 
-    Whoever appends holds the end of the chain until the transaction ends: others who append wait for it.
+    Whoever appends holds the end of the chain until the transaction ends: others who append wait for it. `taken`: the
+    end, if this transaction holds it already and has appended nothing since.
     """
     if not events:
         return []
-    end = chain_head.take(conn, now)
+    end = taken or chain_head.take(conn, now)
     ids = list(range(end.last_id + 1, end.last_id + 1 + len(events)))
     rows, head = _linked(events, ids, end.head, now)
-    consent_rows.write(conn, rows)
-    chain_head.move(conn, len(rows), ids[-1], head)
+    consent_rows.write(conn, rows, ids[-1], head)
     pairs = {(event.topic, event.subscriber_id) for event in events}
     consent_rows.set_standings(conn, ids[0], ids[-1], has_pairs=len(pairs) < len(events))
     outbox.note_consent(conn, [(event.subscriber_id, event.topic, event.kind) for event in events], now)
@@ -85,25 +86,26 @@ def withdraw(
 
     The address goes on the never-mail list for them, so that no later import brings it back. To repeat it is harmless.
     """
-    chain_head.take(conn, now)  # nobody appends between the look at what stands and what is made of it
-    ended = set(
-        conn.execute(
-            select(subscription.c.topic)
-            .where(
-                subscription.c.subscriber_id == subscriber_id,
-                subscription.c.state == SubscriptionState.WITHDRAWN,
-            )
-            .limit(len(Topic))
-        ).scalars()
-    )
+    end = chain_head.take(conn, now)  # nobody appends between the look at what stands and what is made of it
+    stands = conn.execute(_ENDED, {"of": subscriber_id}).all()
+    hashed, ended = stands[0].address_hash, {row.topic for row in stands}
     topics = list(topics)
     open_topics = [topic for topic in topics if topic not in ended]
-    append(conn, [Event(subscriber_id, topic, ConsentKind.WITHDRAWN, evidence) for topic in open_topics], now)
-    hashed = conn.execute(select(subscriber.c.address_hash).where(subscriber.c.id == subscriber_id)).scalar_one()
+    append(conn, [Event(subscriber_id, topic, ConsentKind.WITHDRAWN, evidence) for topic in open_topics], now, end)
     # Those that ended by themselves, too: who never confirmed, and now says no, has said it for good.
-    for topic in topics:
-        suppress(conn, [hashed], topic, SuppressionReason.WITHDRAWN, evidence.source, now)
+    enter(conn, [Entry(hashed, topic, SuppressionReason.WITHDRAWN, evidence.source) for topic in topics], now)
     return open_topics
+
+
+# A person's hash beside each topic that has ended for them; a row without topic, if none has.
+_ENDED = (
+    select(subscriber.c.address_hash, subscription.c.topic)
+    .outerjoin(
+        subscription,
+        and_(subscription.c.subscriber_id == subscriber.c.id, subscription.c.state == SubscriptionState.WITHDRAWN),
+    )
+    .where(subscriber.c.id == bindparam("of"))
+)
 
 
 def object_to(
@@ -134,12 +136,15 @@ def topics_of_letter(conn: Connection, subscriber_id: int, topic: Topic | None, 
     """
     if topic is None:
         return list(Topic)
-    c = opt_in_request.c
-    asked = select(c.topics).where(
-        c.subscriber_id == subscriber_id, c.renews.is_not(None), c.campaign_id == campaign_id
-    )
-    spoken_of = conn.execute(asked).scalar_one_or_none() or ()
+    spoken_of = conn.execute(_SPOKEN_OF, {"of": subscriber_id, "letter": campaign_id}).scalar_one_or_none() or ()
     return [each for each in Topic if each is topic or each in spoken_of]
+
+
+_SPOKEN_OF = select(opt_in_request.c.topics).where(
+    opt_in_request.c.subscriber_id == bindparam("of"),
+    opt_in_request.c.renews.is_not(None),
+    opt_in_request.c.campaign_id == bindparam("letter"),
+)
 
 
 def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evidence: Evidence, now: datetime) -> None:

@@ -28,9 +28,9 @@ from sqlalchemy.dialects import postgresql
 
 from dispatcher.db.columns import Id, Rows, insert_or, stored
 from dispatcher.db.copying import copy
-from dispatcher.db.tables import consent_event, declaration, subscription
+from dispatcher.db.tables import consent_chain, consent_event, declaration, subscription
 from dispatcher.db.terms import ConsentKind, SubscriptionState
-from dispatcher.domain import chain
+from dispatcher.domain import chain, chain_head
 from dispatcher.domain.chain import COLUMNS
 
 # What an event makes of the subscription it concerns; None: it leaves it as it is.
@@ -58,14 +58,17 @@ _STANDING = ("topic", "subscriber_id", "state", "event_id", "since", "declaratio
 _EVENTS = Rows("events", {name: consent_event.c[name].type for name in COLUMNS})
 
 
-def write(conn: Connection, rows: Sequence[tuple[chain.Value, ...]]) -> None:
-    """Write events, each in the order of chain.COLUMNS."""
+def write(conn: Connection, rows: Sequence[tuple[chain.Value, ...]], last_id: int, head: bytes) -> None:
+    """Write events, each in the order of chain.COLUMNS, and set the end of the chain behind the last of them."""
+    if conn.dialect.name == "postgresql" and len(rows) < _MANY:
+        end = chain_head.behind(len(rows), last_id, head)
+        conn.execute(_insert_events(), {**_EVENTS.values("postgresql", rows), **end})
+        return
     if conn.dialect.name == "sqlite":
         conn.exec_driver_sql(_one_event(), [tuple(map(_for_sqlite, row)) for row in rows])
-    elif len(rows) < _MANY:
-        conn.execute(_insert_events(), _EVENTS.values("postgresql", rows))
     else:
         copy(conn, consent_event, COLUMNS, rows)
+    chain_head.move(conn, len(rows), last_id, head)
 
 
 def set_standings(conn: Connection, first_id: int, last_id: int, *, has_pairs: bool) -> None:
@@ -87,7 +90,8 @@ def _for_sqlite(value: object) -> object:
 @lru_cache(maxsize=1)
 def _insert_events() -> Insert:
     rows = _EVENTS.table("postgresql")
-    return postgresql.insert(consent_event).from_select(COLUMNS, select(*rows.c))
+    moved = chain_head.moving().returning(consent_chain.c.id).cte("moved")
+    return postgresql.insert(consent_event).from_select(COLUMNS, select(*rows.c)).add_cte(moved)
 
 
 @lru_cache(maxsize=1)
@@ -99,11 +103,11 @@ def _one_event() -> str:
 @lru_cache(maxsize=4)
 def _set_standings(dialect: str, has_pairs: bool) -> Insert:
     e, d = consent_event.c, declaration.c
-    made = case(*((e.kind.in_(making(state)), _word(state)) for state in SubscriptionState))
+    made = case(*((_is_one_of(making(state)), _word(state)) for state in SubscriptionState))
     decides = and_(
         e.id.between(bindparam("first_id", type_=Id), bindparam("last_id", type_=Id)),
         e.topic.is_not(None),
-        e.kind.in_([kind for kind, state in MAKES.items() if state is not None]),
+        _is_one_of([kind for kind, state in MAKES.items() if state is not None]),
     )
     stands = select(e.topic, e.subscriber_id, made, e.id, func.coalesce(e.given_at, e.at), d.number).join_from(
         consent_event, declaration, d.id == e.declaration_id, isouter=True
@@ -136,6 +140,11 @@ def _deciding(statement: Any) -> Insert:
         ),
     )
     return deciding
+
+
+def _is_one_of(kinds: Sequence[ConsentKind]) -> ColumnElement[bool]:
+    """Spelt out: IN would be written anew each time."""
+    return or_(*(consent_event.c.kind == literal_column(f"'{kind.value}'", Text()) for kind in kinds))
 
 
 def _word(state: SubscriptionState) -> ColumnElement[str]:

@@ -10,13 +10,16 @@ bring a stale clock. The table holds a handful of rows, and is read once per sta
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     ScalarSelect,
+    Select,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -157,12 +160,14 @@ def are_good(conn: Connection, number: int, topics: Iterable[Topic]) -> bool:
 
 def current_topics(conn: Connection, subscriber_id: int) -> set[Topic]:
     """Give the topics for which a person's consent is current: confirmed, and in words that are still good."""
+    return {Topic(row.topic) for row in conn.execute(_current_topics(), {"of": subscriber_id})}
+
+
+@lru_cache(maxsize=1)  # to put it together takes four times as long as to run it
+def _current_topics() -> Select[tuple[str]]:
     s = subscription.c
     good = or_(*(and_(s.topic == topic, is_covered(topic)) for topic in Topic))
-    rows = conn.execute(
-        select(s.topic).where(s.subscriber_id == subscriber_id, s.state == SubscriptionState.CONFIRMED, good)
-    )
-    return {Topic(row.topic) for row in rows}
+    return select(s.topic).where(s.subscriber_id == bindparam("of"), s.state == SubscriptionState.CONFIRMED, good)
 
 
 def _holds(topic: Topic, ahead: int = 0) -> ColumnElement[bool]:

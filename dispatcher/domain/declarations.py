@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, exists, insert, select
+from sqlalchemy import Connection, Row, bindparam, exists, insert, select
 
 from dispatcher.db.clock import this_moment
 from dispatcher.db.columns import insert_or
@@ -145,7 +145,7 @@ def current(conn: Connection, language: Language, now: datetime) -> Declaration 
 
 def by_id(conn: Connection, declaration_id: int) -> Declaration | None:
     """Find the words that an event or a request names."""
-    return _one(conn.execute(select(*_COLUMNS).where(declaration.c.id == declaration_id)).one_or_none())
+    return _one(conn.execute(_BY_ID, {"wanted": declaration_id}).one_or_none())
 
 
 def texts(conn: Connection, number: int) -> list[Declaration]:
@@ -303,6 +303,7 @@ def _insert(conn: Connection, new: Draft, number: int, valid_from: datetime) -> 
 
 
 _COLUMNS = [declaration.c[name] for name in Declaration.__slots__]
+_BY_ID = select(*_COLUMNS).where(declaration.c.id == bindparam("wanted"))
 
 
 def _one(row: Row[tuple[object, ...]] | None) -> Declaration | None:

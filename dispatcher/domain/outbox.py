@@ -29,6 +29,12 @@ from dispatcher.db.terms import (
 
 MOST_ENDPOINTS = 20  # each of them is a row for everything that happens
 Fact = str | int | None
+_ENDPOINTS = (
+    select(webhook_endpoint.c.id, webhook_endpoint.c.kinds)
+    .where(webhook_endpoint.c.off_at.is_(None))
+    .order_by(webhook_endpoint.c.id)
+    .limit(MOST_ENDPOINTS)
+)
 
 _CONSENT = {
     ConsentKind.CONFIRMED: WebhookKind.CONSENT_GIVEN,
@@ -114,8 +120,7 @@ def _wanted(conn: Connection, kinds: Collection[WebhookKind]) -> dict[WebhookKin
     """Say which endpoints want which of these kinds; a kind that none wants is not there."""
     if not kinds:
         return {}
-    e = webhook_endpoint.c
-    rows = conn.execute(select(e.id, e.kinds).where(e.off_at.is_(None)).order_by(e.id).limit(MOST_ENDPOINTS)).all()
+    rows = conn.execute(_ENDPOINTS).all()
     found = {kind: [row.id for row in rows if kind in row.kinds] for kind in kinds}
     return {kind: ids for kind, ids in found.items() if ids}
 

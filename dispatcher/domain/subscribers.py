@@ -4,10 +4,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Insert, LargeBinary, Text, and_, bindparam, select, true, update
+from sqlalchemy import Connection, Insert, LargeBinary, Row, Select, Text, and_, bindparam, select, true, update
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.dml import ReturningInsert
 
 from dispatcher.db.columns import Rows, Utc, insert_or, one_of_many
 from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
@@ -58,24 +60,24 @@ def clean_name(text: str) -> str:
 
 def by_hash(conn: Connection, hashed: bytes) -> Subscriber | None:
     """Find a person by the keyed hash of an address."""
-    return _one(conn, subscriber.c.address_hash == hashed)
+    return _one(conn, _BY_HASH, hashed)
 
 
 def by_public_id(conn: Connection, public_id: bytes) -> Subscriber | None:
     """Find a person by the id in a link."""
-    return _one(conn, subscriber.c.public_id == public_id)
+    return _one(conn, _BY_PUBLIC_ID, public_id)
 
 
 def by_id(conn: Connection, subscriber_id: int) -> Subscriber | None:
     """Find a person by our own number."""
-    return _one(conn, subscriber.c.id == subscriber_id)
+    return _one(conn, _BY_ID, subscriber_id)
 
 
 def held(conn: Connection, subscriber_id: int) -> Subscriber | None:
     """Lock a person's row until the transaction ends, and give it as it stands then. Who locks open requests of theirs
     too does so before.
     """
-    return _one(conn, subscriber.c.id == subscriber_id, lock=True)
+    return _one(conn, _HELD, subscriber_id)
 
 
 def by_hashes(conn: Connection, hashes: Sequence[bytes]) -> dict[bytes, int]:
@@ -152,10 +154,31 @@ def _or_give_back(statement: Any) -> Insert:
 
 def ensure(conn: Connection, newcomer: Newcomer, now: datetime) -> Subscriber:
     """Find a person, adding them first if nobody knows them."""
-    add(conn, [newcomer], now)
-    found = by_hash(conn, newcomer.address_hash)
+    return find_or_add(conn, newcomer, now)[0]
+
+
+def find_or_add(conn: Connection, newcomer: Newcomer, now: datetime) -> tuple[Subscriber, bool]:
+    """Find a person, as `add` does for many; give them, and whether nobody knew them before. Their row is locked."""
+    (public_id,) = new_public_ids(1)
+    row = {
+        "public_id": public_id,
+        "address": newcomer.address.mail,
+        "address_hash": newcomer.address_hash,
+        "provider": providers.by_domain(newcomer.address.domain),
+        "name": newcomer.name,
+        "language": newcomer.language,
+        "zone": newcomer.zone,
+        "created_at": now,
+    }
+    added = conn.execute(_adding(conn.dialect.name), row).one_or_none()
+    found = _person(added) if added is not None else by_hash(conn, newcomer.address_hash)
     assert found is not None
-    return found
+    return found, found.public_id == public_id  # who gets a profile back keeps their own
+
+
+@lru_cache(maxsize=2)
+def _adding(dialect: str) -> ReturningInsert[Any]:
+    return _or_give_back(insert_or(dialect, subscriber)).returning(*_COLUMNS)
 
 
 def come_back(conn: Connection, newcomer: Newcomer) -> None:
@@ -240,23 +263,22 @@ def topics_of(words: str) -> list[Topic]:
     return list(dict.fromkeys(topics))
 
 
-def _one(conn: Connection, condition: ColumnElement[bool], *, lock: bool = False) -> Subscriber | None:
-    c = subscriber.c
-    wanted = select(
-        c.id,
-        c.public_id,
-        c.address,
-        c.address_hash,
-        c.name,
-        c.language,
-        c.created_at,
-        c.paused_until,
-        c.restricted_at,
-    ).where(condition)
-    # Not against who refers to the row: an append to the ledger does, and would wait for nothing.
-    row = conn.execute(wanted.with_for_update(key_share=True) if lock else wanted).one_or_none()
-    if row is None:
-        return None
+_COLUMNS = [subscriber.c[name] for name in Subscriber.__slots__]
+# Put together once: to do that anew costs more than to run them.
+_PERSON = select(*_COLUMNS)
+_BY_HASH = _PERSON.where(subscriber.c.address_hash == bindparam("wanted"))
+_BY_PUBLIC_ID = _PERSON.where(subscriber.c.public_id == bindparam("wanted"))
+_BY_ID = _PERSON.where(subscriber.c.id == bindparam("wanted"))
+# Not against who refers to the row: an append to the ledger does, and would wait for nothing.
+_HELD = _BY_ID.with_for_update(key_share=True)
+
+
+def _one(conn: Connection, which: Select[Any], wanted: bytes | int) -> Subscriber | None:
+    row = conn.execute(which, {"wanted": wanted}).one_or_none()
+    return _person(row) if row is not None else None
+
+
+def _person(row: Row[Any]) -> Subscriber:
     return Subscriber(
         row.id,
         bytes(row.public_id),

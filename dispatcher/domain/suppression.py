@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -83,18 +84,24 @@ def enter(conn: Connection, entries: Sequence[Entry], now: datetime) -> None:
 
 
 def _write(conn: Connection, entries: Sequence[Entry], now: datetime) -> None:
-    names = ("address_hash", "scope", "reason", "source")
     rows = [(e.address_hash, e.scope or EVERY_TOPIC, e.reason.value, e.source) for e in entries]
-    statement = insert_or(conn.dialect.name, suppression)
+    entering = _entering(conn.dialect.name)
     if conn.dialect.name == "postgresql":
-        handed = _ENTRIES.table("postgresql")
-        at = bindparam("now", type_=Utc())
-        conn.execute(
-            _keeping_graver(statement.from_select([*names, "at"], select(*handed.c, at).where(true()))),
-            {**_ENTRIES.values("postgresql", rows), "now": now},
-        )
+        conn.execute(entering, {**_ENTRIES.values("postgresql", rows), "now": now})
     else:
-        conn.execute(_keeping_graver(statement), [dict(zip(names, row, strict=True), at=now) for row in rows])
+        conn.execute(entering, [dict(zip(_NAMES, row, strict=True), at=now) for row in rows])
+
+
+_NAMES = ("address_hash", "scope", "reason", "source")
+
+
+@lru_cache(maxsize=2)
+def _entering(dialect: str) -> Insert:
+    statement = insert_or(dialect, suppression)
+    if dialect != "postgresql":
+        return _keeping_graver(statement)
+    handed, at = _ENTRIES.table("postgresql"), bindparam("now", type_=Utc())
+    return _keeping_graver(statement.from_select([*_NAMES, "at"], select(*handed.c, at).where(true())))
 
 
 _ENTRIES = Rows("entries", {"address_hash": LargeBinary(), "scope": Text(), "reason": Text(), "source": Text()})
@@ -170,14 +177,17 @@ def _own_word(conn: Connection, hashed: bytes) -> tuple[SuppressionReason, set[s
     return SuppressionReason.WITHDRAWN, {row.topic for row in rows if row.state == SubscriptionState.WITHDRAWN}
 
 
+_OF_ONE = (
+    select(suppression.c.scope, suppression.c.reason, suppression.c.source, suppression.c.at)
+    .where(suppression.c.address_hash == bindparam("hashed"))
+    .order_by(suppression.c.at)
+    .limit(100)
+)
+
+
 def entries(conn: Connection, hashed: bytes) -> list[Suppression]:
     """Give every entry for one address."""
-    rows = conn.execute(
-        select(suppression.c.scope, suppression.c.reason, suppression.c.source, suppression.c.at)
-        .where(suppression.c.address_hash == hashed)
-        .order_by(suppression.c.at)
-        .limit(100)
-    )
+    rows = conn.execute(_OF_ONE, {"hashed": hashed})
     return [Suppression(r.scope, SuppressionReason(r.reason), r.source, r.at) for r in rows]
 
 

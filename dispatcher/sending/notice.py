@@ -1,6 +1,6 @@
 """The privacy notice as it reads now: what the pages show, and what a mail that asks for consent links."""
 
-from functools import cache
+from functools import cache, lru_cache
 from string import Template
 
 from dispatcher.assets import templates
@@ -16,12 +16,23 @@ def values(settings: Settings) -> dict[str, str]:
 
 def privacy(settings: Settings, language: Language) -> str:
     """Give the privacy notice, Markdown."""
-    return Template(_file(language)).substitute(values(settings))
+    return _privacy(language, settings.sender_name, settings.sender_address)
 
 
 def hashes(settings: Settings) -> dict[Language, bytes]:
     """Give the hashes under which it is proven which privacy notice was linked."""
-    return {language: declarations.sha256(privacy(settings, language)) for language in Language}
+    sender, contact = settings.sender_name, settings.sender_address
+    return {language: _sha256(language, sender, contact) for language in Language}
+
+
+@lru_cache(maxsize=16)
+def _privacy(language: Language, sender: str, contact: str) -> str:
+    return Template(_file(language)).substitute(sender=sender, contact=contact)
+
+
+@lru_cache(maxsize=16)
+def _sha256(language: Language, sender: str, contact: str) -> bytes:
+    return declarations.sha256(_privacy(language, sender, contact))
 
 
 @cache

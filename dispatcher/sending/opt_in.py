@@ -26,6 +26,7 @@ from dispatcher.zone import ZONE
 VALID = timedelta(days=7)
 MAILS_PER_DAY = 2  # to one address: the first, and one more
 _OVER = ("this link is not valid any more", "sign up again; the new mail brings a new link")
+_ENTER = insert(opt_in_request).returning(opt_in_request.c.id)
 _PATHS = {Errand.OPT_IN: "c", Errand.LEAVE_ADDRESS: "a", Errand.TAKE_ADDRESS: "a", Errand.MOVED: "a"}
 
 
@@ -76,12 +77,14 @@ def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) 
     if EVERY_TOPIC in barred or barred >= set(wanted.topics):
         return None
     newcomer = Newcomer(wanted.address, hashed, wanted.name, wanted.language)
-    person = subscribers.ensure(conn, newcomer, now)
-    current = coverage.current_topics(conn, person.id)
-    topics = [t for t in wanted.topics if t not in current and t not in barred]
-    if person.restricted_at is not None or not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
-        return None
-    subscribers.come_back(conn, newcomer)
+    person, is_new = subscribers.find_or_add(conn, newcomer, now)
+    topics = [t for t in wanted.topics if t not in barred]
+    if not is_new:
+        current = coverage.current_topics(conn, person.id)
+        topics = [t for t in topics if t not in current]
+        if person.restricted_at is not None or not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
+            return None
+        subscribers.come_back(conn, newcomer)
     return _open(conn, keyring, person.id, topics, wanted, now)
 
 
@@ -201,7 +204,7 @@ def _open(
         "requested_at": now,
         "expires_at": now + VALID,
     }
-    request_id = int(conn.execute(insert(opt_in_request).returning(opt_in_request.c.id), row).scalar_one())
+    request_id = int(conn.execute(_ENTER, row).scalar_one())
     evidence = consent.with_request(wanted.evidence, request_id)
     consent.append(conn, [Event(subscriber_id, t, ConsentKind.REQUESTED, evidence) for t in topics], now)
     return campaigns.create_confirmation(conn, request_id, wanted.language, now)

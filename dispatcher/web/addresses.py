@@ -60,7 +60,7 @@ class AddressChange:
 
     def question(self, request: Request) -> Response:
         """Show what will be changed; nothing is, for scanners open links too. Raises TokenInvalid."""
-        with reading(self._site.engine).connect() as conn:
+        with reading(self._site.engine).begin() as conn:
             step = address_change.find(conn, request.path_params["token"], clock.now(conn))
         return self._done(request, step) if step.is_used else self._page(request, "address", step)
 

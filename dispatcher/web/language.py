@@ -52,7 +52,8 @@ def words(language: Language) -> Mapping[str, Mapping[str, str]]:
 def say(language: Language, key: str, **values: str) -> str:
     """Give one sentence by `page.key`, its `$names` filled."""
     page, _, name = key.partition(".")
-    return Template(words(language)[page][name]).substitute(values)
+    text = words(language)[page][name]
+    return Template(text).substitute(values) if "$" in text else text
 
 
 def topic_title(topic: Topic, language: Language) -> str:

@@ -9,8 +9,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import (
+    Connection,
+    Insert,
+    Integer,
+    LargeBinary,
+    Select,
+    Text,
+    bindparam,
+    insert,
+    literal,
+    literal_column,
+    select,
+    union_all,
+)
 
 from dispatcher.db.tables import signup_attempt
 from dispatcher.domain.addresses import Address
@@ -74,28 +89,58 @@ def admit(
             (Bucket.DOMAIN, address.domain),
         )
     }
-    waits = {bucket: _wait(conn, hashed, LIMITS[bucket], now) for bucket, hashed in hashes.items()}
+    waits = _waits(conn, hashes, now)
     loud = max(waits[Bucket.IP], waits[Bucket.TOTAL])
     if loud:
         return Refused(loud)
     is_silenced = bool(waits[Bucket.ADDRESS] or waits[Bucket.DOMAIN])
     counted = (Bucket.IP, Bucket.TOTAL) if is_silenced else tuple(Bucket)
-    conn.execute(insert(signup_attempt), [{"at": now, "bucket": b, "bucket_hash": hashes[b]} for b in counted])
+    conn.execute(_counting(counted), {"at": now, **{f"hash_{bucket}": hashes[bucket] for bucket in counted}})
     return Silenced() if is_silenced else Admitted()
 
 
-def _wait(conn: Connection, hashed: bytes, limit: Limit, now: datetime) -> timedelta:
-    """Give how long until there is room again; nothing if there is."""
+def _waits(conn: Connection, hashes: Mapping[Bucket, bytes], now: datetime) -> dict[Bucket, timedelta]:
+    """Give for each bucket how long until there is room again; nothing if there is."""
+    given: dict[str, object] = {f"hash_{bucket}": hashed for bucket, hashed in hashes.items()}
+    given |= {f"since_{bucket}": now - LIMITS[bucket].within for bucket in hashes}
+    filled = conn.execute(_filling(), given).one()
+    return {
+        bucket: timedelta() if at is None else at + LIMITS[bucket].within - now
+        for bucket, at in zip(Bucket, filled, strict=True)
+    }
+
+
+@lru_cache(maxsize=1)
+def _filling() -> Select[Any]:
+    """Give the SELECT of the attempt that fills each bucket, if any does: all in one row. Its numbers are written out,
+    for PostgreSQL would plan it anew each time if they were parameters.
+    """
     c = signup_attempt.c
-    filling = (
-        select(c.at)
-        .where(c.bucket_hash == hashed, c.at > now - limit.within)
-        .order_by(c.at.desc())
-        .offset(limit.most - 1)
-        .limit(1)
+    return select(
+        *(
+            select(c.at)
+            .where(c.bucket_hash == bindparam(f"hash_{bucket}"), c.at > bindparam(f"since_{bucket}"))
+            .order_by(c.at.desc())
+            .offset(
+                literal_column(str(LIMITS[bucket].most - 1), Integer)
+            )  # as a parameter it would be planned each time
+            .limit(literal_column("1", Integer))
+            .scalar_subquery()
+            .label(bucket)
+            for bucket in Bucket
+        )
     )
-    at: datetime | None = conn.execute(filling).scalar_one_or_none()
-    return timedelta() if at is None else at + limit.within - now
+
+
+@lru_cache(maxsize=2)
+def _counting(buckets: tuple[Bucket, ...]) -> Insert:
+    """Give the INSERT of an attempt in each of these buckets."""
+    c = signup_attempt.c
+    rows = (
+        select(bindparam("at", type_=c.at.type), literal(bucket, Text), bindparam(f"hash_{bucket}", type_=LargeBinary))
+        for bucket in buckets
+    )
+    return insert(signup_attempt).from_select(["at", "bucket", "bucket_hash"], union_all(*rows))
 
 
 def _hash(keyring: Keyring, bucket: Bucket, value: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from urllib.parse import urlsplit
 
 import nh3
@@ -25,9 +25,13 @@ class Pages:
     def __init__(self, settings: Settings) -> None:
         self.root = urlsplit(settings.public_url).path
         self._environment = _environment(settings.sender_name, self.root)
+        self._standing = lru_cache(maxsize=64)(self._rendered)
 
     def html(self, name: str, language: Language, **values: object) -> str:
-        """Render public/<name>.html."""
+        """Render public/<name>.html; without values once for all, as its wording is read once."""
+        return self._rendered(name, language, **values) if values else self._standing(name, language)
+
+    def _rendered(self, name: str, language: Language, **values: object) -> str:
         return self._environment.get_template(f"public/{name}.html").render(
             lang=language,
             say=partial(say, language),

@@ -63,7 +63,7 @@ class Preferences:
 
     def form(self, request: Request) -> Response:
         """Show where the person stands. Raises TokenInvalid."""
-        with reading(self._site.engine).connect() as conn:
+        with reading(self._site.engine).begin() as conn:
             person = self._person(conn, request)
             return self._page(conn, request, person, Told())
 

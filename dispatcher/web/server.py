@@ -2,6 +2,7 @@
 to web/security.py, which knows the trusted proxies.
 """
 
+import gc
 import socket
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 from dispatcher.errors import PartUnavailable
 
 _LONGEST_HEADERS = 32 * 1024
+_GARBAGE = 20_000  # objects made and not freed, before the collector looks; a request leaves some hundred
 
 
 class _Server(uvicorn.Server):
@@ -56,5 +58,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(app: Starlette, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM; requests under way are answered first. Raises PartUnavailable."""
+    gc.freeze()  # what was imported stays, so the collector need not look at it again and again
+    gc.set_threshold(_GARBAGE, 20, 100)
     with listen(host, port) as opened:
         make_server(app).run(sockets=[opened])

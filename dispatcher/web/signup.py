@@ -78,28 +78,26 @@ class SignUp:
     def answer(self, request: Request, form: Form) -> Response:
         """Take a filled-in form."""
         language = choose(request)
-        with reading(self._site.engine).connect() as conn:
+        with reading(self._site.engine).begin() as conn:
             now = clock.now(conn)
-        given = stamp.read(self._site.keyring, form.first("stamp"))
-        if given is None or given.language is not language or given.age(now) < stamp.SHORTEST or form.first(TRAP):
-            log.info("signup.by_program")
-            return self._thanks(language)
-        with reading(self._site.engine).connect() as conn:
+            given = stamp.read(self._site.keyring, form.first("stamp"))
+            if given is None or given.language is not language or given.age(now) < stamp.SHORTEST or form.first(TRAP):
+                log.info("signup.by_program")
+                return self._thanks(language)
             words = declarations.words(conn, given.declaration_id)
         wish = _read(form, words.topics if words is not None else ())
         if isinstance(wish, Typed):
             return self._form(language, wish, words, form.first("stamp"))
         if given.age(now) > stamp.LONGEST:
             return self._form(language, Typed(str(wish.address), wish.name, wish.topics, {"form": "signup.too_old"}))
-        return self._enter(request, given, wish)
+        return self._enter(request, given, wish, now)
 
-    def _enter(self, request: Request, given: Stamp, wish: Wish) -> Response:
+    def _enter(self, request: Request, given: Stamp, wish: Wish, now: datetime) -> Response:
         site, language = self._site, given.language
         source = f"{site.settings.public_url}/ form {FORM_VERSION}"
         evidence = site.evidence(request, source, language, given.declaration_id)
         asked = opt_in.Request(wish.address, wish.name, language, wish.topics, evidence)
         with site.engine.begin() as conn:
-            now = clock.now(conn)
             admission = admit(conn, site.keyring, site.client(request), wish.address, now)
             if isinstance(admission, Refused):
                 return self._too_many(language, admission.retry_after)
@@ -117,7 +115,7 @@ class SignUp:
 
     def _form(self, language: Language, typed: Typed, stood: Declaration | None = None, stamped: str = "") -> Response:
         """Show the form: with the words that stood in it and their stamp, or with those of today and a new one."""
-        with reading(self._site.engine).connect() as conn:
+        with reading(self._site.engine).begin() as conn:
             now = clock.now(conn)
             declaration = stood or declarations.shown(conn, language, now)
         return self._site.pages.answer(
@@ -145,7 +143,7 @@ class Confirmation:
 
     def question(self, request: Request) -> Response:
         """Show what will be confirmed; nothing is, for scanners open links too. Raises TokenInvalid."""
-        with reading(self._site.engine).connect() as conn:
+        with reading(self._site.engine).begin() as conn:
             now = clock.now(conn)
             opened = opt_in.find(conn, request.path_params["token"], now)
             if opened.is_used:

@@ -63,4 +63,6 @@ def mounted(path: str, app: ASGIApp) -> Callable[[Site], Part]:
 
 def _printable(text: str) -> str:
     """PostgreSQL stores no NUL, and nobody needs control characters in a proof."""
+    if text.isprintable():
+        return text[:_LONGEST_USER_AGENT]
     return "".join(ch for ch in text if ch.isprintable())[:_LONGEST_USER_AGENT]

@@ -44,7 +44,7 @@ class Unsubscribe:
 
     def question(self, request: Request) -> Response:
         """Ask once; nothing is changed. Raises TokenInvalid."""
-        with reading(self._site.engine).connect() as conn:
+        with reading(self._site.engine).begin() as conn:
             link, person = of_link(conn, self._site.keyring, Purpose.UNSUBSCRIBE, request)
             topics = consent.topics_of_letter(conn, person.id, link.topic, link.campaign_id)
         return self._page(request, "unsubscribe", person, topics)

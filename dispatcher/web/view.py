@@ -37,7 +37,7 @@ class View:
 
     def letter(self, request: Request) -> Response:
         """Show the letter. Raises TokenInvalid, also for a campaign that has not begun."""
-        with reading(self._site.engine).connect() as conn:
+        with reading(self._site.engine).begin() as conn:
             link, person = of_link(conn, self._site.keyring, Purpose.VIEW, request)
             of = _campaign(conn, link.campaign_id)
             to = _recipient(conn, person, of)

@@ -1,0 +1,60 @@
+"""How often a page asks the database: a change that makes it dearer is seen before it is measured."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from dispatcher.db.terms import Topic
+from dispatcher.domain.tokens import Purpose
+from dispatcher.sending import endings
+from tests.web.visitor import House
+
+
+@contextmanager
+def counted(engine: Engine) -> Iterator[list[str]]:
+    """Gather the statements that are run meanwhile."""
+    found: list[str] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            found.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def kept(house: House) -> House:
+    """Give the pages with their file of endings, as `dispatcher web` has them; it is in use already."""
+    endings.keep(house.engine, endings.file_of(house.settings))
+    leave(house)
+    return house
+
+
+def leave(house: House, address: str = "first@example.de") -> list[str]:
+    """Let somebody leave by one click; give the statements that took."""
+    token = house.token(Purpose.UNSUBSCRIBE, house.add(address), Topic.FINANCE_NEWS)
+    with counted(house.engine) as found:
+        assert house.visitor().post(f"/u/{token}", data={"List-Unsubscribe": "One-Click"}).status_code == 200
+    return found
+
+
+def test_a_sign_up_asks_the_database_a_dozen_times(house: House) -> None:
+    house.add("first@example.de")  # the first event begins the chain
+    form = house.form()
+    with counted(house.engine) as found:
+        assert house.visitor().post("/?lang=de", data=form).status_code == 200
+    assert len(found) <= 12, found
+    assert any("INSERT INTO opt_in_request" in statement for statement in found)
+
+
+def test_one_click_asks_the_database_a_dozen_times(kept: House) -> None:
+    found = leave(kept, "maria@example.de")
+    assert len(found) <= 13, found
+    assert any("UPDATE ending_file" in statement for statement in found)
