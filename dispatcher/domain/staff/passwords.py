@@ -8,7 +8,6 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from zxcvbn import zxcvbn
 
 SHORTEST = 10
 LONGEST = 200  # more would let a stranger keep us busy
@@ -47,6 +46,8 @@ def weakness(password: str, about: Sequence[str]) -> str | None:
     """Say why a password will not do: `short`, `long` or `guessable`; None: it will. `about` are words that somebody
     who knows the person would try.
     """
+    from zxcvbn import zxcvbn  # its lists of common passwords weigh 12 MB, and are needed when one is set only
+
     if len(password) < SHORTEST:
         return "short"
     if len(password) > LONGEST:
