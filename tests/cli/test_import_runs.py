@@ -58,7 +58,7 @@ def _fingerprint(engine: Engine) -> dict[str, Any]:
     s, t, e = subscriber.c, subscription.c, consent_event.c
     with reading(engine).connect() as conn:
         stands = conn.execute(
-            select(s.address, t.topic, t.state).join_from(subscription, subscriber).order_by(s.address, t.topic)
+            select(s.address, t.topic, t.state).join(subscriber, s.id == t.subscriber_id).order_by(s.address, t.topic)
         )
         events = conn.execute(
             select(s.address, e.topic, e.kind, e.given_at, e.source, e.ip)

@@ -146,5 +146,5 @@ def test_a_confirmation_has_an_audience_of_one(dispatch: Dispatch) -> None:
 def test_a_reason_is_given_even_if_consent_comes_back_while_it_is_looked_for(dispatch: Dispatch) -> None:
     dispatch.people(1)
     with dispatch.engine.begin() as conn:
-        found = select(why_not(TOPIC)).join_from(subscription, subscriber)
+        found = select(why_not(TOPIC)).join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
         assert conn.execute(found).scalar_one() == "no current consent at that moment"
