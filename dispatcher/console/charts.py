@@ -69,7 +69,7 @@ def columns(name: str, labels: Sequence[str], series: Sequence[Series], write: W
 def line(name: str, values: Sequence[float], begins: str, ends: str, write: Write) -> Markup:
     """Draw a line from `begins` to `ends`, which name its two ends."""
     chart = pygal.Line(
-        **_look(write), height=_LINE_HEIGHT, show_legend=False, show_dots=False, fill=True,
+        **_look(write), margin_left=16, height=_LINE_HEIGHT, show_legend=False, show_dots=False, fill=True,
         range=(0, max(*values, 1)), y_labels_major_count=3, show_minor_y_labels=False, x_labels_major_count=2,
         show_minor_x_labels=False,
     )  # fmt: skip

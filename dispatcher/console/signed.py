@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import authors, releases
+from dispatcher.domain import authors, campaigns, releases
 from dispatcher.domain.authors import Signature, Version
 from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.staff import audit
@@ -16,6 +16,7 @@ from dispatcher.sending.binding import content_hash
 ASKED = "releasing.asked"
 CAN_BE_RELEASED = (CampaignState.DRAFT, CampaignState.SCHEDULED, CampaignState.PAUSED)
 _SHOWN = 5
+_LATELY = 20  # requests that are gone through for the overview
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,16 @@ def names(conn: Connection, of: Campaign) -> Names:
     held = releases.holding(conn, of.id)
     is_other = held is not None and held.binding.content != content_hash(conn, of)
     return Names(written[-1] if written else None, signed[::-1], asked_for(conn, of), is_other)
+
+
+def requests(conn: Connection) -> list[tuple[Campaign, Entry]]:
+    """Give the newsletters whose release somebody asked for lately and nobody gave, the newest request first."""
+    found: dict[int, tuple[Campaign, Entry]] = {}
+    for entry in audit.newest(conn, Wanted(action=ASKED, about="campaign"), _LATELY):
+        of = campaigns.find(conn, entry.about_id or 0)
+        if of is not None and of.id not in found and (asked := asked_for(conn, of)):
+            found[of.id] = of, asked
+    return list(found.values())
 
 
 def asked_for(conn: Connection, of: Campaign) -> Entry | None:

@@ -8,15 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from dispatcher.assets import templates
 from dispatcher.compose.content import parse_content
+from dispatcher.console.signed import ASKED
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import Language, Topic
 from dispatcher.demo.staff import Staff
+from dispatcher.domain import series
 from dispatcher.domain.campaigns import Contents, Draft
+from dispatcher.domain.recurrence import recurrence
+from dispatcher.domain.staff import audit
+from dispatcher.domain.staff.audit import Deed
 from dispatcher.errors import PartUnavailable
 from dispatcher.sending import house as houses
 from dispatcher.sending import release
@@ -44,17 +49,23 @@ def send(engine: Engine, settings: Settings, people: Staff, plan: Plan) -> int:
     """Write, look over and release a newsletter; give its id. Raises PartUnavailable if the gate stops it."""
     with engine.begin() as conn:
         now = clock.now(conn)
-        contents = _contents(plan.topic, settings.public_url, now)
-        file, source = contents[Language.DE]
-        subject = parse_content(source, file=file).subject  # what the console shows is what people get
-        draft = Draft(plan.topic, plan.name, subject, Language.DE, contents, plan.rate_per_min, people.editor)
-        campaign_id = release.draft(conn, draft, houses.house(settings), now)
+        campaign_id = _draft(conn, settings, people, plan, now)
     order = Order(campaign_id, now + plan.ahead, ZONE.key, people.sender, {})
     came = gate.release_campaign(engine, order, houses.desk(settings))
     if not isinstance(came, Released):
         found = ", ".join(f"{finding.check} {finding.name} {finding.where}" for finding in came.report.stops())
         raise PartUnavailable(f"the demo's newsletter is stopped: {found}", "look at the samples in templates/mail")
     return campaign_id
+
+
+def plan_ahead(engine: Engine, settings: Settings, people: Staff) -> None:
+    """Let a series be planned, and a draft wait for somebody who releases it."""
+    with engine.begin() as conn:
+        now = clock.now(conn)
+        twice_a_week = recurrence("tuesday thursday", "09:00", ZONE.key)
+        series.create(conn, series.Plan("Marktbericht", Topic.FINANCE_NEWS, "Der Markt", twice_a_week), now)
+        written = _draft(conn, settings, people, Plan(Topic.PRODUCT_NEWS, "Neues im Dezember"), now)
+        audit.record(conn, people.editor, Deed(ASKED, "campaign", written, {"version": 1, "how": "now"}), now)
 
 
 def await_pages(port: int, is_stopping: Callable[[float], bool]) -> None:
@@ -67,6 +78,14 @@ def await_pages(port: int, is_stopping: Callable[[float], bool]) -> None:
             continue
         return
     raise PartUnavailable("the demo's pages do not answer", "look into programs.log")
+
+
+def _draft(conn: Connection, settings: Settings, people: Staff, plan: Plan, now: datetime) -> int:
+    contents = _contents(plan.topic, settings.public_url, now)
+    file, source = contents[Language.DE]
+    subject = parse_content(source, file=file).subject  # what the console shows is what people get
+    draft = Draft(plan.topic, plan.name, subject, Language.DE, contents, plan.rate_per_min, people.editor)
+    return release.draft(conn, draft, houses.house(settings), now)
 
 
 def _contents(topic: Topic, url: str, now: datetime) -> Contents:

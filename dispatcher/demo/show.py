@@ -179,6 +179,7 @@ def _stay(stage: _Stage, stop: Stop) -> None:
     out, ports = stage.out, stage.ports
     _campaign(stage, Topic.PRODUCT_NEWS, "Sortiment, in Ruhe", rate_per_min=_SLOWLY)
     _campaign(stage, Topic.SPECIAL_OFFERS, "Angebote der Woche", ahead=timedelta(days=1))
+    letters.plan_ahead(stage.engine, stage.settings, stage.staff)
     out.print(f"\nread the mails    http://127.0.0.1:{ports.mail}/")
     out.print(f"sign up           http://127.0.0.1:{ports.web}/")
     out.print(f"console           http://127.0.0.1:{ports.web}/console/")

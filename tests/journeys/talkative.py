@@ -40,7 +40,9 @@ class TalkativeRelay:
         return None
 
 
-def open_house_with(relay: TalkativeRelay, tmp_path: Path, database_url: str, stack: ExitStack) -> RunningHouse:
+def open_house_with(
+    relay: TalkativeRelay | ScriptedRelay, tmp_path: Path, database_url: str, stack: ExitStack
+) -> RunningHouse:
     """Open a house that sends over this relay."""
     house = RunningHouse(tmp_path, database_url, stack.enter_context(relay), web_port=free_port(), lanes=2)
     house.broker = supervisor.House(house.settings, 0, None).programs[0]

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from dispatcher.console import figures
+from dispatcher.console import figures, signed
 from dispatcher.console.declare import Moment, Values, area, live, look
 from dispatcher.console.pages import consent
 from dispatcher.console.visit import Visit
@@ -21,7 +21,8 @@ _PATIENCE = timedelta(minutes=1)  # a worker ticks every five seconds
 def show(visit: Visit) -> Values:
     """Give the whole page."""
     moment = Moment(visit.desk, visit.conn, visit.now, {})
-    return {"people": _people(visit), **poll(moment)}
+    asked = signed.requests(visit.conn) if visit.may(Permission.SEND_CAMPAIGNS) else []
+    return {"people": _people(visit), "asked": asked, **poll(moment)}
 
 
 def poll(moment: Moment) -> Values:
