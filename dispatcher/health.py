@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 
@@ -13,7 +14,9 @@ from dispatcher import broker
 from dispatcher.counting import counted
 from dispatcher.db import clock, engine, migrate
 from dispatcher.db.engine import reading
-from dispatcher.domain import campaigns, ending_marks, news_feeds, rights, seal, series, webhooks
+from dispatcher.db.terms import WorkerRole
+from dispatcher.domain import campaigns, ending_marks, news_feeds, rights, seal, series, webhooks, workers
+from dispatcher.domain.workers import Found
 from dispatcher.errors import DispatcherError, PartUnavailable
 from dispatcher.sending import endings, notary, sweep
 from dispatcher.sending import house as houses
@@ -33,6 +36,8 @@ class Part(StrEnum):
     DKIM = "dkim"
     SEAL = "seal"
     RELAY = "relay"  # each of them
+    WORKERS = "workers"
+    BREAKER = "breaker"  # of each relay that the workers leave alone
     WORK = "work"
     CAMPAIGNS = "campaigns"
     RIGHTS = "rights"
@@ -74,6 +79,8 @@ def examine(settings: Settings, engine: Callable[[], Engine], parts: Collection[
     for part in parts:
         if part is Part.RELAY:
             findings += _relays(settings)
+        elif part is Part.BREAKER:
+            findings += _breakers(house)
         else:
             findings.append(look(part, partial(_SAYS[part], house)))
     return findings
@@ -170,6 +177,65 @@ async def _greet(relay: Relay) -> str:
     return f"takes us ({relay.tls}, {relay.lanes} lanes)"
 
 
+def _workers(house: _House) -> str:
+    with reading(house.engine()).connect() as conn:
+        now, reports = clock.now(conn), workers.everyone(conn)
+    work = sweep.waiting(house.engine())
+    silent = [report for report in reports if report.is_silent(now)]
+    watching = [report for report in reports if report.role is WorkerRole.WATCH and report not in silent]
+    if not watching and work.newsletters + work.confirmations:
+        batches = counted(work.newsletters + work.confirmations, "batch waits", "batches wait")
+        raise PartUnavailable(
+            f"{batches}, and no worker gives a sign", "start one: dispatcher worker, or dispatcher up"
+        )
+    if silent:
+        told = "; ".join(f"{r.role} {r.process} gave none for {_age(r.seen_at, now)}" for r in silent[:5])
+        cure = "see whether its machine runs; if it does, end what is left of it and start: dispatcher worker"
+        raise PartUnavailable(f"no sign of {counted(len(silent), 'process', 'processes')}: {told}", cure)
+    if not watching:
+        return "none runs, and nothing waits for one"
+    newest = max(watching, key=lambda report: report.seen_at)
+    tick = f", the last round of its tick took {newest.tick_ms} ms" if newest.tick_ms is not None else ""
+    sending = sum(report.is_sending for report in reports)
+    alive = counted(len(watching), "worker lives", "workers live")
+    return f"{alive}, {sending} of {len(reports)} processes send; newest sign {_age(newest.seen_at, now)} ago{tick}"
+
+
+def _age(since: datetime, now: datetime) -> str:
+    return f"{(now - since).total_seconds():,.0f} s"
+
+
+def _breakers(house: _House) -> Iterator[Finding]:
+    """A finding per relay that is off; one if there is none."""
+    off: list[Found] = []
+
+    def says() -> str:
+        with reading(house.engine()).connect() as conn:
+            off.extend(workers.off(workers.everyone(conn), clock.now(conn)))
+        return "no relay is left alone by the workers"
+
+    seen = look(Part.BREAKER, says)
+    if not off:
+        yield seen
+    for found in off:
+        yield Finding(
+            Part.BREAKER,
+            False,
+            _say_off(found),
+            "mend the relay, then try it again on its page at the console: /health",
+            found.relay,
+        )
+
+
+def _say_off(found: Found) -> str:
+    tried = "it is being tried" if found.is_tried else "with the next letter that is due"
+    if found.next_try_at is not None and not found.is_tried:
+        tried = f"next try at {found.next_try_at:%H:%M:%S} UTC"
+    kept = f"kept to {counted(found.kept_to, 'line', 'lines')}" if found.kept_to else "off"
+    failures = counted(found.failures, "failure", "failures")
+    return f"{kept} since {found.since:%Y-%m-%d %H:%M:%S} UTC after {failures}: {found.why}; {tried}"
+
+
 def _work(house: _House) -> str:
     work = sweep.waiting(house.engine())
     due = ""
@@ -220,6 +286,7 @@ _SAYS: Mapping[Part, Callable[[_House], str]] = {
     Part.KEYS: _keys,
     Part.DKIM: _dkim,
     Part.SEAL: _seal,
+    Part.WORKERS: _workers,
     Part.WORK: _work,
     Part.CAMPAIGNS: _campaigns,
     Part.RIGHTS: _rights,

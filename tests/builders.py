@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from dispatcher.db import clock
-from dispatcher.db.terms import ConsentKind, Language, SuppressionReason, Topic
+from dispatcher.db.terms import ConsentKind, Language, SuppressionReason, Topic, WorkerRole
 from dispatcher.domain import campaigns, consent, declarations, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.campaigns import Draft
@@ -13,6 +13,7 @@ from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.staff.audit import NOBODY, Actor
 from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
+from dispatcher.domain.workers import Found, Report
 
 CONTENT = """---
 language: de
@@ -86,3 +87,18 @@ def withdraw(conn: Connection, ids: list[int], topic: Topic, now: datetime) -> N
 def long_ago(conn: Connection) -> datetime:
     """Give a moment that is certainly past."""
     return clock.now(conn) - timedelta(days=1)
+
+
+def away(relay: str, now: datetime) -> Found:
+    """Give how a process finds a relay that has refused it for two minutes."""
+    since, again = now - timedelta(minutes=2), now + timedelta(minutes=3)
+    return Found(relay, since=since, next_try_at=again, failures=3, why="the connection: Connection refused")
+
+
+def report(role: str, seen_at: datetime, *relays: Found, pid: int = 4711, is_sending: bool = False) -> Report:
+    """Give what a worker process of an hour said of itself at a moment."""
+    began, took = (seen_at, 41) if role == "watch" else (None, None)
+    return Report(
+        f"mail-1:{pid}:{role}", WorkerRole(role), "mail-1", pid, "0.2.0", seen_at - timedelta(hours=1), seen_at,
+        is_sending, began, took, relays,
+    )  # fmt: skip

@@ -1,12 +1,17 @@
 """`dispatcher doctor`: is everything well?"""
 
 import sys
+from dataclasses import asdict
 
 import click
 from rich.markup import escape
+from sqlalchemy.exc import SQLAlchemyError
 
 from dispatcher import health
 from dispatcher.cli.context import Context, make_table, out, print_json
+from dispatcher.db.engine import reading
+from dispatcher.domain import workers
+from dispatcher.errors import DispatcherError
 from dispatcher.health import Finding, Part
 
 
@@ -22,7 +27,7 @@ def doctor(quick: bool, as_json: bool) -> None:
     well = all(finding.is_well for finding in findings)
     if as_json:
         parts = [{"part": f.title, "well": f.is_well, "says": f.says, "cure": f.cure} for f in findings]
-        print_json({"well": well, "parts": parts})
+        print_json({"well": well, "parts": parts, "workers": _workers(quick=quick)})
     else:
         table = make_table("part", "", "")
         for f in findings:
@@ -41,3 +46,14 @@ def _examine(*, quick: bool) -> list[Finding]:
         return [settings]
     parts = health.QUICK if quick else health.ALL
     return [settings, *health.examine(context.settings, lambda: context.engine, parts)]
+
+
+def _workers(*, quick: bool) -> list[dict[str, object]]:
+    """Give what each worker process said of itself last; nothing where the database cannot be asked."""
+    if quick:
+        return []
+    try:
+        with reading(Context().engine).connect() as conn:
+            return [asdict(report) for report in workers.everyone(conn)]
+    except (DispatcherError, SQLAlchemyError):
+        return []  # the parts say why

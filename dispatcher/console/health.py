@@ -12,7 +12,7 @@ from dispatcher.health import Finding, Part
 from dispatcher.settings import Settings
 
 # The database answers, or there would be no page. DKIM and the seal are the workers': the pages need not have the keys.
-_PARTS = (Part.BROKER, Part.ENDINGS, Part.CAMPAIGNS, Part.RIGHTS, Part.WEBHOOKS)
+_PARTS = (Part.BROKER, Part.WORKERS, Part.BREAKER, Part.ENDINGS, Part.CAMPAIGNS, Part.RIGHTS, Part.WEBHOOKS)
 
 
 def health_watch(settings: Settings, engine: Engine) -> Beside[Sequence[Finding]]:

@@ -75,6 +75,8 @@ from dispatcher.db.webhook_tables import webhook_message as webhook_message
 from dispatcher.db.wording_tables import declaration as declaration
 from dispatcher.db.wording_tables import privacy_notice as privacy_notice
 from dispatcher.db.wording_tables import renewal as renewal
+from dispatcher.db.worker_tables import relay_wish as relay_wish
+from dispatcher.db.worker_tables import worker_report as worker_report
 
 # --- People and their consent -------------------------------------------------------------------------------------
 

@@ -250,3 +250,11 @@ class UploadState(StrEnum):
     IMPORTED = "imported"  # taken in to its end
     FAILED = "failed"  # it cannot be read as a whole; it can be looked at once more, read otherwise
     DISCARDED = "discarded"  # let go of before it was taken in
+
+
+class WorkerRole(StrEnum):
+    """What a worker process is there for."""
+
+    WATCH = "watch"  # ticks, watches over the others, and sends by itself while nobody can be called
+    WAITED = "waited"  # launches, and mail that a person waits for
+    BULK = "bulk"  # newsletters

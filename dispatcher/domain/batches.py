@@ -171,6 +171,18 @@ def give_back(conn: Connection, mine: Claim, not_before: datetime | None, proble
     return _leave(conn, mine, BatchState.READY, not_before, problem)
 
 
+def make_due(conn: Connection) -> int:
+    """Let be claimed at once what waits because no relay could be used; give how many batches these are.
+
+    Only such a batch is ready and has both a moment and a problem: what waits for a reader's own clock has no problem,
+    and what waits for the retries of deferred letters is not ready.
+    """
+    is_put_off = and_(
+        batch.c.state == BatchState.READY, batch.c.not_before.is_not(None), batch.c.last_error.is_not(None)
+    )
+    return conn.execute(update(batch).where(is_put_off).values(not_before=None)).rowcount
+
+
 def close_cancelled(conn: Connection, now: datetime, limit: int = 100) -> None:
     """Settle what vanished workers had in flight of cancelled campaigns, whose batches nobody claims any more."""
     _close_vanished(conn, campaign.c.state == CampaignState.CANCELLED, now, limit)

@@ -37,6 +37,7 @@ from dispatcher.sending.gate import DATABASE_AWAY, DATABASE_REFUSED, LEASE_OVER,
 from dispatcher.sending.lines import Berth, Lines
 from dispatcher.sending.pace import Pace
 from dispatcher.sending.press import Stationery
+from dispatcher.sending.reporter import Reporter
 from dispatcher.smtp.breaker import Breakers
 from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, Verdict
 
@@ -50,8 +51,8 @@ _AGAIN = 0.5  # seconds between two tries to write down what is known
 @dataclass(frozen=True, slots=True)
 class Orders:
     """What a drain works with. `until`: a moment on `steady()` after which no new letter is begun. `breakers` know the
-    relays; they, the `buckets` and the `tide` live longer than a drain. `patience`: seconds for which it tries to write
-    down what it knows while the database is away.
+    relays; they, the `buckets`, the `tide` and the `reporter` live longer than a drain. `patience`: seconds for which
+    it tries to write down what it knows while the database is away.
     """
 
     kinds: Sequence[CampaignKind]
@@ -62,6 +63,7 @@ class Orders:
     stop: Callable[[], bool] = field(default=lambda: False)
     patience: float = 20.0
     tide: Tide = field(default_factory=Tide)
+    reporter: Reporter | None = None
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ async def drain(engine: Engine, orders: Orders) -> Report:
     lanes = orders.breakers.lanes(steady())
     shift = _Shift(orders)
     gate = Gate(engine, lanes, shift.look, orders.tide)
-    pace = Pace(gate, orders.buckets, orders.breakers.relays)
+    pace = Pace(gate, orders.buckets, orders.breakers.relays, orders.reporter)
     lines = Lines(orders.breakers)
     report = Report()
 

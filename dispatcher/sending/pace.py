@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.clock import steady
-from dispatcher.domain import slowdowns
+from dispatcher.domain import slowdowns, workers
 from dispatcher.domain.batches import Claim, Closed
 from dispatcher.domain.slowdowns import Advice, Place
 from dispatcher.sending import limits
@@ -22,6 +22,7 @@ from dispatcher.sending.advice import advice
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.gate import Gate
 from dispatcher.sending.limits import Limits
+from dispatcher.sending.reporter import Draft, Reporter
 from dispatcher.sending.supply import Supply
 from dispatcher.smtp.relays import Relay
 from dispatcher.smtp.verdict import Deferred, Refused, Verdict
@@ -35,9 +36,11 @@ _PAUSED = 0.25  # seconds until whoever finds a provider paused asks again
 class Pace:
     """For one drain. `run` beside its lanes."""
 
-    def __init__(self, gate: Gate, buckets: Buckets, relays: Sequence[Relay]) -> None:
+    def __init__(self, gate: Gate, buckets: Buckets, relays: Sequence[Relay], reporter: Reporter | None = None) -> None:
+        """`reporter`: says at these looks how the process fares, and hears what is asked of it."""
         self._gate = gate
         self._relays = relays
+        self._reporter = reporter
         self._supply = Supply(buckets)
         self._limits = Limits({})
         self._heard: dict[Place, Advice] = {}
@@ -48,7 +51,10 @@ class Pace:
     async def look(self) -> None:
         """Look at the limits, and write down what was heard. Raises DBAPIError."""
         heard, self._heard = self._heard, {}
-        self._limits = await self._gate.transact(lambda conn, now: self._look(conn, heard, now))
+        draft = self._reporter.due() if self._reporter is not None else None
+        self._limits, wishes = await self._gate.transact(lambda conn, now: self._look(conn, heard, draft, now))
+        if self._reporter is not None:
+            self._reporter.heed(wishes)
         self._supply.pacer.set_rates(self._limits.rates)
         self.is_free = not self._limits.rates and not self._limits.paused
 
@@ -90,11 +96,15 @@ class Pace:
             self._heard[Place(relay, provider)] = asked
             self.look_now()
 
-    def _look(self, conn: Connection, heard: dict[Place, Advice], now: datetime) -> Limits:
+    def _look(
+        self, conn: Connection, heard: dict[Place, Advice], draft: Draft | None, now: datetime
+    ) -> tuple[Limits, dict[str, datetime]]:
         for place, asked in sorted(heard.items(), key=lambda pair: (pair[0].relay, pair[0].provider)):
             if slowdowns.heed(conn, place, asked, self._limits.usual.get(place.provider), now):
                 log.warning("provider.slowed", relay=place.relay, provider=place.provider)
-        return limits.load(conn, self._relays, now)
+        if self._reporter is not None and draft is not None:
+            self._reporter.write(conn, draft, now)
+        return limits.load(conn, self._relays, now), workers.wishes(conn) if self._reporter is not None else {}
 
     async def _keep_looking(self) -> None:
         while not self._ending:

@@ -21,7 +21,7 @@ from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain import accounts, batches, campaigns, freshness, pauses, series, trials
+from dispatcher.domain import accounts, batches, campaigns, freshness, pauses, series, trials, workers
 from dispatcher.errors import DispatcherError, ReleaseOutdated
 from dispatcher.sending import binding, issues, launch
 
@@ -53,6 +53,7 @@ def tick(engine: Engine, house: House) -> Work:
             trials.settle_due(conn, now)
             _finish(conn, now)
             pauses.resume_due(conn, now)
+            workers.clear_up(conn, now)
     return waiting(engine)
 
 

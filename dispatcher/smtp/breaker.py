@@ -26,7 +26,7 @@ What must stay true
 - No clock, no randomness, no network: `now` is in seconds of a steady clock, `jitter` from 0 to 1. For one thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -59,6 +59,23 @@ class Line:
     is_proven: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a breaker stands, in facts. `since`, `next_try`: None while it is closed; moments of the steady clock.
+    `has_answered`: a letter was answered since the last time this was asked for, or lines are up that proved well.
+    """
+
+    relay: str
+    position: Position
+    lines_up: int
+    kept_to: int | None  # lines without a probe
+    since: float | None
+    next_try: float | None
+    failures: int
+    why: str
+    has_answered: bool
+
+
 def back_off(times: int, jitter: float) -> float:
     """Give the seconds to leave a relay alone that failed `times` times running: 5 s doubled up to 10 min.
 
@@ -77,7 +94,8 @@ class Breaker:
         self._lines: set[Line] = set()
         self._proven = 0  # of these lines
         self._limit: int | None = None  # lines that may be up without a probe; None: closed
-        self._until = 0.0
+        self._since = self._until = 0.0
+        self._has_answered = False
         self._probe: Line | None = None
         self._openings = 0  # without having been closed
         self._losses = 0.0
@@ -118,7 +136,7 @@ class Breaker:
         self._losses = max(0.0, self._losses - _FORGIVEN) if self._losses else 0.0
         if line.is_proven:
             return
-        line.is_proven = True
+        line.is_proven = self._has_answered = True
         self._proven += 1
         if self._limit is not None:
             self._limit = max(self._limit, self._proven)
@@ -159,6 +177,19 @@ class Breaker:
             return f"relay {name}: kept to {self._limit} of {lanes} lines by the breaker until {until} {after}"
         return f"relay {name}: closed by the breaker until {until} {after}"
 
+    def hurry(self, now: float) -> None:
+        """End the pause: somebody wants it to be tried at once. The next failure is answered as it would have been."""
+        self._until = min(self._until, now)
+
+    def standing(self) -> Standing:
+        """Give how it stands."""
+        is_closed, has_answered = self._limit is None, self._has_answered or self._proven > 0
+        self._has_answered = False
+        return Standing(
+            self.relay.name, self.position, len(self._lines), self._limit, None if is_closed else self._since,
+            None if is_closed else self._until, self._failures, self._why, has_answered,
+        )  # fmt: skip
+
     def _fail(self, line: Line, now: float, why: str, jitter: float, *, losses: float) -> None:
         self._why = why.removeprefix(f"relay {self.relay.name}, ")
         self._failures += 1
@@ -170,6 +201,7 @@ class Breaker:
             self._limit = min(self._limit, self._proven)
         # What fails beside the probe was opened before, or in the place of a line that was well: no new evidence.
         if was_probe or (self._limit is None and self._losses >= _MOST_LOSSES):
+            self._since = self._since if self._openings else now
             self._openings += 1
             self._limit = self._proven
             self._until = now + back_off(self._openings, jitter)
@@ -240,3 +272,13 @@ class Breakers:
     def words(self, now: float, wall: datetime) -> list[str]:
         """Say in plain words how each relay stands; `wall` is the time of day at `now`, in the reader's time zone."""
         return [breaker.words(now, wall) for breaker in self._breakers]
+
+    def hurry(self, names: Collection[str], now: float) -> None:
+        """End the pauses of these relays: somebody wants them to be tried at once."""
+        for breaker in self._breakers:
+            if breaker.relay.name in names:
+                breaker.hurry(now)
+
+    def standings(self) -> list[Standing]:
+        """Give how each relay stands, in facts."""
+        return [breaker.standing() for breaker in self._breakers]

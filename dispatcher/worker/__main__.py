@@ -11,6 +11,7 @@ import warnings
 from celery.exceptions import SecurityWarning
 
 from dispatcher import settings as settings_module
+from dispatcher.db.terms import WorkerRole
 from dispatcher.observe import logs
 from dispatcher.worker.tasks import make_worker_app
 
@@ -21,7 +22,7 @@ def main(name: str, queues: str, concurrency: str) -> int:
     logs.configure(settings.log)
     # Celery warns that root might unpickle what others wrote; here only JSON is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    worker = make_worker_app(settings).Worker(
+    worker = make_worker_app(settings, WorkerRole(name)).Worker(
         hostname=f"{name}.{os.getpid()}@%h", queues=queues, concurrency=int(concurrency), loglevel="WARNING",
         quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True,
     )  # fmt: skip

@@ -14,12 +14,13 @@ from dispatcher import broker
 from dispatcher.compose.house import House
 from dispatcher.db.clock import steady
 from dispatcher.db.engine import make_engine
-from dispatcher.db.terms import CampaignKind
+from dispatcher.db.terms import CampaignKind, WorkerRole
 from dispatcher.domain.ending_marks import Tide
 from dispatcher.observe import logs
 from dispatcher.sending import endings, house, sweep
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.drain import Orders, Report, drain
+from dispatcher.sending.reporter import Reporter
 from dispatcher.settings import Settings
 from dispatcher.smtp.breaker import Breakers
 
@@ -41,9 +42,10 @@ class Bench:
     stopping: Callable[[], bool]
     file: endings.EndingsFile
     tide: Tide
+    reporter: Reporter
 
 
-def make_bench(settings: Settings, stopping: Callable[[], bool]) -> Bench:
+def make_bench(settings: Settings, stopping: Callable[[], bool], role: WorkerRole = WorkerRole.BULK) -> Bench:
     """Set a process up. `stopping` is asked at each gate whether to begin no more letters."""
     gc.freeze()  # what was imported stays; nothing of a letter is cyclic, so the collector need not look often
     gc.set_threshold(_GARBAGE, 20, 100)
@@ -51,7 +53,8 @@ def make_bench(settings: Settings, stopping: Callable[[], bool]) -> Bench:
     engine = endings.keep(make_engine(settings.database_url), file)
     breakers = Breakers(house.relays(settings))
     buckets = Buckets(engine, settings.broker_url)
-    return Bench(settings, engine, house.house(settings), breakers, buckets, stopping, file, Tide())
+    reporter = Reporter(role, breakers)
+    return Bench(settings, engine, house.house(settings), breakers, buckets, stopping, file, Tide(), reporter)
 
 
 def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
@@ -61,10 +64,14 @@ def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
     endings.settle(bench.engine, bench.file, bench.tide)
     stationery = house.stationery(bench.settings)
     orders = Orders(
-        kinds, bench.breakers, bench.buckets, stationery, steady() + budget, bench.stopping, tide=bench.tide
-    )
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        report = runner.run(drain(bench.engine, orders))
+        kinds, bench.breakers, bench.buckets, stationery, steady() + budget, bench.stopping, tide=bench.tide,
+        reporter=bench.reporter,
+    )  # fmt: skip
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            report = runner.run(drain(bench.engine, orders))
+    finally:
+        bench.reporter.rest(bench.engine)
     if report.letters:
         sweep.finish(bench.engine)
     return report
@@ -75,7 +82,7 @@ def call_workers(bench: Bench, work: sweep.Work) -> bool:
     return broker.nudge_drains(bench.settings, work.confirmations, work.newsletters, CALLS)
 
 
-def make_worker_app(settings: Settings) -> Celery:
+def make_worker_app(settings: Settings, role: WorkerRole) -> Celery:
     """Make the Celery app with its tasks, for a worker to run."""
     app = broker.make_app(settings.broker_url)
     bench: list[Bench] = []
@@ -88,7 +95,13 @@ def make_worker_app(settings: Settings) -> Celery:
     @signals.worker_process_init.connect(weak=False)
     def _set_up(**_: object) -> None:
         logs.configure(settings.log)
-        bench.append(make_bench(settings, shutting_down.is_set))
+        bench.append(make_bench(settings, shutting_down.is_set, role))
+        bench[0].reporter.rest(bench[0].engine)
+
+    @signals.worker_process_shutdown.connect(weak=False)
+    def _say_goodbye(**_: object) -> None:
+        for it in bench:  # none, if it could not be set up
+            it.reporter.say_goodbye(it.engine)
 
     @app.task(name=broker.DRAIN_BULK)
     def drain_bulk() -> None:

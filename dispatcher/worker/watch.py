@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dispatcher import broker
 from dispatcher.db.clock import steady
-from dispatcher.db.terms import CampaignKind
+from dispatcher.db.terms import CampaignKind, WorkerRole
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import endings, house, mx, sweep
 from dispatcher.sending.courier import Courier
@@ -37,18 +37,19 @@ def run_worker(settings: Settings, concurrency: int | None = None) -> None:
     """Run until SIGTERM or SIGINT."""
     stop = Stop().listen()
     programs = [
-        _celery("waited", [broker.CONTROL, broker.WAITED], 1),
-        _celery("bulk", [broker.BULK], concurrency or _processes(settings)),
+        _celery(WorkerRole.WAITED, [broker.CONTROL, broker.WAITED], 1),
+        _celery(WorkerRole.BULK, [broker.BULK], concurrency or _processes(settings)),
     ]
     for program in programs:
         program.start()
-    bench = make_bench(settings, stop.is_set)
+    bench = make_bench(settings, stop.is_set, WorkerRole.WATCH)
     intake = Intake(bench.settings, bench.engine)
     try:
         _watch(bench, programs, intake, stop)
     finally:
         intake.end()
         end_all(programs)
+        bench.reporter.say_goodbye(bench.engine)
 
 
 def _processes(settings: Settings) -> int:
@@ -68,12 +69,14 @@ def _watch(bench: Bench, programs: list[Program], intake: Intake, stop: Stop) ->
         _look_after(programs, intake)
         if steady() < next_tick:
             continue
-        next_tick = steady() + sweep.EVERY
+        began = steady()
+        next_tick = began + sweep.EVERY
         try:
             endings.settle(bench.engine, bench.file, bench.tide)  # before anything is launched or called for
             endings.pay(bench.engine)
             endings.pulse(bench.engine)
             work = sweep.tick(bench.engine, bench.house)
+            bench.reporter.tell_of_tick(bench.engine, began)
             is_heard = call_workers(bench, work)
             if work.next_due_s is not None:
                 next_tick = min(next_tick, steady() + max(work.next_due_s, 0.0))

@@ -127,6 +127,8 @@ def test_the_doctor_names_each_part_that_is_away_with_its_cure_and_hides_no_othe
         "dkim": True,
         "seal": True,
         "relay 127.0.0.1:8025": False,
+        "workers": True,
+        "breaker": True,
         "work": True,
         "campaigns": True,
         "rights": True,

@@ -31,6 +31,7 @@ from dispatcher.domain import (
     suppression,
     uploads,
     webhooks,
+    workers,
 )
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.api_keys import Wanted
@@ -172,11 +173,18 @@ class Office:
             return invitations.invite_first(conn, clock.now(conn)) or ""
 
     def liven(self) -> None:
-        """Let one campaign be under way, one be planned and one be over; a provider be slow, a checkpoint be there."""
+        """Let one campaign be under way, one be planned and one be over; a provider be slow, a relay be away,
+        a worker be silent, a checkpoint be there.
+        """
         notary.make(self.engine, self.settings)
         with self.engine.begin() as conn:
             now = clock.now(conn)
             slowdowns.heed(conn, Slow("relay.example.de", "t-online"), Advice("421 4.7.0 too many"), None, now)
+            workers.write(conn, builders.report("watch", now))
+            workers.write(conn, builders.report("waited", now - timedelta(hours=1)))
+            away = builders.away("relay.example.de", now)
+            workers.write(conn, builders.report("bulk", now - timedelta(minutes=3), away, is_sending=True))
+            workers.write(conn, builders.report("bulk", now, away, pid=4713, is_sending=True))
             for state, more in (
                 ("sending", {"audience": 48_213, "launched_at": now}),
                 ("scheduled", {"send_at": now}),

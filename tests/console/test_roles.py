@@ -148,6 +148,8 @@ TABLE = {
     "POST /health/provider/pause": "SA",
     "POST /health/provider/resume": "SA",
     "POST /health/provider/reset": "SA",
+    "GET /health/relay": "VESDA",
+    "POST /health/relay/try": "SA",
     "GET /people/keys": "DA",
     "GET /people/keys/new": "A",
     "POST /people/keys/new": "A",

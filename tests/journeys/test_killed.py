@@ -10,6 +10,7 @@ from sqlalchemy import Engine, select
 
 from dispatcher.db.tables import batch
 from dispatcher.db.terms import CampaignState
+from dispatcher.domain import workers
 from tests.journeys.house import RunningHouse, kill_tree, let_leases_end, open_house, sender_of, wait_for
 from tests.stage import Stage
 
@@ -73,6 +74,8 @@ def test_a_worker_that_is_told_to_end_does_so_soon_and_gives_its_batches_back(
     status = stage.status(campaign)
     assert status.sent == len(house.relay.accepted()) < PEOPLE
     assert status.unknown == 0
+    with engine.connect() as conn:
+        assert workers.everyone(conn) == []  # and nobody waits for a sign of it
     with engine.begin() as conn:
         assert "leased" not in conn.execute(select(batch.c.state)).scalars().all()
 

@@ -34,6 +34,7 @@ from dispatcher.console.pages import (
     serving,
     subscribers,
     webhooks,
+    workers,
 )
 
 AREAS = ("overview", "campaigns", "subscribers", "consent", "rights", "health", "people", "audit")
@@ -66,6 +67,7 @@ PAGES: tuple[Page, ...] = (
     *public_form.PAGES,
     *rights.PAGES,
     *health.PAGES,
+    *workers.PAGES,
     *keys.PAGES,  # before those of one member, whose path names any word
     *webhooks.PAGES,
     *people.PAGES,

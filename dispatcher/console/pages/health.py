@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dispatcher.console.declare import Mend, Moment, Values, act, area, live, look
+from dispatcher.console.pages import workers
 from dispatcher.console.visit import Visit
 from dispatcher.domain import providers, relay_days, slowdowns
 from dispatcher.domain.providers import PRESETS, UNTIL_RESUMED, Provider, Setting
@@ -80,6 +81,7 @@ def poll(moment: Moment) -> Values:
         "doctor": desk.doctor.last,
         "is_examined": desk.doctor.is_under_way,
         "database": moment.conn.dialect.name,
+        **workers.values(moment),
     }
 
 
