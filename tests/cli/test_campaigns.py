@@ -151,7 +151,7 @@ def test_schedule_refuses_a_time_that_cannot_be_meant(
 
 STATUS = {
     "state", "audience", "sent", "deferred", "failed", "unknown", "withheld", "remaining", "rate_per_s", "eta_s",
-    "problem", "prices_as_of", "prices_until", "next_at",
+    "problem", "prices_as_of", "prices_until", "next_at", "trial",
 }  # fmt: skip
 
 
@@ -161,7 +161,7 @@ def test_status_as_json_has_exactly_these_figures(dispatcher: Run, file: Path) -
     assert [one["version"] for one in said.pop("written")] == [1]
     assert said.pop("releases") == []
     assert set(said) == STATUS
-    none = dict.fromkeys(["eta_s", "problem", "prices_as_of", "prices_until", "next_at"])
+    none = dict.fromkeys(["eta_s", "problem", "prices_as_of", "prices_until", "next_at", "trial"])
     assert said == {**dict.fromkeys(STATUS, 0), **none, "state": "draft", "rate_per_s": 0.0}
 
 

@@ -29,7 +29,7 @@ def _launched(dispatch: Dispatch) -> Campaign:
         values = {"state": CampaignState.SENDING, "launched_at": dispatch.now, "wall_time": WALL, "zone": ZONE}
         conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(**values))
         dues = local_time.dues(conn, WALL, ZONE)
-        size = dealing_out.freeze(conn, campaign_id, TOPIC, dispatch.now, dues=dues)
+        size = dealing_out.freeze(conn, campaign_id, TOPIC, dispatch.now, apart=dues)
         campaigns.note_audience(conn, campaign_id, size)
         return campaigns.get(conn, campaign_id)
 

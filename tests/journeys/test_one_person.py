@@ -62,11 +62,17 @@ def part(message: EmailMessage, kind: str) -> str:
     return str(body.get_content())
 
 
+BY_THE_CLOCK = {"worker_report", "consent_checkpoint", "retention_run"}
+
+
 def whole_database(engine: Engine) -> dict[str, list[Any]]:
-    """Give every row there is, once the workers have written down what they did."""
+    """Give every row there is, once the workers have written down what they did; but for those that they write by the
+    clock, whatever anybody does.
+    """
     wait_for(lambda: all_at_rest(engine), "the workers to come to rest")
+    tables = [table for table in metadata.sorted_tables if table.name not in BY_THE_CLOCK]
     with engine.begin() as conn:
-        return {t.name: sorted(map(repr, conn.execute(select(t)).all())) for t in metadata.sorted_tables}
+        return {table.name: sorted(map(repr, conn.execute(select(table)).all())) for table in tables}
 
 
 def all_at_rest(engine: Engine) -> bool:
