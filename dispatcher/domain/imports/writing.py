@@ -23,7 +23,7 @@ from dispatcher.domain.imports.seen import Seen
 from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.suppression import Entry, enter
 
-CHUNK = 4000  # rows to a transaction
+CHUNK = 3000  # rows to a transaction
 
 T = TypeVar("T")
 Judged = list[tuple[Row, Verdict]]
