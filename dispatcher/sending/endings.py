@@ -281,7 +281,8 @@ def _unapplied(
         assert stands is not None
         mark = stands[0]
         stretch = endings.read(side_file.read(path, mark), mark)
-        yield first.id, (mark, stretch)
+        # Whoever enters a file writes on its first mark, and may die before that is committed.
+        yield first.id, (max(mark, len(first.octets)), stretch)
 
 
 def _since(lines: Iterable[Line]) -> Since:

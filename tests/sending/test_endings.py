@@ -15,7 +15,7 @@ from dispatcher.db.terms import ConsentKind, Language, SuppressionReason, Topic
 from dispatcher.domain import consent, ending_marks, erasure, subscribers, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.endings import Ending, Witness
+from dispatcher.domain.endings import Ending, Witness, taken
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused, PartUnavailable
 from dispatcher.sending import address_change, endings, opt_in
@@ -74,6 +74,18 @@ def test_the_line_is_on_the_disk_before_the_commit(kept: Kept) -> None:
         assert not kept.file.path.exists()
         transaction.commit()
     assert len(kept.lines()) == 1
+
+
+def test_a_death_between_the_first_line_of_all_and_its_commit_is_no_restore(kept: Kept) -> None:
+    [anna] = add(kept, "anna@example.de")
+    with kept.engine.connect() as conn:
+        conn.begin()
+        consent.withdraw(conn, anna, [TOPIC], SAID, clock.now(conn))
+        kept.file.keep(conn, taken(conn))
+        conn.rollback()  # what a death leaves: the line stands in the file, and the database knows no file
+    settled = endings.settle(kept.engine, kept.file)
+    assert settled is not None
+    assert (settled.older, settled.applied.withdrawn) == (False, 1)
 
 
 def test_an_ending_that_is_rolled_back_leaves_no_line(kept: Kept) -> None:

@@ -118,6 +118,7 @@ class _Hunt:
             self._strike()
         while not self._is_over(_PATIENCE):
             pass
+        assert self._ground.state() == "sent", f"{self._setup.title}: through, but {self._ground.standing()[:500]}"
 
     def _moment(self) -> float:
         weights = [weight for weight, _, _ in _MOMENTS]
