@@ -79,13 +79,9 @@ def test_the_line_is_on_the_disk_before_the_commit(kept: Kept) -> None:
 def test_a_death_between_the_first_line_of_all_and_its_commit_is_no_restore(kept: Kept) -> None:
     [anna] = add(kept, "anna@example.de")
     with kept.engine.connect() as conn:
-        conn.begin()
         consent.withdraw(conn, anna, [TOPIC], SAID, clock.now(conn))
-        kept.file.keep(conn, taken(conn))
-        conn.rollback()  # what a death leaves: the line stands in the file, and the database knows no file
-    settled = endings.settle(kept.engine, kept.file)
-    assert settled is not None
-    assert (settled.older, settled.applied.withdrawn) == (False, 1)
+        kept.file.keep(conn, taken(conn))  # a death leaves a line of which the database knows nothing
+    assert getattr(endings.settle(kept.engine, kept.file), "older", None) is False
 
 
 def test_an_ending_that_is_rolled_back_leaves_no_line(kept: Kept) -> None:
