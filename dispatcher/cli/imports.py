@@ -36,7 +36,8 @@ from dispatcher.domain.imports.seen import Seen
 from dispatcher.domain.imports.writing import Looked, skip
 from dispatcher.domain.subscribers import topics_of
 from dispatcher.errors import InputRefused
-from dispatcher.sending import declarations, opt_in
+from dispatcher.sending import declarations
+from dispatcher.sending.handed_in.people import ask
 
 MEANS = {
     Fate.CONFIRMED: "consent with evidence, current from now on",
@@ -212,10 +213,8 @@ def _reading(
         with read_beside(file, keyring, now, work.table.how, words) as beside:
             yield beside.rows(), lambda: beside.place
     else:
-        yield (
-            work.table.rows(keyring, now, words),
-            lambda: stream.tell() if stream.seekable() else None,
-        )  # a pipe is not
+        # A pipe has no place that could be told.
+        yield work.table.rows(keyring, now, words), lambda: stream.tell() if stream.seekable() else None
 
 
 def _is_interruption(error: BaseException | None) -> bool:
@@ -271,7 +270,7 @@ def _take_chunk(work: _Work, looked: Looked, begun: Connection | None, intake: I
             people.prepare(conn, looked, intake.origin, now)
         pending = people.write(conn, looked, intake, now)
         if work.confirm:
-            intake.tally.asked += _ask(conn, work.context, pending, work.order.origin, now)
+            intake.tally.asked += ask(conn, work.context.settings, work.context.keyring, pending, work.order.origin)
         runs.advance(conn, run, intake.tally)
         conn.commit()
         run.rows_done = intake.tally.rows
@@ -285,17 +284,6 @@ def _write_down(work: _Work, rejected: Sequence[Rejected]) -> None:
 def _finish(engine: Engine, run: Run) -> None:
     with engine.begin() as conn:
         runs.finish(conn, run, clock.now(conn))
-
-
-def _ask(conn: Connection, context: Context, pending: list[Row], origin: str, now: datetime) -> int:
-    """Ask people to confirm; give how many. Nobody is asked whom the never-mail list or an earlier mail forbids to."""
-    mails = 0
-    for row in pending:
-        topics = [topic for claim in row.claims if claim.says is claim.says.WISHES for topic in claim.topics]
-        evidence = declarations.on_their_behalf(conn, context.settings, f"import: {origin}", row.language, now)
-        wanted = opt_in.Request(row.address, row.name, row.language, topics, evidence)
-        mails += opt_in.request(conn, context.keyring, wanted, now) is not None
-    return mails
 
 
 def _after(work: _Work, run: Run, error: InputRefused) -> InputRefused:

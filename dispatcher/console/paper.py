@@ -4,7 +4,6 @@ The wording lies in templates/web/console/words: a table per file, `people.de.ya
 who add pages do not meet in one file.
 """
 
-import hashlib
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cache, partial
@@ -14,11 +13,12 @@ from zoneinfo import ZoneInfo
 import yaml
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal, format_percent
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from dispatcher.assets import PACKAGE, templates
 from dispatcher.console import charts
 from dispatcher.db.terms import Language
+from dispatcher.web.compiled import environment
 from dispatcher.web.language import LOCALES, topic_title
 from dispatcher.zone import ZONE
 
@@ -138,25 +138,7 @@ def has(language: Language, key: str) -> bool:
 @cache
 def _environment(root: str, house: str) -> Environment:
     """Give what templates are compiled in: once for every application of this house."""
-    made = Environment(
-        loader=FileSystemLoader(templates() / "web" / "console"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.globals.update(
-        house=house,
-        root=root,
-        style=f"{root}/static/console.css?v={_version('console.css')}",
-        script=f"{root}/static/console.js?v={_version('console.js')}",
-        icon=f"{root}/static/console.svg?v={_version('console.svg')}",
-        charts=charts,
-    )
+    files = {"style": "console.css", "script": "console.js", "icon": "console.svg"}
+    made = environment(templates() / "web" / "console", root, STATIC, files)
+    made.globals.update(house=house, charts=charts)
     return made
-
-
-@cache
-def _version(file: str) -> str:
-    """Give a name for a file's content, so that browsers may keep it for ever."""
-    return hashlib.sha256((STATIC / file).read_bytes()).hexdigest()[:12]

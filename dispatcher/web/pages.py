@@ -1,12 +1,11 @@
 """Pages: templates, wording and style sheet put together. What must stay true: every value is escaped."""
 
-import hashlib
 from collections.abc import Mapping
 from functools import cache, lru_cache, partial
 from urllib.parse import urlsplit
 
 import nh3
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
@@ -14,6 +13,7 @@ from starlette.responses import HTMLResponse
 from dispatcher.assets import PACKAGE, templates
 from dispatcher.db.terms import Language
 from dispatcher.settings import Settings
+from dispatcher.web.compiled import environment
 from dispatcher.web.language import say, topic_title
 
 STATIC = PACKAGE / "web" / "static"
@@ -57,23 +57,6 @@ def markdown(text: str) -> Markup:
 @cache
 def _environment(house: str, root: str) -> Environment:
     """Give what templates are compiled in: once for every application of this house."""
-    made = Environment(
-        loader=FileSystemLoader(templates() / "web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.globals.update(
-        house=house,
-        root=root,
-        style=f"{root}/static/site.css?v={_version('site.css')}",
-        icon=f"{root}/static/favicon.svg?v={_version('favicon.svg')}",
-    )
+    made = environment(templates() / "web", root, STATIC, {"style": "site.css", "icon": "favicon.svg"})
+    made.globals["house"] = house
     return made
-
-
-@cache
-def _version(file: str) -> str:
-    """Give a name for a file's content, so that browsers may keep it for ever."""
-    return hashlib.sha256((STATIC / file).read_bytes()).hexdigest()[:12]
