@@ -227,6 +227,9 @@ def _naming(file: EndingsFile) -> Iterator[None]:
 
 
 def _lacks(engine: Engine, file: EndingsFile) -> bool:
+    """Claim that the database lacks something. A file that holds nothing yet is made known, before there is a line: one
+    whose writer died would else stand beyond a mark of which the database knows nothing, as after a restore.
+    """
     first = file.first()
     with reading(engine).connect() as conn:
         known = ending_marks.known(conn)
@@ -234,7 +237,11 @@ def _lacks(engine: Engine, file: EndingsFile) -> bool:
             return True
     mark = {each.id: each.octets for each in known}.get(first.id)
     reaches = side_file.size(file.path)
-    return reaches > len(first.octets) if mark is None else reaches > mark
+    if mark is not None or reaches > len(first.octets):
+        return mark is None or reaches > mark
+    with engine.begin() as conn:
+        ending_marks.make_known(conn, first.id, file.place, reaches)
+    return False
 
 
 def _is_copy(conn: Connection, known: Iterable[Known]) -> bool:
@@ -281,8 +288,7 @@ def _unapplied(
         assert stands is not None
         mark = stands[0]
         stretch = endings.read(side_file.read(path, mark), mark)
-        # Whoever enters a file writes on its first mark, and may die before that is committed.
-        yield first.id, (max(mark, len(first.octets)), stretch)
+        yield first.id, (mark, stretch)
 
 
 def _since(lines: Iterable[Line]) -> Since:

@@ -23,7 +23,7 @@ from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignKind, CampaignState
 from dispatcher.errors import DispatcherError
 from dispatcher.observe import logs
-from dispatcher.sending import sweep
+from dispatcher.sending import endings, sweep
 from dispatcher.worker.stop import Stop
 from dispatcher.worker.tasks import Bench, make_bench, run_drain
 from tests.processes import lead
@@ -69,6 +69,7 @@ def work(order: Order) -> None:
 def _is_alive_after_a_round(bench: Bench) -> bool:
     """Do what the watch process of `dispatcher worker` does while the broker is away."""
     try:
+        endings.settle(bench.engine, bench.file, bench.tide)
         waiting = sweep.tick(bench.engine, bench.house)
         if waiting.newsletters or waiting.confirmations:
             run_drain(bench, list(CampaignKind), 60.0)
