@@ -15,8 +15,13 @@ from dispatcher.counting import counted
 from dispatcher.db import clock, engine, migrate
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import WorkerRole
-from dispatcher.domain import campaigns, ending_marks, news_feeds, rights, seal, series, webhooks, workers
-from dispatcher.domain.workers import Found
+from dispatcher.domain import ending_marks
+from dispatcher.domain.delivery import workers
+from dispatcher.domain.delivery.workers import Found
+from dispatcher.domain.newsletters import campaigns, news_feeds, series
+from dispatcher.domain.people import rights
+from dispatcher.domain.programs import webhooks
+from dispatcher.domain.proof import seal
 from dispatcher.errors import DispatcherError, PartUnavailable
 from dispatcher.sending import endings, notary, sweep
 from dispatcher.sending import house as houses

@@ -6,14 +6,16 @@ from sqlalchemy import Connection
 
 from dispatcher.db import clock
 from dispatcher.db.terms import ConsentKind, Language, SuppressionReason, Topic, WorkerRole
-from dispatcher.domain import campaigns, consent, declarations, subscribers, suppression
+from dispatcher.domain import consent, declarations, suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.delivery.workers import Found, Report
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Draft
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.people.subscribers import Newcomer
 from dispatcher.domain.staff.audit import NOBODY, Actor
-from dispatcher.domain.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
-from dispatcher.domain.workers import Found, Report
 
 CONTENT = """---
 language: de

@@ -15,9 +15,9 @@ from standardwebhooks.webhooks import Webhook
 from dispatcher.db import clock
 from dispatcher.db.tables import metadata, webhook_message
 from dispatcher.db.terms import WebhookKind
-from dispatcher.domain import webhooks
+from dispatcher.domain.programs import webhooks
+from dispatcher.domain.programs.webhooks import KINDS
 from dispatcher.domain.tokens import Keyring
-from dispatcher.domain.webhooks import KINDS
 from dispatcher.outgoing import Passport
 from dispatcher.sending import courier
 from dispatcher.sending.courier import Satchel

@@ -15,11 +15,12 @@ from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.tables import delivery, subscriber
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, UnknownPolicy
-from dispatcher.domain import accounts, campaigns, consent, missing
-from dispatcher.domain.accounts import Status
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain import consent
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.missing import Missing
+from dispatcher.domain.newsletters import accounts, campaigns, missing
+from dispatcher.domain.newsletters.accounts import Status
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.missing import Missing
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import release, sweep
 from dispatcher.sending.buckets import Buckets

@@ -28,7 +28,7 @@ from dispatcher.api import (
 )
 from dispatcher.api.desk import Desk
 from dispatcher.api.entrance import Allowance, Entrance
-from dispatcher.domain.api_answers import OtherRequest
+from dispatcher.domain.programs.api_answers import OtherRequest
 from dispatcher.errors import DispatcherError
 from dispatcher.sending.house import keyring
 from dispatcher.settings import Settings

@@ -30,11 +30,11 @@ from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Outcome, Scope, Topic
-from dispatcher.domain import accounts, missing
-from dispatcher.domain import campaigns as life
-from dispatcher.domain.campaigns import Campaign, Draft
-from dispatcher.domain.missing import Part, Place
-from dispatcher.domain.shares import By, shares
+from dispatcher.domain.newsletters import accounts, missing
+from dispatcher.domain.newsletters import campaigns as life
+from dispatcher.domain.newsletters.campaigns import Campaign, Draft
+from dispatcher.domain.newsletters.missing import Part, Place
+from dispatcher.domain.newsletters.shares import By, shares
 from dispatcher.errors import ContentInvalid, NotFound
 from dispatcher.sending import house as houses
 from dispatcher.sending import release, subjects

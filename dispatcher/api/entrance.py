@@ -23,8 +23,8 @@ from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Scope
-from dispatcher.domain import api_keys
-from dispatcher.domain.api_keys import ApiKey
+from dispatcher.domain.programs import api_keys
+from dispatcher.domain.programs.api_keys import ApiKey
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import Actor
 

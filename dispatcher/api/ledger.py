@@ -13,9 +13,10 @@ from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import ConsentKind, Language, Scope, SubscriptionState, Topic
 from dispatcher.domain import declarations as words
-from dispatcher.domain import history, resting
+from dispatcher.domain import resting
 from dispatcher.domain.declarations import Version
-from dispatcher.domain.history import Told as Happened
+from dispatcher.domain.people import history
+from dispatcher.domain.people.history import Told as Happened
 
 router = APIRouter(tags=["consent"])
 

@@ -19,8 +19,8 @@ from starlette.responses import Response
 from dispatcher.api.desk import AtDesk, Desk
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.domain import api_answers
-from dispatcher.domain.api_answers import Answer
+from dispatcher.domain.programs import api_answers
+from dispatcher.domain.programs.api_answers import Answer
 
 _REPLAYED = {"Idempotent-Replayed": "true"}
 

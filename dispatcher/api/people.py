@@ -2,9 +2,10 @@
 
 from sqlalchemy import Connection
 
-from dispatcher.domain import subscribers, suppression
+from dispatcher.domain import suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import NotFound
 

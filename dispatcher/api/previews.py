@@ -14,9 +14,9 @@ from dispatcher.api.shapes import CampaignId, PublicId, Said, Told, Typed
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, Scope
-from dispatcher.domain import trials
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.delivery.recipients import Recipient
+from dispatcher.domain.newsletters import trials
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.sending import house as houses
 from dispatcher.sending import proof, release
 from dispatcher.sending.press import Stationery

@@ -13,7 +13,9 @@ from dispatcher.api.shapes import Moment, Told
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Scope
-from dispatcher.domain import ending_marks, rights, webhooks
+from dispatcher.domain import ending_marks
+from dispatcher.domain.people import rights
+from dispatcher.domain.programs import webhooks
 from dispatcher.errors import MoveRefused
 from dispatcher.sending import sweep
 

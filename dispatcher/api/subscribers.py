@@ -33,12 +33,13 @@ from dispatcher.api.shapes import (
 )
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignKind, Language, Outcome, Scope, SubscriptionState, Topic
-from dispatcher.domain import consent, coverage, declarations, exports, letters, suppression
-from dispatcher.domain import subscribers as known
+from dispatcher.domain import consent, coverage, declarations, exports, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.exports import Wanted
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.people import letters
+from dispatcher.domain.people import subscribers as known
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.rights import serving
 from dispatcher.rights.serving import Objection
 from dispatcher.sending import adding

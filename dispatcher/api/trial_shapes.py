@@ -7,7 +7,7 @@ from pydantic import Field
 
 from dispatcher.api.shapes import Moment, Said, Told
 from dispatcher.db.terms import ChosenBy, Language, Otherwise
-from dispatcher.domain.trials import LONGEST_WAIT, Terms
+from dispatcher.domain.newsletters.trials import LONGEST_WAIT, Terms
 from dispatcher.sending.subjects import Report
 
 _LONGEST_S = int(LONGEST_WAIT.total_seconds())

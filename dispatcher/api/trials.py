@@ -14,8 +14,8 @@ from dispatcher.api.entrance import Caller, needs
 from dispatcher.api.once import Done, OnceOnly
 from dispatcher.api.shapes import CampaignId, Said
 from dispatcher.db.terms import Scope
-from dispatcher.domain import campaigns as life
-from dispatcher.domain import trials
+from dispatcher.domain.newsletters import campaigns as life
+from dispatcher.domain.newsletters import trials
 
 router = APIRouter(prefix="/campaigns", tags=["campaigns"])
 

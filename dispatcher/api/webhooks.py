@@ -14,9 +14,9 @@ from dispatcher.api.once import Done, OnceOnly
 from dispatcher.api.shapes import Cursor, EndpointId, Limit, Moment, Said, Told, decode, encode
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import MessageState, Scope, WebhookKind
-from dispatcher.domain import webhook_messages
-from dispatcher.domain import webhooks as domain
-from dispatcher.domain.webhooks import Endpoint
+from dispatcher.domain.programs import webhook_messages
+from dispatcher.domain.programs import webhooks as domain
+from dispatcher.domain.programs.webhooks import Endpoint
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 

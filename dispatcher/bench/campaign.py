@@ -7,7 +7,7 @@ from dispatcher.bench import load
 from dispatcher.bench.meter import Cost, Meter
 from dispatcher.bench.signing import SigningCost, signing_costs
 from dispatcher.bench.stage import Stage, stage
-from dispatcher.domain.accounts import Status
+from dispatcher.domain.newsletters.accounts import Status
 
 LETTER_OCTETS = 15_000  # 10 KB HTML and 2 KB text, quoted-printable, with headers
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from dispatcher.bench.letter import TOPIC
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, SubscriptionState, SuppressionReason
-from dispatcher.domain import chain, chain_head
+from dispatcher.domain.proof import chain, chain_head
 from dispatcher.domain.tokens import Keyring
 
 _CHUNK = 10_000

@@ -21,9 +21,9 @@ from dispatcher.db.clock import steady
 from dispatcher.db.engine import make_engine, reading
 from dispatcher.db.tables import batch, delivery
 from dispatcher.db.terms import BatchState, CampaignState, Language, Outcome
-from dispatcher.domain import accounts, campaigns
-from dispatcher.domain.accounts import Status
-from dispatcher.domain.campaigns import Campaign, Draft
+from dispatcher.domain.newsletters import accounts, campaigns
+from dispatcher.domain.newsletters.accounts import Status
+from dispatcher.domain.newsletters.campaigns import Campaign, Draft
 from dispatcher.errors import PartUnavailable
 from dispatcher.sending import house as houses
 from dispatcher.sending import press as presses

@@ -13,8 +13,9 @@ from email.utils import getaddresses
 
 from sqlalchemy import Connection
 
-from dispatcher.domain import consent, subscribers, tokens
+from dispatcher.domain import consent, tokens
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.people import subscribers
 from dispatcher.domain.tokens import Keyring, Purpose
 from dispatcher.errors import TokenInvalid
 

@@ -15,7 +15,7 @@ from dispatcher.db import backup as copies
 from dispatcher.db import clock, migrate
 from dispatcher.db import engine as engines
 from dispatcher.db.engine import reading
-from dispatcher.domain import chain_head
+from dispatcher.domain.proof import chain_head
 from dispatcher.errors import DispatcherError, InputRefused
 from dispatcher.sending import endings, notary
 from dispatcher.sending import house as houses

@@ -21,14 +21,16 @@ from dispatcher.cli.trials import trial_options
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignState, Language, Topic
-from dispatcher.domain import accounts, authors, freshness, local_time, zones
-from dispatcher.domain import campaigns as life
-from dispatcher.domain import missing as missing_people
-from dispatcher.domain import revisions as saving
-from dispatcher.domain import trials as tried
+from dispatcher.domain import zones
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.campaigns import Draft
-from dispatcher.domain.shares import By, shares
+from dispatcher.domain.audience import local_time
+from dispatcher.domain.newsletters import accounts, authors, freshness
+from dispatcher.domain.newsletters import campaigns as life
+from dispatcher.domain.newsletters import missing as missing_people
+from dispatcher.domain.newsletters import revisions as saving
+from dispatcher.domain.newsletters import trials as tried
+from dispatcher.domain.newsletters.campaigns import Draft
+from dispatcher.domain.newsletters.shares import By, shares
 from dispatcher.domain.spreadsheets import guarded
 from dispatcher.errors import InputRefused, NotFound
 from dispatcher.sending import house as houses

@@ -10,10 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dispatcher.cli.context import Context, err, out, pass_context, print_json
 from dispatcher.counting import counted
-from dispatcher.domain import checkpoints, seal
-from dispatcher.domain.checkpoints import Checkpoint
-from dispatcher.domain.verification import Verdict
-from dispatcher.domain.walk import Break, Wrong
+from dispatcher.domain.proof import checkpoints, seal
+from dispatcher.domain.proof.checkpoints import Checkpoint
+from dispatcher.domain.proof.verification import Verdict
+from dispatcher.domain.proof.walk import Break, Wrong
 from dispatcher.errors import InputRefused, LedgerBroken, SettingInvalid
 from dispatcher.sending import notary, verifying
 

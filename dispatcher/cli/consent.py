@@ -13,8 +13,8 @@ from dispatcher.cli.subscribers import find
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
 from dispatcher.domain import consent as ledger
-from dispatcher.domain import rights
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.people import rights
 from dispatcher.rights import serving
 from dispatcher.rights.serving import Objection
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dispatcher import health
 from dispatcher.cli.context import Context, make_table, out, print_json
 from dispatcher.db.engine import reading
-from dispatcher.domain import workers
+from dispatcher.domain.delivery import workers
 from dispatcher.errors import DispatcherError
 from dispatcher.health import Finding, Part
 

@@ -12,7 +12,7 @@ from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language
-from dispatcher.domain import seal
+from dispatcher.domain.proof import seal
 from dispatcher.errors import InputRefused
 from dispatcher.rights import dossier as dossiers
 from dispatcher.rights import paper, sealed

@@ -16,10 +16,10 @@ from dispatcher.compose.news import Unread
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import news_feeds, series
-from dispatcher.domain.news_feeds import NewsFeed, Wanted
-from dispatcher.domain.recurrence import recurrence
-from dispatcher.domain.series import Plan, Series
+from dispatcher.domain.newsletters import news_feeds, series
+from dispatcher.domain.newsletters.news_feeds import NewsFeed, Wanted
+from dispatcher.domain.newsletters.recurrence import recurrence
+from dispatcher.domain.newsletters.series import Plan, Series
 from dispatcher.errors import InputRefused
 from dispatcher.sending import house as houses
 from dispatcher.sending import newsroom

@@ -13,11 +13,11 @@ from dispatcher.cli.context import make_table, out
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import accounts, campaigns
-from dispatcher.domain.accounts import Status
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.local_time import Wave
-from dispatcher.domain.shares import Share
+from dispatcher.domain.audience.local_time import Wave
+from dispatcher.domain.newsletters import accounts, campaigns
+from dispatcher.domain.newsletters.accounts import Status
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.shares import Share
 from dispatcher.zone import ZONE
 
 _WIDTH = 50

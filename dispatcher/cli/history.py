@@ -8,10 +8,11 @@ import click
 
 from dispatcher.cli.context import Context, out, pass_context, print_json
 from dispatcher.db.engine import reading
-from dispatcher.domain import subscribers, suppression
+from dispatcher.domain import suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.history import Told
-from dispatcher.domain.history import history as read
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.people.history import Told
+from dispatcher.domain.people.history import history as read
 from dispatcher.errors import NotFound
 
 _WIDEST = 100

@@ -34,7 +34,7 @@ from dispatcher.domain.imports.rejects import Rejects, rejects_file
 from dispatcher.domain.imports.runs import Order, Run
 from dispatcher.domain.imports.seen import Seen
 from dispatcher.domain.imports.writing import Looked, skip
-from dispatcher.domain.subscribers import topics_of
+from dispatcher.domain.people.subscribers import topics_of
 from dispatcher.errors import InputRefused
 from dispatcher.sending import declarations
 from dispatcher.sending.handed_in.people import ask

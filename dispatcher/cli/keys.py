@@ -12,8 +12,8 @@ from dispatcher.cli.context import Context, make_table, out, pass_context, print
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Scope
-from dispatcher.domain import api_keys
-from dispatcher.domain.api_keys import ApiKey, Wanted
+from dispatcher.domain.programs import api_keys
+from dispatcher.domain.programs.api_keys import ApiKey, Wanted
 from dispatcher.errors import InputRefused
 
 _AT = "%Y-%m-%d %H:%M"

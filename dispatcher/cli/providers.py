@@ -9,10 +9,10 @@ from rich.markup import escape
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.domain import providers as rules
-from dispatcher.domain import slowdowns
-from dispatcher.domain.providers import PRESETS, UNTIL_RESUMED, Provider, Setting
-from dispatcher.domain.slowdowns import Slowdown
+from dispatcher.domain.rates import providers as rules
+from dispatcher.domain.rates import slowdowns
+from dispatcher.domain.rates.providers import PRESETS, UNTIL_RESUMED, Provider, Setting
+from dispatcher.domain.rates.slowdowns import Slowdown
 from dispatcher.errors import InputRefused
 
 

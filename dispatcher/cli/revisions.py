@@ -14,10 +14,10 @@ from dispatcher.cli.trials import trial_options
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language
-from dispatcher.domain import authors
-from dispatcher.domain import campaigns as life
-from dispatcher.domain import trials as tried
-from dispatcher.domain.revisions import Revision
+from dispatcher.domain.newsletters import authors
+from dispatcher.domain.newsletters import campaigns as life
+from dispatcher.domain.newsletters import trials as tried
+from dispatcher.domain.newsletters.revisions import Revision
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import Actor, Deed
 from dispatcher.errors import InputRefused, NotFound

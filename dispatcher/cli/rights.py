@@ -14,9 +14,10 @@ from dispatcher.cli.private_files import write
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, RightKind
-from dispatcher.domain import rights, suppression
+from dispatcher.domain import suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.rights import Asked
+from dispatcher.domain.people import rights
+from dispatcher.domain.people.rights import Asked
 from dispatcher.errors import InputRefused
 from dispatcher.rights import paper, serving
 from dispatcher.rights.dossier import House

@@ -17,11 +17,11 @@ from dispatcher.cli.preflight import gate_options
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import SeriesState, Topic
-from dispatcher.domain import news_feeds
-from dispatcher.domain import series as life
-from dispatcher.domain.campaigns import Draft
-from dispatcher.domain.recurrence import recurrence
-from dispatcher.domain.series import Issue, Plan, Series
+from dispatcher.domain.newsletters import news_feeds
+from dispatcher.domain.newsletters import series as life
+from dispatcher.domain.newsletters.campaigns import Draft
+from dispatcher.domain.newsletters.recurrence import recurrence
+from dispatcher.domain.newsletters.series import Issue, Plan, Series
 from dispatcher.errors import InputRefused
 from dispatcher.sending import release
 

@@ -6,7 +6,7 @@ from typing import Any
 from rich.markup import escape
 
 from dispatcher.cli.context import out
-from dispatcher.domain.authors import Signature, Version, Who
+from dispatcher.domain.newsletters.authors import Signature, Version, Who
 
 _SHOWN = 5  # newest lines of each kind
 

@@ -15,9 +15,9 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import SubscriptionState
 from dispatcher.domain import consent as ledger
 from dispatcher.domain import coverage, suppression
-from dispatcher.domain import subscribers as people
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.people import subscribers as people
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import NotFound
 

@@ -12,9 +12,9 @@ from dispatcher.cli import preflight
 from dispatcher.cli.context import Context, make_table, out, pass_context
 from dispatcher.db import clock
 from dispatcher.db.terms import Otherwise
-from dispatcher.domain import trials
-from dispatcher.domain.trial_figures import FEWEST
-from dispatcher.domain.trials import Terms
+from dispatcher.domain.newsletters import trials
+from dispatcher.domain.newsletters.trial_figures import FEWEST
+from dispatcher.domain.newsletters.trials import Terms
 from dispatcher.sending.subjects import Report, Subject
 
 _FIGURES = ("people", "sent", "failed", "unknown", "left")

@@ -11,10 +11,10 @@ from dispatcher.cli.context import Context, make_table, out, pass_context, print
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import MessageState
-from dispatcher.domain import webhook_messages
-from dispatcher.domain import webhooks as domain
-from dispatcher.domain.webhook_messages import Message
-from dispatcher.domain.webhooks import KINDS, Endpoint
+from dispatcher.domain.programs import webhook_messages
+from dispatcher.domain.programs import webhooks as domain
+from dispatcher.domain.programs.webhook_messages import Message
+from dispatcher.domain.programs.webhooks import KINDS, Endpoint
 from dispatcher.errors import PartUnavailable
 from dispatcher.sending import courier, house
 

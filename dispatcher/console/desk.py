@@ -14,11 +14,12 @@ from dispatcher.console.pulse import Pulse
 from dispatcher.console.verifier import Verifier
 from dispatcher.console.workload import Workload, workloads
 from dispatcher.db.terms import Role
-from dispatcher.domain import providers, resting
-from dispatcher.domain.movements import Following, Movements
+from dispatcher.domain import resting
+from dispatcher.domain.newsletters.tallies import Memory
+from dispatcher.domain.proof.movements import Following, Movements
+from dispatcher.domain.rates import providers
 from dispatcher.domain.resting import Resting
 from dispatcher.domain.staff import login
-from dispatcher.domain.tallies import Memory
 from dispatcher.domain.tokens import Keyring
 from dispatcher.health import Finding
 from dispatcher.sending.handed_in.place import shelf_of

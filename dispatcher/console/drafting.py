@@ -16,7 +16,7 @@ from dispatcher.compose import manuscript
 from dispatcher.compose.content import ENTRIES
 from dispatcher.compose.manuscript import HEAD, LISTS, Entry, Manuscript
 from dispatcher.db.terms import Language
-from dispatcher.domain.campaigns import Campaign, Contents
+from dispatcher.domain.newsletters.campaigns import Campaign, Contents
 from dispatcher.web.forms import Form
 
 _MOMENTS = frozenset({"as_of"})  # a day and, if one likes, a time

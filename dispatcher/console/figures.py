@@ -6,9 +6,9 @@ from datetime import datetime
 from dispatcher.console.declare import Moment
 from dispatcher.console.troubles import Trouble, trouble
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import accounts, tallies
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.tallies import Tally
+from dispatcher.domain.newsletters import accounts, tallies
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.tallies import Tally
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dispatcher.console import charts
 from dispatcher.console.charts import Series
 from dispatcher.console.paper import Telling, say
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain.movements import Moved, Movements
+from dispatcher.domain.proof.movements import Moved, Movements
 
 
 class By(StrEnum):

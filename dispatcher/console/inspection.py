@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.parser import BytesParser
 
 from dispatcher.compose.freezing import LARGEST_HTML
-from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.errors import InputRefused
 from dispatcher.sending.press import CampaignPress
 

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 from dispatcher.console.reasons import of_words
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignState, Outcome
-from dispatcher.domain import audiences, campaigns, tallies
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.audience import audiences
+from dispatcher.domain.newsletters import campaigns, tallies
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.sending import house as houses
 
 _LOOKED_AT = 20  # the newest that were sent, for how fast they went

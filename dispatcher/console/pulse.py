@@ -11,10 +11,10 @@ from threading import Lock
 
 from sqlalchemy import Connection
 
-from dispatcher.domain import tempo
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.tallies import Tally
-from dispatcher.domain.tempo import STRETCH, stretch_of
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.tallies import Tally
+from dispatcher.domain.rates import tempo
+from dispatcher.domain.rates.tempo import STRETCH, stretch_of
 
 OVER = timedelta(minutes=10)  # how far back the line goes
 _RATE_OVER = 3  # stretches before this one

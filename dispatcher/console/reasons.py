@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass, field
 from datetime import date
 
-from dispatcher.domain import audiences, batches, on_hold, poison
-from dispatcher.domain.missing import Missing
+from dispatcher.domain.audience import audiences
+from dispatcher.domain.delivery import batches, poison
+from dispatcher.domain.newsletters import on_hold
+from dispatcher.domain.newsletters.missing import Missing
 
 _OURS = {
     audiences.NEVER_CONFIRMED: "never_confirmed",

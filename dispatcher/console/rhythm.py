@@ -4,7 +4,7 @@ from babel.lists import format_list
 
 from dispatcher.console.paper import say
 from dispatcher.db.terms import Language
-from dispatcher.domain.recurrence import Recurrence
+from dispatcher.domain.newsletters.recurrence import Recurrence
 from dispatcher.web.language import LOCALES
 
 

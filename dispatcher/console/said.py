@@ -7,9 +7,9 @@ from sqlalchemy import Connection
 from dispatcher.console.declare import Mend
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import EVERY_TOPIC, Language, Topic
-from dispatcher.domain import subscribers
 from dispatcher.domain.addresses import Address, parse_address
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.errors import AddressInvalid, NotFound
 
 _LONGEST = 500

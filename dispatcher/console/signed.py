@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import authors, campaigns, releases
-from dispatcher.domain.authors import Signature, Version
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.newsletters import authors, campaigns, releases
+from dispatcher.domain.newsletters.authors import Signature, Version
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import Entry, Wanted
 from dispatcher.sending.binding import content_hash

@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 from dispatcher.console.declare import Values
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import EVERY_TOPIC, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, coverage, declarations, history, letters, rights, suppression
-from dispatcher.domain.history import Told
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain import consent, coverage, declarations, suppression
+from dispatcher.domain.people import history, letters, rights
+from dispatcher.domain.people.history import Told
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.suppression import Suppression
 from dispatcher.errors import LedgerBroken
 from dispatcher.web.pages import markdown

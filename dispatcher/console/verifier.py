@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
+from dispatcher.domain.proof.verification import Verdict
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import Actor, Deed, Entry, Facts, Wanted
-from dispatcher.domain.verification import Verdict
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import verifying
 from dispatcher.settings import Settings

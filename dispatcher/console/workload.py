@@ -10,7 +10,7 @@ from dispatcher.console.beside import Beside, Known
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import MessageState
-from dispatcher.domain import webhook_messages
+from dispatcher.domain.programs import webhook_messages
 from dispatcher.sending import sweep
 from dispatcher.sending.sweep import Work
 from dispatcher.settings import Settings

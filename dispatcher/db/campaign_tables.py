@@ -30,7 +30,7 @@ from dispatcher.db.terms import (
     UnknownPolicy,
 )
 
-# A newsletter, or the one letter that asks a person to confirm. domain/campaigns.py has its life.
+# A newsletter, or the one letter that asks a person to confirm. domain/newsletters/campaigns.py has its life.
 campaign = Table(
     "campaign",
     metadata,

@@ -1,4 +1,4 @@
-"""Feeds of news that fill series, a part of the schema (tables.py). domain/news_feeds.py has their life."""
+"""Feeds of news that fill series, a part of the schema (tables.py). domain/newsletters/news_feeds.py has their life."""
 
 from sqlalchemy import (
     Boolean,

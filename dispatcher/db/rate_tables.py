@@ -5,7 +5,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Date, Integer, PrimaryKeyCon
 from dispatcher.db.columns import Utc
 from dispatcher.db.metadata import metadata
 
-# What the operator set about a mailbox provider, other than the presets of domain/providers.py.
+# What the operator set about a mailbox provider, other than the presets of domain/rates/providers.py.
 mailbox_provider = Table(
     "mailbox_provider",
     metadata,

@@ -1,4 +1,4 @@
-"""Series: newsletters that come again, a part of the schema (tables.py). domain/series.py has their life."""
+"""Series: newsletters that come again, a part of the schema (tables.py). Their life: domain/newsletters/series.py."""
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, PrimaryKeyConstraint, Table, Text, text
 
@@ -14,7 +14,7 @@ series = Table(
     Column("name", Text, nullable=False),
     Column("topic", Text, nullable=False),
     Column("subject", Text, nullable=False),  # of issues whose content brings none
-    Column("every", Text, nullable=False),  # the days, in the words of domain/recurrence.py
+    Column("every", Text, nullable=False),  # the days, in the words of domain/newsletters/recurrence.py
     Column("at", Text, nullable=False),  # the wall-clock time, 09:00
     Column("zone", Text, nullable=False),  # IANA
     Column("state", Text, nullable=False),

@@ -88,7 +88,9 @@ subscriber = Table(
     Column("public_id", LargeBinary(8), nullable=False, unique=True),  # random; the only id that leaves the house
     Column("address", Text),  # local part as given, domain in A-labels; NULL once erased
     Column("address_hash", LargeBinary(32), nullable=False, unique=True),
-    Column("provider", Text, nullable=False, server_default="other"),  # of mailboxes: a word of domain/providers.py
+    Column(
+        "provider", Text, nullable=False, server_default="other"
+    ),  # of mailboxes: a word of domain/rates/providers.py
     Column("name", Text, nullable=False, server_default=""),
     Column("language", String(2), nullable=False),
     Column("created_at", Utc, nullable=False),
@@ -113,9 +115,9 @@ subscriber = Table(
     one_of("language", Language),
 )
 
-# The ledger of consent: INSERT only, each row chained to the one before (domain/chain.py). One row per person, topic
-# and thing that happened. Numbers come from consent_chain, without a gap. Salt and personal fields may go, together;
-# a row never does.
+# The ledger of consent: INSERT only, each row chained to the one before (domain/proof/chain.py). One row per person,
+# topic and thing that happened. Numbers come from consent_chain, without a gap. Salt and personal fields may go,
+# together; a row never does.
 consent_event = Table(
     "consent_event",
     metadata,

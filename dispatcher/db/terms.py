@@ -96,7 +96,7 @@ class CampaignKind(StrEnum):
 
 
 class CampaignState(StrEnum):
-    """The life of a campaign; domain/campaigns.py has the allowed moves."""
+    """The life of a campaign; domain/newsletters/campaigns.py has the allowed moves."""
 
     DRAFT = "draft"  # being written
     SCHEDULED = "scheduled"  # released; waits for its time

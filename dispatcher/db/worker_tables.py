@@ -21,7 +21,7 @@ worker_report = Table(
     Column("is_sending", Boolean, nullable=False, server_default=text("false")),  # false: it waits to be called
     Column("tick_at", Utc),  # when its last round of the tick began,
     Column("tick_ms", Integer),  # and how long it took
-    Column("relays", Json, nullable=False),  # how it finds each relay: domain/workers.py
+    Column("relays", Json, nullable=False),  # how it finds each relay: domain/delivery/workers.py
     one_of("role", WorkerRole),
     postgresql_with={"fillfactor": "50"},
 )

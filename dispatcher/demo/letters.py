@@ -17,9 +17,9 @@ from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import Language, Topic
 from dispatcher.demo.staff import Staff
-from dispatcher.domain import series
-from dispatcher.domain.campaigns import Contents, Draft
-from dispatcher.domain.recurrence import recurrence
+from dispatcher.domain.newsletters import series
+from dispatcher.domain.newsletters.campaigns import Contents, Draft
+from dispatcher.domain.newsletters.recurrence import recurrence
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import Deed
 from dispatcher.errors import PartUnavailable

@@ -26,11 +26,13 @@ from dispatcher.db.terms import CampaignState, SuppressionReason, Topic
 from dispatcher.demo import letters, staff
 from dispatcher.demo.letters import Plan
 from dispatcher.demo.staff import Staff
-from dispatcher.domain import accounts, campaigns, consent, imports, missing, subscribers, suppression
-from dispatcher.domain.accounts import Status
+from dispatcher.domain import consent, imports, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Intake
+from dispatcher.domain.newsletters import accounts, campaigns, missing
+from dispatcher.domain.newsletters.accounts import Status
+from dispatcher.domain.people import subscribers
 from dispatcher.errors import PartUnavailable
 from dispatcher.sending import endings, house
 from dispatcher.settings import Ports, Settings

@@ -18,9 +18,10 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import chain, chain_head, consent_rows, outbox
-from dispatcher.domain.chain_head import Head
 from dispatcher.domain.coverage import is_covered, is_to_be_renewed
+from dispatcher.domain.programs import outbox
+from dispatcher.domain.proof import chain, chain_head, consent_rows
+from dispatcher.domain.proof.chain_head import Head
 from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, Entry, covers, enter, lift_withdrawals, suppress
 
 

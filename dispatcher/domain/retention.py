@@ -57,9 +57,11 @@ from dispatcher.db.tables import (
     webhook_message,
 )
 from dispatcher.db.terms import ConsentKind, Errand, SubscriptionState, Topic
-from dispatcher.domain import chain_head, consent, folding, profiles, restriction, uploads
+from dispatcher.domain import consent, folding, uploads
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.people import profiles, restriction
 from dispatcher.domain.periods import Period, Rule, Rules
+from dispatcher.domain.proof import chain_head
 
 CHUNK = 200  # people to a transaction: a tenth of a second, for others wait meanwhile
 _MANY = 5_000  # rows to a transaction where a row is only deleted

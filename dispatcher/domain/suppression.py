@@ -24,8 +24,9 @@ from sqlalchemy import (
 from dispatcher.db.columns import Rows, Utc, insert_or
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import endings, outbox
+from dispatcher.domain import endings
 from dispatcher.domain.addresses import Address
+from dispatcher.domain.programs import outbox
 from dispatcher.domain.tokens import Keyring
 
 # What the staff may take off: their own entries, and a mailbox that works again. The rest is the person's word.

@@ -29,8 +29,9 @@ from dispatcher.db.tables import (
     suppression,
 )
 from dispatcher.db.terms import EVERY_TOPIC
-from dispatcher.domain import coverage, rights
+from dispatcher.domain import coverage
 from dispatcher.domain.addresses import Address, parse_address
+from dispatcher.domain.people import rights
 from dispatcher.domain.suppression import address_hash, entries
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused, NotFound

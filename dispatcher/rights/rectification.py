@@ -14,10 +14,11 @@ from sqlalchemy import Connection, update
 
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import Language, SubscriptionState, Topic
-from dispatcher.domain import consent, holding, subscribers, zones
+from dispatcher.domain import consent, zones
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.people import holding, subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from dispatcher.domain import seal
-from dispatcher.domain.seal import Seal
+from dispatcher.domain.proof import seal
+from dispatcher.domain.proof.seal import Seal
 from dispatcher.errors import InputRefused
 from dispatcher.rights.records import canonical
 

@@ -15,7 +15,7 @@ from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import declarations as words
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.subscribers import clean_name
+from dispatcher.domain.people.subscribers import clean_name
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused
 from dispatcher.sending import declarations, entry, opt_in

@@ -18,10 +18,14 @@ from sqlalchemy import Connection, and_, func, insert, select, update
 
 from dispatcher.db.tables import former_address, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Errand, SuppressionReason, Topic
-from dispatcher.domain import campaigns, chain_head, consent, profiles, providers, subscribers, suppression, tokens
+from dispatcher.domain import consent, suppression, tokens
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.people import profiles, subscribers
+from dispatcher.domain.people.subscribers import Subscriber
+from dispatcher.domain.proof import chain_head
+from dispatcher.domain.rates import providers
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.sending.opt_in import VALID, new_link

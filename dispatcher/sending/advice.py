@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from dispatcher.domain.providers import Provider
-from dispatcher.domain.slowdowns import Advice
+from dispatcher.domain.rates.providers import Provider
+from dispatcher.domain.rates.slowdowns import Advice
 from dispatcher.smtp.reply import Reply
 
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)

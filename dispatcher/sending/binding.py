@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 from dispatcher.assets import templates
 from dispatcher.compose.house import House
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import campaigns, releases, trials
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.releases import Binding
+from dispatcher.domain.newsletters import campaigns, releases, trials
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.releases import Binding
 from dispatcher.errors import ReleaseOutdated
 
 _CHANGED = {

@@ -1,7 +1,7 @@
 """Permits for the pacer, exact over all workers: the broker keeps the moments, and while it is away the database does.
 
 What must stay true: of two processes that ask at once, each gets permits of its own. To the broker this is one script
-for all keys, by the broker's own clock; the arithmetic is that of `domain/paces.py`.
+for all keys, by the broker's own clock; the arithmetic is that of `domain/rates/paces.py`.
 
 When the broker goes away, or comes back, the other keeper knows nothing of the last permit: at that moment each key may
 be served once more than its rate says, by what was reserved ahead, two seconds' worth at the very most.
@@ -18,8 +18,8 @@ from redis.retry import Retry
 from sqlalchemy import Engine
 
 from dispatcher.db.clock import steady
-from dispatcher.domain import paces
-from dispatcher.domain.paces import HORIZON_US, NONSENSE_US, Ask, Grant
+from dispatcher.domain.rates import paces
+from dispatcher.domain.rates.paces import HORIZON_US, NONSENSE_US, Ask, Grant
 
 log = structlog.get_logger()
 AWAY = 5.0  # seconds for which a broker that did not answer is not asked again

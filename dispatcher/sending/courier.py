@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.engine import reading
-from dispatcher.domain import webhook_messages, webhooks
+from dispatcher.domain.programs import webhook_messages, webhooks
+from dispatcher.domain.programs.webhook_messages import Answered, Message
 from dispatcher.domain.tokens import Keyring
-from dispatcher.domain.webhook_messages import Answered, Message
 from dispatcher.errors import NotFound
 from dispatcher.outgoing import Answer, Outgoing, Passport, fetch
 

@@ -26,9 +26,9 @@ from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import CampaignKind, Outcome, UnknownPolicy
+from dispatcher.domain.delivery.passage import CHANGED, STALE, Halted, Intent, Withheld
 from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Deferral, Final, Proof, Released
-from dispatcher.domain.passage import CHANGED, STALE, Halted, Intent, Withheld
 from dispatcher.sending import retry
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.discretion import unnamed

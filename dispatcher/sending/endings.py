@@ -21,11 +21,14 @@ from dispatcher.db import clock, side_file
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import batch, campaign
 from dispatcher.db.terms import BatchState, CampaignKind, Topic
-from dispatcher.domain import chain_head, ending_marks, endings, on_hold, reapplying
+from dispatcher.domain import ending_marks, endings
 from dispatcher.domain.ending_marks import Known, Tide
 from dispatcher.domain.endings import Claimed, Ending, First, Launched, Line, Noted, Restricted, Stretch, Witness
-from dispatcher.domain.on_hold import Held, Since
-from dispatcher.domain.reapplying import Applied
+from dispatcher.domain.newsletters import on_hold
+from dispatcher.domain.newsletters.on_hold import Held, Since
+from dispatcher.domain.people import reapplying
+from dispatcher.domain.people.reapplying import Applied
+from dispatcher.domain.proof import chain_head
 from dispatcher.errors import InputRefused, PartUnavailable
 from dispatcher.sending.house import keyring
 from dispatcher.settings import Settings

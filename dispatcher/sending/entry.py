@@ -11,9 +11,11 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, SubscriptionState, Topic
-from dispatcher.domain import chain_head, consent, coverage, declarations, subscribers, suppression
+from dispatcher.domain import consent, coverage, declarations, suppression
 from dispatcher.domain.consent import Event
-from dispatcher.domain.subscribers import Newcomer
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.people.subscribers import Newcomer
+from dispatcher.domain.proof import chain_head
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending.opt_in import Request
 

@@ -17,14 +17,17 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
-from dispatcher.domain import batches, campaigns, endings, freshness, poison, recipients, relay_days
-from dispatcher.domain.batches import NOTHING_CLOSED, Claim, Closed
-from dispatcher.domain.campaigns import Campaign, edition_for
+from dispatcher.domain import endings
+from dispatcher.domain.delivery import batches, poison, recipients
+from dispatcher.domain.delivery.batches import NOTHING_CLOSED, Claim, Closed
+from dispatcher.domain.delivery.passage import TAKEN_OVER
+from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.domain.ledger import Final
-from dispatcher.domain.passage import TAKEN_OVER
-from dispatcher.domain.recipients import Recipient
-from dispatcher.domain.relay_days import Counted
-from dispatcher.domain.slowdowns import Place
+from dispatcher.domain.newsletters import campaigns, freshness
+from dispatcher.domain.newsletters.campaigns import Campaign, edition_for
+from dispatcher.domain.rates import relay_days
+from dispatcher.domain.rates.relay_days import Counted
+from dispatcher.domain.rates.slowdowns import Place
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import press as presses
 from dispatcher.sending import renewal

@@ -29,12 +29,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from dispatcher.db.clock import DatabaseClock, steady
 from dispatcher.db.clock import now as database_now
-from dispatcher.domain import batches, ending_marks, ledger, passage
-from dispatcher.domain.batches import Claim, Flight
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain import ending_marks, ledger
+from dispatcher.domain.delivery import batches, passage
+from dispatcher.domain.delivery.batches import Claim, Flight
+from dispatcher.domain.delivery.passage import Decision, Halted, Intent, Known, Pass, Withheld
 from dispatcher.domain.ending_marks import Tide, WentBack
 from dispatcher.domain.ledger import Record
-from dispatcher.domain.passage import Decision, Halted, Intent, Known, Pass, Withheld
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.sending.clerk import Clerk
 from dispatcher.smtp.lane import Lane, Parcel
 from dispatcher.smtp.verdict import Verdict

@@ -18,8 +18,8 @@ from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import IssueOutcome
-from dispatcher.domain import news_feeds, series
-from dispatcher.domain.series import Series
+from dispatcher.domain.newsletters import news_feeds, series
+from dispatcher.domain.newsletters.series import Series
 from dispatcher.errors import DispatcherError
 
 log = structlog.get_logger()

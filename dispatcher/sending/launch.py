@@ -11,8 +11,11 @@ from sqlalchemy import Connection, select
 from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignKind, CampaignState, Errand, Topic
-from dispatcher.domain import campaigns, dealing_out, endings, local_time, providers, trials
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain import endings
+from dispatcher.domain.audience import dealing_out, local_time
+from dispatcher.domain.newsletters import campaigns, trials
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.rates import providers
 from dispatcher.sending import binding
 
 

@@ -13,11 +13,12 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
-from dispatcher.domain import campaigns, providers, relay_days, slowdowns
-from dispatcher.domain.batches import Closed
-from dispatcher.domain.providers import Provider, Setting
-from dispatcher.domain.relay_days import Counted
-from dispatcher.domain.slowdowns import Place, Slowdown
+from dispatcher.domain.delivery.batches import Closed
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.rates import providers, relay_days, slowdowns
+from dispatcher.domain.rates.providers import Provider, Setting
+from dispatcher.domain.rates.relay_days import Counted
+from dispatcher.domain.rates.slowdowns import Place, Slowdown
 from dispatcher.sending import warmup
 from dispatcher.smtp.relays import Relay
 

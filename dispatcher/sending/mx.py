@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
-from dispatcher.domain import mailbox_domains
+from dispatcher.domain.rates import mailbox_domains
 from dispatcher.errors import SettingInvalid
 
 log = structlog.get_logger()

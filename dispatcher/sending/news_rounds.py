@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.domain import news_feeds
+from dispatcher.domain.newsletters import news_feeds
 from dispatcher.errors import DispatcherError
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ from dispatcher.compose.digest import MOST_ARTICLES, Digest, write
 from dispatcher.compose.news import Entry, News, Unread
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.domain import campaigns, news_feeds, series, zones
-from dispatcher.domain.campaigns import Draft
-from dispatcher.domain.news_feeds import Errand, NewsFeed, Wanted
+from dispatcher.domain import zones
+from dispatcher.domain.newsletters import campaigns, news_feeds, series
+from dispatcher.domain.newsletters.campaigns import Draft
+from dispatcher.domain.newsletters.news_feeds import Errand, NewsFeed, Wanted
 from dispatcher.domain.staff import audit
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import release

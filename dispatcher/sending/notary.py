@@ -13,9 +13,9 @@ from dispatcher import private_files
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.engine import reading
-from dispatcher.domain import chain_head, checkpoints, seal
-from dispatcher.domain.checkpoints import Checkpoint
-from dispatcher.domain.seal import Seal
+from dispatcher.domain.proof import chain_head, checkpoints, seal
+from dispatcher.domain.proof.checkpoints import Checkpoint
+from dispatcher.domain.proof.seal import Seal
 from dispatcher.errors import DispatcherError, PartUnavailable, SettingInvalid
 from dispatcher.settings import Settings
 

@@ -14,11 +14,14 @@ from sqlalchemy import Connection, func, insert, select, update
 from dispatcher.compose.words import moment
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, Topic
-from dispatcher.domain import campaigns, chain_head, consent, coverage, subscribers, suppression, tokens
+from dispatcher.domain import consent, coverage, suppression, tokens
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.recipients import Asking
-from dispatcher.domain.subscribers import Newcomer
+from dispatcher.domain.delivery.recipients import Asking
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.people.subscribers import Newcomer
+from dispatcher.domain.proof import chain_head
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.zone import ZONE

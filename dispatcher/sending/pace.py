@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.clock import steady
-from dispatcher.domain import slowdowns, workers
-from dispatcher.domain.batches import Claim, Closed
-from dispatcher.domain.slowdowns import Advice, Place
+from dispatcher.domain.delivery import workers
+from dispatcher.domain.delivery.batches import Claim, Closed
+from dispatcher.domain.rates import slowdowns
+from dispatcher.domain.rates.slowdowns import Advice, Place
 from dispatcher.sending import limits
 from dispatcher.sending.advice import advice
 from dispatcher.sending.buckets import Buckets

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from dispatcher.domain.paces import HORIZON_US, Ask, Grant
+from dispatcher.domain.rates.paces import HORIZON_US, Ask, Grant
 
 CHUNK = 0.25  # seconds' worth of permits to reserve at a time
 _KEEP = 1.0  # seconds (or one step) after its moment for which a permit is good: what is not used makes no burst later

@@ -12,9 +12,10 @@ from dispatcher.compose.edition import Edition
 from dispatcher.compose.fields import Fields
 from dispatcher.compose.letter import Letter, Press
 from dispatcher.db.terms import Language
-from dispatcher.domain import campaigns, tokens
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.recipients import Recipient
+from dispatcher.domain import tokens
+from dispatcher.domain.delivery.recipients import Recipient
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.tokens import Keyring, Link
 from dispatcher.sending import opt_in
 from dispatcher.smtp.lane import Parcel

@@ -11,11 +11,13 @@ from sqlalchemy import Connection
 
 from dispatcher.compose.house import House
 from dispatcher.db.terms import CampaignState, Language
-from dispatcher.domain import campaigns, consent, subscribers, suppression, trials
+from dispatcher.domain import consent, suppression
 from dispatcher.domain.addresses import Address, parse_address
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.recipients import Recipient
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.delivery.recipients import Recipient
+from dispatcher.domain.newsletters import campaigns, trials
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.errors import InputRefused, NotFound, RelayDown
 from dispatcher.sending import press, release
 from dispatcher.sending.press import CampaignPress, Stationery

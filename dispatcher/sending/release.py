@@ -27,23 +27,15 @@ from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignState, Errand, Hold, Language, Topic
-from dispatcher.domain import (
-    authors,
-    batches,
-    campaigns,
-    freshness,
-    local_time,
-    releases,
-    revisions,
-    series,
-    trials,
-    zones,
-)
-from dispatcher.domain.campaigns import Campaign, Contents, Draft
-from dispatcher.domain.recipients import Recipient
-from dispatcher.domain.revisions import Revision
+from dispatcher.domain import zones
+from dispatcher.domain.audience import local_time
+from dispatcher.domain.delivery import batches
+from dispatcher.domain.delivery.recipients import Recipient
+from dispatcher.domain.newsletters import authors, campaigns, freshness, releases, revisions, series, trials
+from dispatcher.domain.newsletters.campaigns import Campaign, Contents, Draft
+from dispatcher.domain.newsletters.revisions import Revision
+from dispatcher.domain.newsletters.trials import Terms
 from dispatcher.domain.staff.audit import Actor
-from dispatcher.domain.trials import Terms
 from dispatcher.errors import ContentInvalid, InputRefused, MoveRefused
 from dispatcher.sending.binding import bind, content_hash, require_unchanged
 from dispatcher.sending.press import CampaignPress, Stationery

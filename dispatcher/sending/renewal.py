@@ -18,10 +18,13 @@ from dispatcher.compose.house import House
 from dispatcher.db.columns import among, insert_or
 from dispatcher.db.tables import opt_in_request, renewal, subscriber, subscription
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import audiences, campaigns, consent, coverage, declarations, passage
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain import consent, coverage, declarations
+from dispatcher.domain.audience import audiences
 from dispatcher.domain.declarations import Version
-from dispatcher.domain.recipients import Asking, Recipient
+from dispatcher.domain.delivery import passage
+from dispatcher.domain.delivery.recipients import Asking, Recipient
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import opt_in
 from dispatcher.sending.press import Stationery

@@ -20,8 +20,8 @@ from sqlalchemy.exc import DBAPIError
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import WorkerRole
-from dispatcher.domain import workers
-from dispatcher.domain.workers import Found, Report
+from dispatcher.domain.delivery import workers
+from dispatcher.domain.delivery.workers import Found, Report
 from dispatcher.smtp.breaker import Breakers, Position, Standing
 
 log = structlog.get_logger()

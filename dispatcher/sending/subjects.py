@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 from dispatcher.compose.content import parse_content
 from dispatcher.compose.snippets import put_back
 from dispatcher.db.terms import CampaignState, ChosenBy, Language, Otherwise
-from dispatcher.domain import campaigns, trials
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.trial_figures import FEWEST, Figures
-from dispatcher.domain.trials import Terms, Trial
+from dispatcher.domain.newsletters import campaigns, trials
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.trial_figures import FEWEST, Figures
+from dispatcher.domain.newsletters.trials import Terms, Trial
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.clock import steady
-from dispatcher.domain.paces import Grant
+from dispatcher.domain.rates.paces import Grant
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.pacing import Pacer
 

@@ -21,7 +21,9 @@ from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain import accounts, batches, campaigns, freshness, pauses, series, trials, workers
+from dispatcher.domain.delivery import batches, workers
+from dispatcher.domain.newsletters import accounts, campaigns, freshness, series, trials
+from dispatcher.domain.people import pauses
 from dispatcher.errors import DispatcherError, ReleaseOutdated
 from dispatcher.sending import binding, issues, launch
 

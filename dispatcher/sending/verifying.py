@@ -7,10 +7,10 @@ from sqlalchemy import Engine
 
 from dispatcher.db import clock
 from dispatcher.db.engine import snapshot
-from dispatcher.domain import chain_head, checkpoints, seal, verification
-from dispatcher.domain.checkpoints import Checkpoint
 from dispatcher.domain.periods import Period
-from dispatcher.domain.verification import Known, Verdict
+from dispatcher.domain.proof import chain_head, checkpoints, seal, verification
+from dispatcher.domain.proof.checkpoints import Checkpoint
+from dispatcher.domain.proof.verification import Known, Verdict
 from dispatcher.errors import InputRefused
 from dispatcher.sending import house, notary
 from dispatcher.settings import Settings

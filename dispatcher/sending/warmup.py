@@ -8,7 +8,7 @@ the day's number by themselves; nothing is counted before a letter goes, and no 
 from collections.abc import Mapping
 from datetime import date
 
-from dispatcher.domain.relay_days import Counted
+from dispatcher.domain.rates.relay_days import Counted
 from dispatcher.smtp.relays import Warmup
 
 ENOUGH = 100_000  # letters a day to one provider, with which a relay is warm

@@ -17,7 +17,7 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import Errand
 from dispatcher.domain import tokens
 from dispatcher.domain.addresses import Address, masked
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Link, Purpose
 from dispatcher.sending import address_change
 from dispatcher.sending.address_change import Step

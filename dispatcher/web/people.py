@@ -3,8 +3,9 @@
 from sqlalchemy import Connection
 from starlette.requests import Request
 
-from dispatcher.domain import subscribers, tokens
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain import tokens
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring, Link, Purpose
 from dispatcher.errors import TokenInvalid
 

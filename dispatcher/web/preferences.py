@@ -19,10 +19,11 @@ from dispatcher.compose.words import long_date
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import consent, pauses, subscribers
+from dispatcher.domain import consent
 from dispatcher.domain.addresses import masked, parse_address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.people import pauses, subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import AddressInvalid, TokenInvalid
 from dispatcher.sending import declarations, opt_in

@@ -17,9 +17,10 @@ from starlette.responses import Response
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
-from dispatcher.domain import consent, coverage, subscribers, tokens
+from dispatcher.domain import consent, coverage, tokens
 from dispatcher.domain.addresses import Address, masked, parse_address
 from dispatcher.domain.declarations import Declaration
+from dispatcher.domain.people import subscribers
 from dispatcher.domain.tokens import Link, Purpose
 from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.sending import declarations, opt_in

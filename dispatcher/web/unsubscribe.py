@@ -16,7 +16,7 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import consent, tokens
 from dispatcher.domain.addresses import masked
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Link, Purpose
 from dispatcher.web.forms import Form
 from dispatcher.web.language import choose, listed, say

@@ -14,11 +14,12 @@ from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import consent_event, delivery
 from dispatcher.db.terms import CampaignKind, SubscriptionState, Topic
-from dispatcher.domain import campaigns, consent
+from dispatcher.domain import consent
 from dispatcher.domain.addresses import masked
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.recipients import Recipient
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.delivery.recipients import Recipient
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import NotFound, TokenInvalid
 from dispatcher.sending import press

@@ -16,8 +16,9 @@ from dispatcher.api.entrance import Allowance
 from dispatcher.db import clock
 from dispatcher.db.tables import metadata
 from dispatcher.db.terms import ConsentKind, Scope, Topic
-from dispatcher.domain import api_keys, subscribers
-from dispatcher.domain.api_keys import Wanted
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.programs import api_keys
+from dispatcher.domain.programs.api_keys import Wanted
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import house as houses
 from dispatcher.sending import sweep

@@ -8,7 +8,7 @@ from dispatcher.api.entrance import Allowance
 from dispatcher.db import clock
 from dispatcher.db.tables import api_key
 from dispatcher.db.terms import Scope
-from dispatcher.domain import api_keys
+from dispatcher.domain.programs import api_keys
 from dispatcher.settings import Settings
 from tests.api.program import House, Program, kind_of, on_sqlite, open_house
 from tests.cli.conftest import Run, _commands_engines, _wide, dispatcher, outside, run  # noqa: F401  (fixtures)

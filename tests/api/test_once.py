@@ -9,7 +9,7 @@ from sqlalchemy import update
 from dispatcher.db import clock
 from dispatcher.db.tables import api_answer
 from dispatcher.domain import periods, retention
-from dispatcher.domain.api_answers import KEPT
+from dispatcher.domain.programs.api_answers import KEPT
 from dispatcher.domain.retention import Step
 from tests.api.program import DRAFT, MARIA, House, Program, kind_of
 

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, update
 from dispatcher.api.entrance import Allowance
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign
-from dispatcher.domain import authors, releases
+from dispatcher.domain.newsletters import authors, releases
 from dispatcher.settings import Settings
 from tests.api.program import DRAFT, PLAIN, House, Program, kind_of, on_sqlite, open_house
 

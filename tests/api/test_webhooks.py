@@ -3,7 +3,7 @@
 from sqlalchemy import Engine
 
 from dispatcher.db import clock
-from dispatcher.domain import webhooks
+from dispatcher.domain.programs import webhooks
 from dispatcher.domain.tokens import Keyring
 from tests.api.program import House, Program, kind_of, on_sqlite
 

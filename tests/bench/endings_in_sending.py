@@ -20,11 +20,12 @@ from dispatcher.bench.postgres import PostgresServer
 from dispatcher.db import migrate
 from dispatcher.db.engine import make_engine
 from dispatcher.db.terms import CampaignKind
-from dispatcher.domain import batches, ending_marks, endings, passage
-from dispatcher.domain.batches import Claim
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain import ending_marks, endings
+from dispatcher.domain.delivery import batches, passage
+from dispatcher.domain.delivery.batches import Claim
+from dispatcher.domain.delivery.passage import Intent, Known
 from dispatcher.domain.ending_marks import Tide
-from dispatcher.domain.passage import Intent, Known
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.sending import endings as files
 from dispatcher.sending.endings import EndingsFile

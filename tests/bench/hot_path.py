@@ -22,8 +22,8 @@ from dispatcher.compose.content import parse_content
 from dispatcher.compose.freezing import freeze
 from dispatcher.db.terms import Language, Outcome, Topic
 from dispatcher.domain import ledger
+from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.domain.ledger import Final
-from dispatcher.domain.recipients import Recipient
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.sending.press import CampaignPress, Stationery
 from dispatcher.smtp.envelope import Offers

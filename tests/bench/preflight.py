@@ -16,8 +16,8 @@ from dispatcher.compose.house import House
 from dispatcher.db import clock, migrate
 from dispatcher.db.engine import make_engine, reading
 from dispatcher.db.terms import Language
-from dispatcher.domain import campaigns
-from dispatcher.domain.campaigns import Draft
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Draft
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.sending.preflight.examination import Desk, lay_open
 from dispatcher.sending.preflight.people import render_everyone

@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from dispatcher.bounces import intake
 from dispatcher.db import clock
 from dispatcher.db.terms import SubscriptionState, Topic
-from dispatcher.domain import consent, subscribers, tokens
+from dispatcher.domain import consent, tokens
+from dispatcher.domain.people import subscribers
 from dispatcher.domain.tokens import Keyring, Link, Purpose
 from tests import builders
 

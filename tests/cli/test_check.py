@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.domain import releases
+from dispatcher.domain.newsletters import releases
 from tests import builders
 from tests.cli.conftest import Run
 from tests.stage import Stage

@@ -15,9 +15,10 @@ from structlog.testing import capture_logs
 from dispatcher.cli import chain
 from dispatcher.db import clock
 from dispatcher.db.tables import consent_chain, consent_checkpoint, consent_event, subscription
-from dispatcher.domain import checkpoints, consent, seal
+from dispatcher.domain import consent
+from dispatcher.domain.proof import checkpoints, seal
+from dispatcher.domain.proof.walk import Wrong
 from dispatcher.domain.tokens import Keyring
-from dispatcher.domain.walk import Wrong
 from dispatcher.sending import notary
 from dispatcher.settings import Settings, load
 from tests.cli.conftest import Run

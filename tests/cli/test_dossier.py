@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
-from dispatcher.domain import seal
+from dispatcher.domain.proof import seal
 from dispatcher.domain.tokens import Keyring
 from tests import builders
 from tests.cli.conftest import Run

@@ -6,8 +6,9 @@ from sqlalchemy import Engine, select
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, consent_event
 from dispatcher.db.terms import ConsentKind, RightKind, SuppressionReason, Topic
-from dispatcher.domain import consent, rights, suppression
+from dispatcher.domain import consent, suppression
 from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.people import rights
 from dispatcher.domain.tokens import Keyring
 from tests import builders
 from tests.cli.conftest import Run

@@ -8,9 +8,10 @@ from sqlalchemy import Engine, select
 
 from dispatcher.db import clock
 from dispatcher.db.tables import mailbox_provider
-from dispatcher.domain import campaigns, slowdowns
-from dispatcher.domain.providers import Provider
-from dispatcher.domain.slowdowns import Advice, Place
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.rates import slowdowns
+from dispatcher.domain.rates.providers import Provider
+from dispatcher.domain.rates.slowdowns import Advice, Place
 from tests import builders
 from tests.cli.conftest import Run
 from tests.stage import Stage

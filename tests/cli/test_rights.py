@@ -17,8 +17,8 @@ from dispatcher.db import clock
 from dispatcher.db.engine import make_engine, scrub
 from dispatcher.db.tables import campaign, consent_event, rights_request, subscriber
 from dispatcher.db.terms import ConsentKind, RightKind, Topic
-from dispatcher.domain import rights
 from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.people import rights
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.rights import serving

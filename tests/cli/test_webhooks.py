@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from dispatcher.domain import webhooks
+from dispatcher.domain.programs import webhooks
 from dispatcher.domain.tokens import Keyring
 from tests.certificates import Certificate
 from tests.cli.conftest import Run

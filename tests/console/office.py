@@ -19,28 +19,20 @@ from dispatcher.console.pages import PAGES
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, delivery, metadata
 from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, Scope, SessionStage, Topic, UploadKind
-from dispatcher.domain import (
-    api_keys,
-    campaigns,
-    consent,
-    declarations,
-    preflight_runs,
-    rights,
-    series,
-    slowdowns,
-    suppression,
-    uploads,
-    webhooks,
-    workers,
-)
+from dispatcher.domain import consent, declarations, suppression, uploads
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.api_keys import Wanted
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.delivery import workers
 from dispatcher.domain.imports import Instructions
-from dispatcher.domain.recurrence import recurrence
-from dispatcher.domain.series import Plan
-from dispatcher.domain.slowdowns import Advice
-from dispatcher.domain.slowdowns import Place as Slow
+from dispatcher.domain.newsletters import campaigns, preflight_runs, series
+from dispatcher.domain.newsletters.recurrence import recurrence
+from dispatcher.domain.newsletters.series import Plan
+from dispatcher.domain.people import rights
+from dispatcher.domain.programs import api_keys, webhooks
+from dispatcher.domain.programs.api_keys import Wanted
+from dispatcher.domain.rates import slowdowns
+from dispatcher.domain.rates.slowdowns import Advice
+from dispatcher.domain.rates.slowdowns import Place as Slow
 from dispatcher.domain.staff import invitations, members, passwords, sessions
 from dispatcher.domain.staff.members import Candidate
 from dispatcher.domain.tokens import Keyring

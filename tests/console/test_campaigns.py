@@ -14,11 +14,11 @@ from dispatcher.console.pages import campaign as page_of_one
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, subscriber
 from dispatcher.db.terms import CampaignState, Language, Outcome, Role, Topic
-from dispatcher.domain import campaigns, releases
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.releases import Binding
+from dispatcher.domain.newsletters import campaigns, releases
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.releases import Binding
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import opt_in
 from dispatcher.sending.opt_in import Request

@@ -14,8 +14,8 @@ from dispatcher.console.pages.drafts import LETTERS
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignState, Language, Role, Topic
-from dispatcher.domain import campaigns
-from dispatcher.domain.campaigns import Campaign, Contents
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign, Contents
 from dispatcher.domain.staff.audit import NOBODY
 from dispatcher.sending import house as houses
 from dispatcher.sending import release

@@ -10,10 +10,10 @@ from dispatcher import broker
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.terms import Role
-from dispatcher.domain import providers, relay_days, slowdowns
-from dispatcher.domain.providers import UNTIL_RESUMED, Provider
-from dispatcher.domain.relay_days import Counted
-from dispatcher.domain.slowdowns import Advice, Place
+from dispatcher.domain.rates import providers, relay_days, slowdowns
+from dispatcher.domain.rates.providers import UNTIL_RESUMED, Provider
+from dispatcher.domain.rates.relay_days import Counted
+from dispatcher.domain.rates.slowdowns import Advice, Place
 from tests.console.office import Browser, Office, on_sqlite, text_of
 
 RELAY = "127.0.0.1:1025"

@@ -9,8 +9,9 @@ from sqlalchemy import update
 from dispatcher.db import clock
 from dispatcher.db.tables import webhook_message
 from dispatcher.db.terms import Role, Scope, Topic
-from dispatcher.domain import api_keys, consent
+from dispatcher.domain import consent
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.programs import api_keys
 from tests.console.office import Browser, Office, on_sqlite, text_of
 
 INSIDE = "https://127.0.0.1/hooks?token=secret-of-theirs"  # nothing is sent there

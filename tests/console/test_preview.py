@@ -14,7 +14,7 @@ from dispatcher.console.inspection import inert
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import Language, Role, Topic
-from dispatcher.domain import campaigns
+from dispatcher.domain.newsletters import campaigns
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import Deed
 from tests import builders

@@ -9,8 +9,8 @@ from sqlalchemy import update
 
 from dispatcher.db.tables import consent_event
 from dispatcher.db.terms import Role
-from dispatcher.domain import seal
-from dispatcher.domain.checkpoints import Checkpoint
+from dispatcher.domain.proof import seal
+from dispatcher.domain.proof.checkpoints import Checkpoint
 from dispatcher.rights import sealed
 from tests.console.office import Browser, Office, on_sqlite, text_of
 

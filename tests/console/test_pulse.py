@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 
 from dispatcher.console.pulse import Beat, Pulse
 from dispatcher.db.terms import Outcome
-from dispatcher.domain import campaigns, tallies
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.newsletters import campaigns, tallies
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.tokens import Keyring
 from tests.domain.dispatch import Dispatch, final
 

@@ -6,8 +6,10 @@ from dispatcher.console.paper import has
 from dispatcher.console.reasons import Reason, reason
 from dispatcher.console.troubles import _KINDS, trouble
 from dispatcher.db.terms import Language, SuppressionReason
-from dispatcher.domain import audiences, batches, on_hold, poison, trials
-from dispatcher.domain.missing import Missing
+from dispatcher.domain.audience import audiences
+from dispatcher.domain.delivery import batches, poison
+from dispatcher.domain.newsletters import on_hold, trials
+from dispatcher.domain.newsletters.missing import Missing
 from dispatcher.sending import feed, gate
 
 

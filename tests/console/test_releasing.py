@@ -12,8 +12,8 @@ from sqlalchemy import update
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, preflight, staff_member
 from dispatcher.db.terms import CampaignState, Language, Role, Topic
-from dispatcher.domain import authors, campaigns
-from dispatcher.domain.campaigns import Campaign, Draft
+from dispatcher.domain.newsletters import authors, campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign, Draft
 from dispatcher.domain.staff import audit
 from dispatcher.sending import house as houses
 from dispatcher.sending import release

@@ -13,8 +13,9 @@ from sqlalchemy import update
 from dispatcher.db import clock
 from dispatcher.db.tables import rights_request
 from dispatcher.db.terms import RightKind, Role
-from dispatcher.domain import rights, suppression
+from dispatcher.domain import suppression
 from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.people import rights
 from dispatcher.rights import sealed
 from tests.console.office import Browser, Office, on_sqlite, text_of
 

@@ -10,9 +10,9 @@ from dispatcher.db import clock
 from dispatcher.db.tables import campaign
 from dispatcher.db.tables import series as series_table
 from dispatcher.db.terms import Language, Role, SeriesState
-from dispatcher.domain import campaigns, series
-from dispatcher.domain.recurrence import recurrence
-from dispatcher.domain.series import Series
+from dispatcher.domain.newsletters import campaigns, series
+from dispatcher.domain.newsletters.recurrence import recurrence
+from dispatcher.domain.newsletters.series import Series
 from tests import builders
 from tests.console.office import Browser, Office, heading, on_sqlite, text_of
 

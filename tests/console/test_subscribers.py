@@ -8,10 +8,11 @@ from sqlalchemy import select
 from dispatcher.db import clock
 from dispatcher.db.tables import suppression
 from dispatcher.db.terms import ConsentKind, Role, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, directory
+from dispatcher.domain import consent
 from dispatcher.domain import suppression as never
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.directory import Wanted
+from dispatcher.domain.people import directory
+from dispatcher.domain.people.directory import Wanted
 from tests import builders
 from tests.console.office import Browser, Office, heading, on_sqlite, text_of
 

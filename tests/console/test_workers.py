@@ -7,7 +7,7 @@ from dispatcher.console.steps import step
 from dispatcher.db import clock
 from dispatcher.db.tables import relay_wish
 from dispatcher.db.terms import Role
-from dispatcher.domain import workers
+from dispatcher.domain.delivery import workers
 from tests.builders import away, report
 from tests.console.office import Office, text_of
 

@@ -10,19 +10,22 @@ from sqlalchemy import Connection, Engine, select, update
 
 from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
-from dispatcher.domain import accounts, batches, campaigns, consent, dealing_out, ledger, passage, tallies, trials
-from dispatcher.domain.accounts import Status
-from dispatcher.domain.batches import Claim, Flight
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain import consent, ledger
+from dispatcher.domain.audience import dealing_out
+from dispatcher.domain.audience.dealing_out import Trial
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.dealing_out import Trial
+from dispatcher.domain.delivery import batches, passage
+from dispatcher.domain.delivery.batches import Claim, Flight
+from dispatcher.domain.delivery.passage import Decision, Intent, Pass
+from dispatcher.domain.delivery.recipients import Recipient, to_serve
 from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Deferral, Final, Record
-from dispatcher.domain.passage import Decision, Intent, Pass
-from dispatcher.domain.recipients import Recipient, to_serve
-from dispatcher.domain.tallies import Tally
+from dispatcher.domain.newsletters import accounts, campaigns, tallies, trials
+from dispatcher.domain.newsletters.accounts import Status
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.tallies import Tally
+from dispatcher.domain.newsletters.trials import Terms
 from dispatcher.domain.tokens import Keyring
-from dispatcher.domain.trials import Terms
 from tests import builders
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

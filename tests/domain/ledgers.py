@@ -9,11 +9,12 @@ from sqlalchemy import Connection, Engine, select, text
 from dispatcher.db.engine import snapshot
 from dispatcher.db.tables import consent_event
 from dispatcher.db.terms import ConsentKind, Language, Topic
-from dispatcher.domain import consent, verification
-from dispatcher.domain.checkpoints import Checkpoint
+from dispatcher.domain import consent
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.proof import verification
+from dispatcher.domain.proof.checkpoints import Checkpoint
+from dispatcher.domain.proof.verification import Known, Verdict
 from dispatcher.domain.tokens import Keyring
-from dispatcher.domain.verification import Known, Verdict
 from tests import builders
 
 NOW = datetime(2026, 11, 23, 9, 0, 1, 234567, tzinfo=UTC)

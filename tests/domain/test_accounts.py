@@ -6,9 +6,10 @@ from sqlalchemy import select, update
 
 from dispatcher.db.tables import batch, campaign, subscriber
 from dispatcher.db.terms import BatchState, CampaignState, Outcome
-from dispatcher.domain import accounts, batches, campaigns, missing
-from dispatcher.domain.accounts import Status
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.delivery import batches
+from dispatcher.domain.newsletters import accounts, campaigns, missing
+from dispatcher.domain.newsletters.accounts import Status
+from dispatcher.domain.newsletters.campaigns import Campaign
 from tests import builders
 from tests.domain.dispatch import Dispatch, deferred, events_of, final
 

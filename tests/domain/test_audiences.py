@@ -8,9 +8,10 @@ from sqlalchemy import Engine, event, select, update
 
 from dispatcher.db.tables import batch, delivery, subscriber, subscription
 from dispatcher.db.terms import ConsentKind, SuppressionReason, Topic
-from dispatcher.domain import consent, dealing_out, suppression
+from dispatcher.domain import consent, suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.audiences import why_not
+from dispatcher.domain.audience import dealing_out
+from dispatcher.domain.audience.audiences import why_not
 from dispatcher.domain.consent import Evidence
 from tests import builders
 from tests.domain.dispatch import NOW, TOPIC, Dispatch

@@ -8,8 +8,8 @@ from sqlalchemy import Engine, update
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import ActorKind
-from dispatcher.domain import authors, releases
-from dispatcher.domain.releases import Binding, Preflight
+from dispatcher.domain.newsletters import authors, releases
+from dispatcher.domain.newsletters.releases import Binding, Preflight
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import NOBODY, Actor
 from dispatcher.errors import FourEyesLacking

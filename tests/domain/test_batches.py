@@ -8,9 +8,9 @@ from sqlalchemy import select, update
 
 from dispatcher.db.tables import batch, campaign
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome, UnknownPolicy
-from dispatcher.domain import batches
-from dispatcher.domain.batches import LEASE, Claim
-from dispatcher.domain.passage import Halted
+from dispatcher.domain.delivery import batches
+from dispatcher.domain.delivery.batches import LEASE, Claim
+from dispatcher.domain.delivery.passage import Halted
 from tests.domain.dispatch import Dispatch, deferred, events_of, final
 
 DONE, DEFERRED, READY = "done", "deferred", "ready"

@@ -9,8 +9,8 @@ from sqlalchemy import Engine, insert, select, update
 
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Topic, UnknownPolicy
-from dispatcher.domain import campaigns
-from dispatcher.domain.campaigns import Draft
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Draft
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import MoveRefused, NotFound
 from tests import builders

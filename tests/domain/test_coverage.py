@@ -12,7 +12,7 @@ from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
 from dispatcher.domain import consent, coverage, declarations, resting
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.declarations import Draft
-from dispatcher.domain.passage import Pass, Withheld
+from dispatcher.domain.delivery.passage import Pass, Withheld
 from tests import builders
 from tests.domain.dispatch import NOW, TOPIC, Dispatch
 from tests.journeys.house import wait_for

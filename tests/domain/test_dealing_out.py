@@ -8,8 +8,9 @@ from sqlalchemy import select, update
 
 from dispatcher.db.tables import batch, campaign, subscriber
 from dispatcher.db.terms import CampaignKind
-from dispatcher.domain import batches, dealing_out
-from dispatcher.domain.batches import Closed
+from dispatcher.domain.audience import dealing_out
+from dispatcher.domain.delivery import batches
+from dispatcher.domain.delivery.batches import Closed
 from tests.domain.dispatch import Dispatch
 
 

@@ -8,12 +8,13 @@ from sqlalchemy import Connection, Engine, insert, select
 
 from dispatcher.db.tables import consent_event, deferral, delivery, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Language, Outcome, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, erasure, imports, ledger, profiles, subscribers, suppression
+from dispatcher.domain import consent, imports, ledger, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Fate
 from dispatcher.domain.ledger import Deferral, Final
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.people import erasure, profiles, subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.sending import opt_in

@@ -9,9 +9,9 @@ from dispatcher.db.tables import (
     campaign,
 )
 from dispatcher.db.terms import CampaignState, Outcome
-from dispatcher.domain import accounts, campaigns
+from dispatcher.domain.newsletters import accounts, campaigns
+from dispatcher.domain.newsletters.shares import FOLDED, By, shares
 from dispatcher.domain.retention import Step
-from dispatcher.domain.shares import FOLDED, By, shares
 from tests.domain.dispatch import NOW, Dispatch, final
 from tests.domain.keeping import BERLIN, DAY, SECOND, Keeping
 

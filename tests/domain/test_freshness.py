@@ -7,9 +7,9 @@ from sqlalchemy import update
 
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignState, Hold
-from dispatcher.domain import campaigns, freshness
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.passage import CHANGED, STALE, Halted, Pass
+from dispatcher.domain.delivery.passage import CHANGED, STALE, Halted, Pass
+from dispatcher.domain.newsletters import campaigns, freshness
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.errors import MoveRefused
 from tests.domain.dispatch import Dispatch
 

@@ -8,12 +8,16 @@ from sqlalchemy import Engine, delete, insert, select, update
 
 from dispatcher.db.tables import batch, consent_event, deferral, delivery, opt_in_request, subscriber, suppression
 from dispatcher.db.terms import CampaignKind, CampaignState, ConsentKind, Language, Outcome, UnknownPolicy
-from dispatcher.domain import audiences, batches, campaigns, consent, dealing_out, restriction
-from dispatcher.domain.batches import Flight
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain import consent
+from dispatcher.domain.audience import audiences, dealing_out
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.delivery import batches
+from dispatcher.domain.delivery.batches import Flight
+from dispatcher.domain.delivery.passage import TAKEN_OVER, Halted, Intent, Pass, Withheld
 from dispatcher.domain.ledger import Final, Proof
-from dispatcher.domain.passage import TAKEN_OVER, Halted, Intent, Pass, Withheld
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.people import restriction
 from tests import builders
 from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, events_of, final
 

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Engine, func, select
 
 from dispatcher.db.tables import consent_event, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, imports, profiles, subscribers, suppression
+from dispatcher.domain import consent, imports, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Claim, Fate, Intake, Rejected, Row, Says, Tally
+from dispatcher.domain.people import profiles, subscribers
 from dispatcher.domain.tokens import Keyring
 from tests import builders
 from tests.stories import stories

@@ -19,25 +19,16 @@ from sqlalchemy import Engine, select
 
 from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import CampaignState, Language, Outcome, SuppressionReason, Topic
-from dispatcher.domain import (
-    campaigns,
-    consent,
-    declarations,
-    endings,
-    erasure,
-    pauses,
-    restriction,
-    subscribers,
-    suppression,
-    tokens,
-)
+from dispatcher.domain import consent, declarations, endings, suppression, tokens
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Draft
+from dispatcher.domain.delivery.passage import Pass
 from dispatcher.domain.endings import Claimed, Launched
-from dispatcher.domain.passage import Pass
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.people import erasure, pauses, restriction, subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.sending import address_change, opt_in

@@ -7,10 +7,12 @@ from sqlalchemy import select, update
 
 from dispatcher.db.tables import batch, campaign, subscriber
 from dispatcher.db.terms import CampaignState, Outcome
-from dispatcher.domain import campaigns, dealing_out, local_time, missing, poison
-from dispatcher.domain.batches import Claim
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.local_time import Wave
+from dispatcher.domain.audience import dealing_out, local_time
+from dispatcher.domain.audience.local_time import Wave
+from dispatcher.domain.delivery import poison
+from dispatcher.domain.delivery.batches import Claim
+from dispatcher.domain.newsletters import campaigns, missing
+from dispatcher.domain.newsletters.campaigns import Campaign
 from tests import builders
 from tests.domain.dispatch import NOW, TOPIC, Dispatch, final
 

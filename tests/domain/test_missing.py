@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from dispatcher.db.terms import Outcome
-from dispatcher.domain import missing
-from dispatcher.domain.missing import Missing, Place
+from dispatcher.domain.newsletters import missing
+from dispatcher.domain.newsletters.missing import Missing, Place
 from tests.domain.dispatch import Dispatch, deferred, final
 
 

@@ -6,9 +6,10 @@ from sqlalchemy import Engine, update
 
 from dispatcher.db.tables import consent_event
 from dispatcher.db.terms import ConsentKind, Topic
-from dispatcher.domain import consent, movements
+from dispatcher.domain import consent
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.movements import Moved, Movements
+from dispatcher.domain.proof import movements
+from dispatcher.domain.proof.movements import Moved, Movements
 from dispatcher.domain.tokens import Keyring
 from tests import builders
 

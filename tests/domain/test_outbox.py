@@ -14,11 +14,14 @@ from dispatcher.db.terms import (
     Topic,
     WebhookKind,
 )
-from dispatcher.domain import campaigns, consent, erasure, suppression, webhook_messages, webhooks
+from dispatcher.domain import consent, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.people import erasure
+from dispatcher.domain.programs import webhook_messages, webhooks
+from dispatcher.domain.programs.webhook_messages import Answered
 from dispatcher.domain.tokens import Keyring
-from dispatcher.domain.webhook_messages import Answered
 from dispatcher.errors import InputRefused, MoveRefused, NotFound
 from dispatcher.sending import opt_in
 from tests import builders

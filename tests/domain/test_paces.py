@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine, select, update
 
 from dispatcher.db.tables import pace
-from dispatcher.domain import paces
-from dispatcher.domain.paces import Ask, Grant
+from dispatcher.domain.rates import paces
+from dispatcher.domain.rates.paces import Ask, Grant
 
 T = 1_800_000_000_000_000  # microseconds
 SECOND = 1_000_000

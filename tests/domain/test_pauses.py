@@ -7,9 +7,10 @@ from sqlalchemy import select
 
 from dispatcher.db.tables import consent_event, delivery, subscriber
 from dispatcher.db.terms import Outcome
-from dispatcher.domain import consent, pauses
+from dispatcher.domain import consent
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.passage import Withheld
+from dispatcher.domain.delivery.passage import Withheld
+from dispatcher.domain.people import pauses
 from tests.domain.dispatch import NOW, TOPIC, Dispatch, events_of
 
 PAGE = Evidence(source="preferences page", ip="192.0.2.7")

@@ -6,10 +6,10 @@ from sqlalchemy import select
 
 from dispatcher.db.tables import batch, deferral
 from dispatcher.db.terms import BatchState, Outcome
-from dispatcher.domain import poison, recipients
-from dispatcher.domain.batches import LEASE, Claim
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.delivery import poison, recipients
+from dispatcher.domain.delivery.batches import LEASE, Claim
 from dispatcher.domain.ledger import Deferral, Final
+from dispatcher.domain.newsletters.campaigns import Campaign
 from tests.domain.dispatch import Dispatch
 
 

@@ -6,8 +6,8 @@ from sqlalchemy import Connection, Engine
 
 from dispatcher.db import clock
 from dispatcher.db.terms import Language, Role
-from dispatcher.domain import preflight_runs
-from dispatcher.domain.preflight_runs import LOST
+from dispatcher.domain.newsletters import preflight_runs
+from dispatcher.domain.newsletters.preflight_runs import LOST
 from dispatcher.domain.staff import members
 from dispatcher.domain.staff.members import Candidate
 from tests import builders

@@ -7,8 +7,8 @@ from sqlalchemy import Engine, select
 
 from dispatcher.db import clock
 from dispatcher.db.tables import subscriber
-from dispatcher.domain import providers
-from dispatcher.domain.providers import PRESETS, UNTIL_RESUMED, Provider, Setting
+from dispatcher.domain.rates import providers
+from dispatcher.domain.rates.providers import PRESETS, UNTIL_RESUMED, Provider, Setting
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused
 from tests import builders

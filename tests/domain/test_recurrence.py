@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.domain.recurrence import recurrence
+from dispatcher.domain.newsletters.recurrence import recurrence
 from dispatcher.errors import InputRefused
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)  # a Monday

@@ -8,12 +8,14 @@ from sqlalchemy import Engine, select, update
 
 from dispatcher.db.tables import campaign, delivery
 from dispatcher.db.terms import CampaignState, Language, Outcome, RightKind, Topic
-from dispatcher.domain import audiences, declarations, erasure, restriction, rights, subscribers
+from dispatcher.domain import declarations
 from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.audience import audiences
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Draft
+from dispatcher.domain.delivery.passage import Withheld
 from dispatcher.domain.imports.columns import own_columns
-from dispatcher.domain.passage import Withheld
+from dispatcher.domain.people import erasure, restriction, rights, subscribers
 from dispatcher.domain.retention import Step
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import endings, entry, opt_in

@@ -14,10 +14,11 @@ from dispatcher.db.tables import (
     subscription,
 )
 from dispatcher.db.terms import ConsentKind, Language, Outcome, RightKind, Topic
-from dispatcher.domain import consent, declarations, periods, retention, rights
+from dispatcher.domain import consent, declarations, periods, retention
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.declarations import Draft
-from dispatcher.domain.passage import Withheld
+from dispatcher.domain.delivery.passage import Withheld
+from dispatcher.domain.people import rights
 from dispatcher.domain.retention import Step
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import opt_in

@@ -9,8 +9,8 @@ from sqlalchemy import Engine, update
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignState, Language
-from dispatcher.domain import authors, campaigns, revisions
-from dispatcher.domain.revisions import Revision
+from dispatcher.domain.newsletters import authors, campaigns, revisions
+from dispatcher.domain.newsletters.revisions import Revision
 from dispatcher.domain.staff import audit
 from dispatcher.errors import MoveRefused, NotFound, SavedMeanwhile
 from tests import builders

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine
 
 from dispatcher.db.terms import RightKind
-from dispatcher.domain import rights
-from dispatcher.domain.rights import Done
+from dispatcher.domain.people import rights
+from dispatcher.domain.people.rights import Done
 from dispatcher.errors import InputRefused, NotFound
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.domain import seal
-from dispatcher.domain.seal import Seal
+from dispatcher.domain.proof import seal
+from dispatcher.domain.proof.seal import Seal
 from dispatcher.errors import InputRefused, SettingInvalid
 
 PEM, OPEN = serialization.Encoding.PEM, serialization.NoEncryption()

@@ -5,9 +5,9 @@ from sqlalchemy import update
 
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import Outcome
-from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.ledger import Final
-from dispatcher.domain.shares import By, Share, shares
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.shares import By, Share, shares
 from tests.domain.dispatch import RELAY, Dispatch, deferred, events_of, final
 
 FIGURES = ("audience", "sent", "deferred", "failed", "unknown", "withheld", "remaining")

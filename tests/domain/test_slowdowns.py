@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from dispatcher.domain import relay_days, slowdowns
-from dispatcher.domain.relay_days import Counted
-from dispatcher.domain.slowdowns import FULL_SPEED, Advice, Place
+from dispatcher.domain.rates import relay_days, slowdowns
+from dispatcher.domain.rates.relay_days import Counted
+from dispatcher.domain.rates.slowdowns import FULL_SPEED, Advice, Place
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

@@ -9,9 +9,10 @@ from sqlalchemy import Engine, func, select
 
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import ConsentKind, Language, Outcome, Topic
-from dispatcher.domain import subscribers, suppression
+from dispatcher.domain import suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.subscribers import Newcomer, clean_name, topics_of
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.people.subscribers import Newcomer, clean_name, topics_of
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused
 from tests import builders

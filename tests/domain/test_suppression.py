@@ -9,9 +9,10 @@ from sqlalchemy import Engine, select
 
 from dispatcher.db.tables import suppression as table
 from dispatcher.db.terms import SuppressionReason, Topic
-from dispatcher.domain import erasure, suppression
+from dispatcher.domain import suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.people import erasure
 from dispatcher.domain.tokens import Key, Keyring
 from tests import builders
 

@@ -8,9 +8,10 @@ from sqlalchemy import update
 
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignState, Outcome
-from dispatcher.domain import campaigns, folding, on_hold, tallies
-from dispatcher.domain.on_hold import Since
-from dispatcher.domain.tallies import Tally
+from dispatcher.domain import folding
+from dispatcher.domain.newsletters import campaigns, on_hold, tallies
+from dispatcher.domain.newsletters.on_hold import Since
+from dispatcher.domain.newsletters.tallies import Tally
 from tests.domain.dispatch import TOPIC, Dispatch, final
 
 

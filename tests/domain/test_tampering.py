@@ -21,11 +21,12 @@ from dispatcher.db.tables import (
     subscription,
 )
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
-from dispatcher.domain import chain, checkpoints, consent, consent_rows, declarations, links, verification
+from dispatcher.domain import consent, declarations
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.seal import Seal
+from dispatcher.domain.proof import chain, checkpoints, consent_rows, links, verification
+from dispatcher.domain.proof.seal import Seal
+from dispatcher.domain.proof.walk import MOST, Wrong
 from dispatcher.domain.tokens import Keyring
-from dispatcher.domain.walk import MOST, Wrong
 from tests.domain.ledgers import NOW, append, by_hand, fill, known, values, verified
 from tests.guards import unguarded
 

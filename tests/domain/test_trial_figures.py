@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.domain.trial_figures import Figures, in_the_running
+from dispatcher.domain.newsletters.trial_figures import Figures, in_the_running
 
 
 def _figures(*left_of: tuple[int, int]) -> list[Figures]:

@@ -10,13 +10,14 @@ from sqlalchemy import select, update
 
 from dispatcher.db.tables import audit_entry, batch, campaign, subscriber
 from dispatcher.db.terms import BatchState, CampaignState, ChosenBy, Otherwise, Outcome
-from dispatcher.domain import campaigns, poison, trials
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.dealing_out import Trial
-from dispatcher.domain.passage import Pass
+from dispatcher.domain.audience.dealing_out import Trial
+from dispatcher.domain.delivery import poison
+from dispatcher.domain.delivery.passage import Pass
+from dispatcher.domain.newsletters import campaigns, trials
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.trial_figures import Figures
+from dispatcher.domain.newsletters.trials import Terms
 from dispatcher.domain.staff.audit import NOBODY
-from dispatcher.domain.trial_figures import Figures
-from dispatcher.domain.trials import Terms
 from dispatcher.errors import InputRefused, MoveRefused
 from tests.domain.dispatch import Dispatch, final
 

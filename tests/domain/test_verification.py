@@ -15,11 +15,12 @@ from sqlalchemy import Connection, Engine, delete, insert, update
 
 from dispatcher.db.tables import consent_chain, consent_checkpoint, consent_event, subscription
 from dispatcher.db.terms import ConsentKind
-from dispatcher.domain import chain, chain_head, checkpoints, consent
-from dispatcher.domain.checkpoints import Checkpoint
-from dispatcher.domain.seal import Seal
+from dispatcher.domain import consent
+from dispatcher.domain.proof import chain, chain_head, checkpoints
+from dispatcher.domain.proof.checkpoints import Checkpoint
+from dispatcher.domain.proof.seal import Seal
+from dispatcher.domain.proof.walk import Wrong
 from dispatcher.domain.tokens import Keyring
-from dispatcher.domain.walk import Wrong
 from dispatcher.errors import InputRefused
 from tests.domain.ledgers import NOW, append, by_hand, fill, values, verified
 from tests.stories import stories

@@ -13,31 +13,26 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, settings, stateful
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import Connection, Engine, select, update
 
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import CampaignState, Outcome, UnknownPolicy
-from dispatcher.domain import accounts, batches, campaigns, consent, dealing_out, freshness, trials
-from dispatcher.domain.batches import Claim, Flight
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain import consent
+from dispatcher.domain.audience import dealing_out
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.dealing_out import Trial
+from dispatcher.domain.delivery import batches
+from dispatcher.domain.delivery.batches import Claim, Flight
+from dispatcher.domain.delivery.passage import CHANGED, Halted, Pass, Withheld
 from dispatcher.domain.ledger import Record
-from dispatcher.domain.passage import CHANGED, Halted, Pass, Withheld
+from dispatcher.domain.newsletters import accounts, campaigns, freshness, trials
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.trials import Terms
 from dispatcher.domain.staff.audit import NOBODY
 from dispatcher.domain.tokens import Key, Keyring
-from dispatcher.domain.trials import Terms
 from dispatcher.errors import InputRefused, MoveRefused
 from tests.databases import emptied
 from tests.domain.dispatch import RELAY, TOPIC, Dispatch, deferred, final, in_flight
@@ -89,7 +84,7 @@ class Walk(RuleBasedStateMachine):
     @initialize(tried=st.booleans())
     def launch(self, tried: bool) -> None:
         self.variants = 2 if tried else 1
-        self.of = self.dispatch.campaign(self.policy, trial=Trial(2, 60) if tried else None, terms=TERMS)
+        self.of = self.dispatch.campaign(self.policy, trial=dealing_out.Trial(2, 60) if tried else None, terms=TERMS)
         self.subject: dict[int, int | None] = {}  # by person, as letters left
         self._let_some_wait()
         self.workers = {"a": Worker(self.of), "b": Worker(self.of)}
@@ -387,7 +382,7 @@ def test_whatever_happens_to_two_workers_nobody_is_lost_and_nobody_gets_it_twice
 ) -> None:
     monkeypatch.setattr(dealing_out, "PAGE", PAGE)
     on_sqlite = engine.dialect.name == "sqlite"
-    run_state_machine_as_test(
+    stateful.run_state_machine_as_test(
         lambda: Walk(emptied(engine, sqlite_template), policy),
         settings=settings(
             max_examples=stories(12 if on_sqlite and policy is UnknownPolicy.HOLD else 5),

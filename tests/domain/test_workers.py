@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine
 
 from dispatcher.db import clock
-from dispatcher.domain import workers
-from dispatcher.domain.workers import Found
+from dispatcher.domain.delivery import workers
+from dispatcher.domain.delivery.workers import Found
 from tests.builders import away, report
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

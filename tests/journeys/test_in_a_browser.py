@@ -14,7 +14,7 @@ from dispatcher.compose.content import parse_content
 from dispatcher.compose.freezing import freeze
 from dispatcher.compose.house import House
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.sending.press import CampaignPress, Stationery
 from dispatcher.web import stamp
 from tests.chromium import chromium

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 
 from dispatcher.db.tables import batch
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import workers
+from dispatcher.domain.delivery import workers
 from tests.journeys.house import RunningHouse, kill_tree, let_leases_end, open_house, sender_of, wait_for
 from tests.stage import Stage
 

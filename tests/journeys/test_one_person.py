@@ -21,7 +21,7 @@ from sqlalchemy import Engine, select
 
 from dispatcher.db.tables import batch, campaign, consent_event, metadata
 from dispatcher.db.terms import CampaignState, Language
-from dispatcher.domain import campaigns
+from dispatcher.domain.newsletters import campaigns
 from dispatcher.web import stamp
 from dispatcher.web.stamp import Stamp
 from tests import builders

@@ -9,8 +9,9 @@ from sqlalchemy import Engine
 
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
-from dispatcher.domain import subscribers, tokens
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain import tokens
+from dispatcher.domain.people import subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Link, Purpose
 from tests import builders
 from tests.journeys.house import RunningHouse, open_house

@@ -11,7 +11,7 @@ from dispatcher import health
 from dispatcher.console.app import console
 from dispatcher.db.tables import worker_report
 from dispatcher.db.terms import CampaignState, Role
-from dispatcher.domain import workers
+from dispatcher.domain.delivery import workers
 from dispatcher.health import Part
 from dispatcher.web.app import create_app
 from tests.console.office import Office, text_of

@@ -23,11 +23,12 @@ from dispatcher.db.tables import (
     subscriber,
 )
 from dispatcher.db.terms import ConsentKind, Language, Outcome, RightKind, SuppressionReason, Topic
-from dispatcher.domain import consent, declarations, erasure, ledger, rights, subscribers, suppression
+from dispatcher.domain import consent, declarations, ledger, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.ledger import Deferral, Final
-from dispatcher.domain.subscribers import Subscriber
+from dispatcher.domain.people import erasure, rights, subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import NotFound
 from dispatcher.rights import dossier, exhibits, holdings, paper, wording
@@ -172,7 +173,7 @@ _SECTIONS = {
 def test_every_column_of_every_table_that_knows_a_person_is_in_the_export(
     engine: Engine, keyring: Keyring, maria: int
 ) -> None:
-    """A new one has to be added to rights/holdings.py, and to domain/erasure.py if an address can stand in it."""
+    """A new one has to be added to rights/holdings.py, and to domain/people/erasure.py if it can hold an address."""
     hashed = suppression.address_hash(keyring, parse_address(MARIA))
     with engine.begin() as conn:
         of, later = (builders.create_campaign(conn, NOW) for _ in range(2))

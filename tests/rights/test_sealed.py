@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.domain import seal
-from dispatcher.domain.seal import Seal
+from dispatcher.domain.proof import seal
+from dispatcher.domain.proof.seal import Seal
 from dispatcher.errors import InputRefused
 from dispatcher.rights.records import canonical
 from dispatcher.rights.sealed import check, seal_html, seal_json

@@ -8,10 +8,11 @@ from sqlalchemy import Engine, func, select
 
 from dispatcher.db.tables import delivery, opt_in_request, rights_request
 from dispatcher.db.terms import ConsentKind, Language, Outcome, RightKind, Topic
-from dispatcher.domain import ledger, rights, subscribers
+from dispatcher.domain import ledger
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.ledger import Final
+from dispatcher.domain.people import rights, subscribers
 from dispatcher.domain.tokens import Keyring
 from dispatcher.rights import exhibits, serving
 from dispatcher.rights.dossier import House

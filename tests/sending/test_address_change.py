@@ -9,11 +9,12 @@ from dispatcher.bounces import intake
 from dispatcher.db.tables import consent_event, delivery, former_address, opt_in_request, subscriber
 from dispatcher.db.tables import suppression as suppression_list
 from dispatcher.db.terms import Language, SuppressionReason, Topic
-from dispatcher.domain import consent, periods, profiles, retention, subscribers, suppression
+from dispatcher.domain import consent, periods, retention, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.people import profiles, subscribers
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.retention import Step
-from dispatcher.domain.subscribers import Subscriber
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.sending import address_change, opt_in, sweep

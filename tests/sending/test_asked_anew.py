@@ -14,9 +14,13 @@ from dispatcher.db.clock import steady
 from dispatcher.db.tables import batch, declaration, delivery, opt_in_request
 from dispatcher.db.tables import renewal as demand
 from dispatcher.db.terms import CampaignKind, CampaignState, Topic
-from dispatcher.domain import audiences, batches, campaigns, consent, declarations, profiles, recipients
+from dispatcher.domain import consent, declarations
+from dispatcher.domain.audience import audiences
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.delivery import batches, recipients
+from dispatcher.domain.delivery.recipients import Recipient
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.people import profiles
 from dispatcher.errors import InputRefused
 from dispatcher.sending import gate, opt_in, renewal
 from tests.databases import waiting

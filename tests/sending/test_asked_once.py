@@ -11,16 +11,12 @@ from sqlalchemy.exc import IntegrityError
 from dispatcher.db import clock
 from dispatcher.db.tables import opt_in_request
 from dispatcher.db.terms import CampaignKind, CampaignState, Topic
-from dispatcher.domain import (
-    audiences,
-    batches,
-    campaigns,
-    declarations,
-    passage,
-    recipients,
-)
+from dispatcher.domain import declarations
+from dispatcher.domain.audience import audiences
+from dispatcher.domain.delivery import batches, passage, recipients
+from dispatcher.domain.delivery.passage import Intent
 from dispatcher.domain.ending_marks import Tide
-from dispatcher.domain.passage import Intent
+from dispatcher.domain.newsletters import campaigns
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import release, renewal, sweep
 from tests.journeys.house import let_leases_end

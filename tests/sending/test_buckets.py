@@ -9,7 +9,7 @@ from redis import Redis
 from sqlalchemy import Engine, func, select
 
 from dispatcher.db.tables import pace
-from dispatcher.domain.paces import Ask
+from dispatcher.domain.rates.paces import Ask
 from dispatcher.sending.buckets import Buckets
 from tests.journeys.house import wait_for
 from tests.processes import Forked

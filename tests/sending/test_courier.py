@@ -11,7 +11,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from dispatcher.db import clock
 from dispatcher.db.tables import webhook_endpoint
 from dispatcher.db.terms import MessageState, WebhookKind
-from dispatcher.domain import webhook_messages, webhooks
+from dispatcher.domain.programs import webhook_messages, webhooks
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import MoveRefused
 from dispatcher.outgoing import Passport

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Engine, func, select, update
 from dispatcher.db import clock, side_file
 from dispatcher.db.tables import campaign, consent_event, opt_in_request
 from dispatcher.db.terms import ConsentKind, Language, SuppressionReason, Topic
-from dispatcher.domain import consent, ending_marks, erasure, subscribers, suppression
+from dispatcher.domain import consent, ending_marks, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.endings import Ending, Witness
+from dispatcher.domain.people import erasure, subscribers
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused, PartUnavailable
 from dispatcher.sending import address_change, endings, opt_in

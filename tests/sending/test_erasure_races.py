@@ -11,10 +11,12 @@ from sqlalchemy import Connection, Engine, select
 
 from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import chain_head, consent, erasure, subscribers, suppression
+from dispatcher.domain import consent, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.subscribers import Newcomer
+from dispatcher.domain.people import erasure, subscribers
+from dispatcher.domain.people.subscribers import Newcomer
+from dispatcher.domain.proof import chain_head
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.rights import rectification, serving

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, select
 
 from dispatcher.db.tables import delivery
 from dispatcher.db.terms import Outcome
-from dispatcher.domain.batches import Claim
+from dispatcher.domain.delivery.batches import Claim
 from dispatcher.domain.ledger import Final
 from dispatcher.sending.gate import Gate
 

@@ -9,10 +9,11 @@ from sqlalchemy import event, func, select
 from dispatcher.db import clock
 from dispatcher.db.tables import batch
 from dispatcher.db.terms import CampaignState, Language, Topic
-from dispatcher.domain import campaigns, consent
+from dispatcher.domain import consent
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.errors import ContentInvalid
 from dispatcher.sending import launch, opt_in, release, sweep
 from tests import builders

@@ -6,11 +6,12 @@ import pytest
 from sqlalchemy import Engine, update
 
 from dispatcher.db.tables import campaign
-from dispatcher.domain import campaigns, providers, relay_days, slowdowns
-from dispatcher.domain.batches import Closed
-from dispatcher.domain.providers import UNTIL_RESUMED, Provider
-from dispatcher.domain.relay_days import Counted
-from dispatcher.domain.slowdowns import Advice, Place
+from dispatcher.domain.delivery.batches import Closed
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.rates import providers, relay_days, slowdowns
+from dispatcher.domain.rates.providers import UNTIL_RESUMED, Provider
+from dispatcher.domain.rates.relay_days import Counted
+from dispatcher.domain.rates.slowdowns import Advice, Place
 from dispatcher.errors import InputRefused, MoveRefused, NotFound
 from dispatcher.sending import limits, warmup
 from dispatcher.sending.limits import Limits

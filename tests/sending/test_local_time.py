@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from dispatcher.db import clock
 from dispatcher.db.tables import batch, subscriber
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import campaigns
+from dispatcher.domain.newsletters import campaigns
 from dispatcher.errors import InputRefused
 from dispatcher.sending import release, sweep
 from dispatcher.sending.release import Local

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select, update
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.tables import mailbox_domain, subscriber
-from dispatcher.domain import mailbox_domains
+from dispatcher.domain.rates import mailbox_domains
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending.mx import Lookup, resolver
 from tests import builders

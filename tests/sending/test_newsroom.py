@@ -12,11 +12,12 @@ from dispatcher.db import clock
 from dispatcher.db.tables import campaign, news_entry, news_feed
 from dispatcher.db.tables import series as series_table
 from dispatcher.db.terms import CampaignState, IssueOutcome, Topic
-from dispatcher.domain import campaigns, news_feeds, series, tokens
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.news_feeds import NewsFeed, Wanted
-from dispatcher.domain.recurrence import recurrence
-from dispatcher.domain.series import Issue, Plan
+from dispatcher.domain import tokens
+from dispatcher.domain.newsletters import campaigns, news_feeds, series
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.news_feeds import NewsFeed, Wanted
+from dispatcher.domain.newsletters.recurrence import recurrence
+from dispatcher.domain.newsletters.series import Issue, Plan
 from dispatcher.domain.tokens import Link
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.outgoing import Passport

@@ -13,9 +13,10 @@ from dispatcher.db import backup, clock
 from dispatcher.db.engine import DatabaseReplaced
 from dispatcher.db.tables import campaign, ending_file
 from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain import batches, campaigns
 from dispatcher.domain import endings as noted
-from dispatcher.domain.passage import WENT_BACK, Halted, Pass
+from dispatcher.domain.delivery import batches
+from dispatcher.domain.delivery.passage import WENT_BACK, Halted, Pass
+from dispatcher.domain.newsletters import campaigns
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import endings, release
 from dispatcher.sending.endings import Settled

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, Engine, func, select, update
 
 from dispatcher.db.tables import campaign, consent_event, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, subscribers, suppression, tokens
+from dispatcher.domain import consent, suppression, tokens
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.people import subscribers
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.sending import opt_in

@@ -9,8 +9,9 @@ from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.tables import batch, relay_day, slowdown, subscriber
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import campaigns, providers
-from dispatcher.domain.providers import Provider
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.rates import providers
+from dispatcher.domain.rates.providers import Provider
 from tests.relay import ScriptedRelay, say
 from tests.stage import Stage
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import Engine
 
-from dispatcher.domain import paces
-from dispatcher.domain.paces import Ask, Grant
+from dispatcher.domain.rates import paces
+from dispatcher.domain.rates.paces import Ask, Grant
 from dispatcher.sending.pacing import Pacer
 
 T = 1_800_000_000.0

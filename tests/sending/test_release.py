@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Engine, func, select, update
 from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, content, delivery, edition
 from dispatcher.db.terms import CampaignState, Language, Topic
-from dispatcher.domain import campaigns, consent
+from dispatcher.domain import consent
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.campaigns import Draft
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Draft
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import ContentInvalid, InputRefused, MoveRefused, NotFound, RelayDown
 from dispatcher.sending import opt_in, proof, release

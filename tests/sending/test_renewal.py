@@ -13,10 +13,12 @@ from dispatcher.bounces import intake
 from dispatcher.db import clock
 from dispatcher.db.tables import consent_event, delivery, opt_in_request, subscriber
 from dispatcher.db.terms import CampaignState, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import campaigns, consent, declarations, subscribers, suppression, tokens
+from dispatcher.domain import consent, declarations, suppression, tokens
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Draft
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.people import subscribers
 from dispatcher.domain.tokens import Purpose
 from dispatcher.errors import InputRefused, TokenInvalid
 from dispatcher.sending import opt_in

@@ -10,8 +10,9 @@ from sqlalchemy import select, update
 from dispatcher.db import clock
 from dispatcher.db.tables import batch, campaign, delivery, edition
 from dispatcher.db.terms import BatchState, CampaignState, Hold, Language
-from dispatcher.domain import batches, campaigns
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.delivery import batches
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.staff.audit import NOBODY
 from dispatcher.errors import ContentInvalid, InputRefused, MoveRefused
 from dispatcher.sending import release, sweep

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from dispatcher.db import clock
 from dispatcher.db.tables import batch
 from dispatcher.db.terms import BatchState, CampaignKind, WorkerRole
-from dispatcher.domain import batches, workers
-from dispatcher.domain.workers import Found
+from dispatcher.domain.delivery import batches, workers
+from dispatcher.domain.delivery.workers import Found
 from dispatcher.sending.drain import Orders
 from dispatcher.sending.reporter import Reporter
 from dispatcher.smtp.relays import Relay

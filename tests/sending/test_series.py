@@ -11,10 +11,10 @@ from dispatcher.db import clock
 from dispatcher.db.tables import campaign
 from dispatcher.db.tables import series as series_table
 from dispatcher.db.terms import CampaignState, IssueOutcome, Language, SeriesState, Topic
-from dispatcher.domain import campaigns, on_hold, releases, series
-from dispatcher.domain.on_hold import Since
-from dispatcher.domain.recurrence import recurrence
-from dispatcher.domain.series import Issue, Plan, Series
+from dispatcher.domain.newsletters import campaigns, on_hold, releases, series
+from dispatcher.domain.newsletters.on_hold import Since
+from dispatcher.domain.newsletters.recurrence import recurrence
+from dispatcher.domain.newsletters.series import Issue, Plan, Series
 from dispatcher.domain.staff.audit import NOBODY
 from dispatcher.errors import ContentInvalid, InputRefused, MoveRefused
 from dispatcher.sending import issues, release, sweep

@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.terms import CampaignState, Language, Topic
-from dispatcher.domain import campaigns
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.newsletters import campaigns
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import opt_in, proof, release, sweep
 from dispatcher.sending.press import Stationery

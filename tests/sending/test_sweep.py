@@ -7,10 +7,12 @@ from sqlalchemy import select, update
 from dispatcher.db import clock
 from dispatcher.db.tables import batch, subscriber
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
-from dispatcher.domain import batches, campaigns, pauses
-from dispatcher.domain.campaigns import Campaign
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.delivery import batches
 from dispatcher.domain.ledger import Final, record
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.people import pauses
 from dispatcher.sending import release, sweep
 from tests import builders
 from tests.stage import Stage

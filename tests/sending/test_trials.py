@@ -11,11 +11,11 @@ from sqlalchemy import Connection, select, update
 from dispatcher.db import clock
 from dispatcher.db.tables import batch, delivery, trial
 from dispatcher.db.terms import CampaignState, ChosenBy, Language, Topic
-from dispatcher.domain import campaigns, on_hold, trials
-from dispatcher.domain.campaigns import Campaign, Draft
-from dispatcher.domain.revisions import Revision
+from dispatcher.domain.newsletters import campaigns, on_hold, trials
+from dispatcher.domain.newsletters.campaigns import Campaign, Draft
+from dispatcher.domain.newsletters.revisions import Revision
+from dispatcher.domain.newsletters.trials import Terms
 from dispatcher.domain.staff.audit import NOBODY
-from dispatcher.domain.trials import Terms
 from dispatcher.errors import ContentInvalid, InputRefused
 from dispatcher.sending import launch as sending
 from dispatcher.sending import proof, release, subjects, sweep

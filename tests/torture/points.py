@@ -56,22 +56,22 @@ def _has_records(*arguments: Any) -> bool:
 
 PLACES: dict[Point, Place] = {
     Point.LAUNCH_BETWEEN: Place("dispatcher.sending.launch", "launch", entered=True),
-    Point.LAUNCH_WITHIN: Place("dispatcher.domain.dealing_out", "freeze", entered=False),
-    Point.IN_CLAIM: Place("dispatcher.domain.batches", "claim", entered=False),
+    Point.LAUNCH_WITHIN: Place("dispatcher.domain.audience.dealing_out", "freeze", entered=False),
+    Point.IN_CLAIM: Place("dispatcher.domain.delivery.batches", "claim", entered=False),
     Point.AFTER_CLAIM: Place("dispatcher.sending.gate", "Gate.hold", entered=True),
     Point.BEFORE_GATE: Place("dispatcher.sending.gate", "Gate.ask", entered=True),
     Point.AFTER_GATE: Place("dispatcher.smtp.lane", "Lane.release", entered=True),
     Point.AFTER_REPLY: Place("dispatcher.sending.gate", "Gate.tell", entered=True),
-    Point.BEFORE_OUTCOME: Place("dispatcher.domain.passage", "pass_gate", entered=True, when=_has_records),
-    Point.IN_SETTLE: Place("dispatcher.domain.batches", "settle", entered=False),
+    Point.BEFORE_OUTCOME: Place("dispatcher.domain.delivery.passage", "pass_gate", entered=True, when=_has_records),
+    Point.IN_SETTLE: Place("dispatcher.domain.delivery.batches", "settle", entered=False),
     Point.AFTER_SETTLE: Place("dispatcher.sending.gate", "Gate.let_go", entered=True),
 }
 
 # What `hurry` sets: module, name, and the value made of a tempo; None of it: left alone.
-_LEASE = "dispatcher.domain.batches", "dispatcher.domain.passage"
+_LEASE = "dispatcher.domain.delivery.batches", "dispatcher.domain.delivery.passage"
 CONSTANTS: tuple[tuple[str, str, Callable[[Tempo], object]], ...] = (
     *((module, "LEASE", lambda t: t.lease and timedelta(seconds=t.lease)) for module in _LEASE),
-    ("dispatcher.domain.dealing_out", "PAGE", lambda t: t.page),
+    ("dispatcher.domain.audience.dealing_out", "PAGE", lambda t: t.page),
     ("dispatcher.sending.gate", "MARGIN", lambda t: t.lease and t.lease / 6),
     ("dispatcher.sending.gate", "HEARTBEAT", lambda t: t.lease and t.lease / 4),
     ("dispatcher.sending.retry", "_STEPS", lambda t: t.retry and (timedelta(seconds=t.retry),) * 50),

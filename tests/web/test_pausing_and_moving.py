@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from dispatcher.db.terms import Topic
-from dispatcher.domain import pauses, restriction
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.people import pauses, restriction
 from dispatcher.domain.tokens import Purpose
 from tests.web.visitor import MARIA, House, heading, text_of
 

@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from dispatcher.db import clock
 from dispatcher.db.tables import metadata, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
-from dispatcher.domain import consent, declarations, subscribers, tokens
+from dispatcher.domain import consent, declarations, tokens
+from dispatcher.domain.people import subscribers
 from dispatcher.domain.tokens import Keyring, Link, Purpose
 from dispatcher.sending import opt_in
 from dispatcher.sending.house import keyring

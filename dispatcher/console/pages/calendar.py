@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from dispatcher.console.declare import Values, area, look
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import IssueOutcome, SeriesState
-from dispatcher.domain import campaigns, series
+from dispatcher.domain.newsletters import campaigns, series
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.zone import ZONE
 

@@ -11,9 +11,9 @@ from dispatcher.console import figures, signed
 from dispatcher.console.declare import Mend, Moment, Values, act, area, live, look
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignKind, CampaignState
-from dispatcher.domain import campaigns, tallies
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.shares import By, Share, shares
+from dispatcher.domain.newsletters import campaigns, tallies
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.shares import By, Share, shares
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import release

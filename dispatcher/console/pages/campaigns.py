@@ -4,7 +4,7 @@ from dispatcher.console import paging
 from dispatcher.console.declare import Values, area, look
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import campaigns, tallies
+from dispatcher.domain.newsletters import campaigns, tallies
 from dispatcher.domain.staff.roles import Permission
 
 

@@ -13,8 +13,8 @@ from dispatcher.console.pages.campaign import newsletter
 from dispatcher.console.signed import CAN_BE_RELEASED
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import Language
-from dispatcher.domain import campaigns, preflight_runs
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.newsletters import campaigns, preflight_runs
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.sending import house as houses
 from dispatcher.sending.binding import bind

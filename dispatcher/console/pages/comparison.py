@@ -10,10 +10,10 @@ from dispatcher.console.charts import Series
 from dispatcher.console.declare import Values, area, look
 from dispatcher.console.paper import Telling
 from dispatcher.console.visit import Visit
-from dispatcher.domain import campaigns, tallies
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.newsletters import campaigns, tallies
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.tallies import Tally
 from dispatcher.domain.staff.roles import Permission
-from dispatcher.domain.tallies import Tally
 
 MOST = 12
 _LATELY = 6  # that are compared when none is named

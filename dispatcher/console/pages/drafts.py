@@ -19,8 +19,8 @@ from dispatcher.console.faults import Told
 from dispatcher.console.paging import number
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import campaigns
-from dispatcher.domain.campaigns import Campaign, Contents, Draft
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign, Contents, Draft
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import ContentInvalid
 from dispatcher.sending import house as houses

@@ -24,10 +24,10 @@ from dispatcher.console.pages.drafts import LETTERS
 from dispatcher.console.paging import number
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignState, Language, Topic
-from dispatcher.domain import authors, campaigns, revisions
-from dispatcher.domain.authors import Version
-from dispatcher.domain.campaigns import Campaign, Contents
-from dispatcher.domain.revisions import LONGEST_EXPIRY, SHORTEST_EXPIRY, Revision
+from dispatcher.domain.newsletters import authors, campaigns, revisions
+from dispatcher.domain.newsletters.authors import Version
+from dispatcher.domain.newsletters.campaigns import Campaign, Contents
+from dispatcher.domain.newsletters.revisions import LONGEST_EXPIRY, SHORTEST_EXPIRY, Revision
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import ContentInvalid, SavedMeanwhile
 from dispatcher.sending import house as houses

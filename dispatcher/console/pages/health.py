@@ -14,10 +14,10 @@ from starlette.responses import Response
 from dispatcher.console.declare import Mend, Moment, Values, act, area, live, look
 from dispatcher.console.pages import workers
 from dispatcher.console.visit import Visit
-from dispatcher.domain import providers, relay_days, slowdowns
-from dispatcher.domain.providers import PRESETS, UNTIL_RESUMED, Provider, Setting
-from dispatcher.domain.relay_days import Counted
-from dispatcher.domain.slowdowns import Place, Slowdown
+from dispatcher.domain.rates import providers, relay_days, slowdowns
+from dispatcher.domain.rates.providers import PRESETS, UNTIL_RESUMED, Provider, Setting
+from dispatcher.domain.rates.relay_days import Counted
+from dispatcher.domain.rates.slowdowns import Place, Slowdown
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import InputRefused, SettingInvalid
 from dispatcher.sending import house, warmup

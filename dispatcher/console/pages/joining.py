@@ -8,7 +8,8 @@ from dispatcher.console.declare import Mend, Values
 from dispatcher.console.said import by, said_address, said_day, said_language, said_line
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import declarations, subscribers, suppression
+from dispatcher.domain import declarations, suppression
+from dispatcher.domain.people import subscribers
 from dispatcher.errors import InputRefused
 from dispatcher.sending import adding
 from dispatcher.sending.adding import Given, Wish

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from dispatcher.console.declare import Mend, Values, act, area, look
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import Scope
-from dispatcher.domain import api_keys
-from dispatcher.domain.api_keys import ApiKey, Wanted
+from dispatcher.domain.programs import api_keys
+from dispatcher.domain.programs.api_keys import ApiKey, Wanted
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import InputRefused
 

@@ -17,9 +17,9 @@ from dispatcher.console.paper import Telling
 from dispatcher.console.reasons import Reason, reason
 from dispatcher.console.visit import Visit
 from dispatcher.db.engine import reading
-from dispatcher.domain import missing, tallies
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.missing import Missing, Part, Place
+from dispatcher.domain.newsletters import missing, tallies
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.missing import Missing, Part, Place
 from dispatcher.domain.spreadsheets import guarded
 from dispatcher.domain.staff.roles import Permission
 

@@ -16,8 +16,9 @@ from dispatcher.console.paging import PER_PAGE, Sheet
 from dispatcher.console.visit import Visit
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import EVERY_TOPIC, SuppressionReason, Topic
-from dispatcher.domain import never_list, suppression, suppression_files
-from dispatcher.domain.never_list import Line, Place, Wanted
+from dispatcher.domain import suppression, suppression_files
+from dispatcher.domain.people import never_list
+from dispatcher.domain.people.never_list import Line, Place, Wanted
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.zone import ZONE
 

@@ -7,8 +7,8 @@ from dispatcher.console.declare import Moment, Values, area, live, look
 from dispatcher.console.pages import consent
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignState, Topic
-from dispatcher.domain import campaigns, tallies
-from dispatcher.domain.campaigns import Campaign
+from dispatcher.domain.newsletters import campaigns, tallies
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.staff.roles import Permission
 
 _S = CampaignState

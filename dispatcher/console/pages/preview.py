@@ -21,10 +21,13 @@ from dispatcher.console.said import said_address
 from dispatcher.console.visit import Visit
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState
-from dispatcher.domain import audiences, campaigns, consent, subscribers, suppression
+from dispatcher.domain import consent, suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.recipients import Recipient
+from dispatcher.domain.audience import audiences
+from dispatcher.domain.delivery.recipients import Recipient
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.people import subscribers
 from dispatcher.domain.staff import audit, members
 from dispatcher.domain.staff.audit import Wanted
 from dispatcher.domain.staff.roles import Permission

@@ -10,7 +10,7 @@ from dispatcher.console import paging, verifier
 from dispatcher.console.declare import Mend, Moment, Values, act, area, file, live, look, sized
 from dispatcher.console.visit import Visit
 from dispatcher.db import raw
-from dispatcher.domain import chain_head, checkpoints, seal
+from dispatcher.domain.proof import chain_head, checkpoints, seal
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import InputRefused, PartUnavailable, SettingInvalid
 from dispatcher.rights import sealed

@@ -27,9 +27,10 @@ from dispatcher.console.said import said_line
 from dispatcher.console.signed import ASKED, CAN_BE_RELEASED, asked_for
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignState, SeriesState
-from dispatcher.domain import authors, batches, releases, series
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.series import Series
+from dispatcher.domain.delivery import batches
+from dispatcher.domain.newsletters import authors, releases, series
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.series import Series
 from dispatcher.domain.staff.audit import Entry
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import ContentInvalid, FourEyesLacking, InputRefused, MoveRefused, NotFound

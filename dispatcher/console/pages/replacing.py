@@ -17,8 +17,8 @@ from dispatcher.console.pages.checking import begin_look, written
 from dispatcher.console.pages.drafts import LETTERS
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignState, Language
-from dispatcher.domain import campaigns, revisions, tallies
-from dispatcher.domain.campaigns import Campaign, Contents
+from dispatcher.domain.newsletters import campaigns, revisions, tallies
+from dispatcher.domain.newsletters.campaigns import Campaign, Contents
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import MoveRefused, SavedMeanwhile
 from dispatcher.sending import house as houses

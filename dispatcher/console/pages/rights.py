@@ -6,8 +6,9 @@ from dispatcher.console.declare import Mend, Values, act, area, look
 from dispatcher.console.said import said_address, said_day, said_line
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import RightKind
-from dispatcher.domain import rights, subscribers, suppression
-from dispatcher.domain.rights import Asked
+from dispatcher.domain import suppression
+from dispatcher.domain.people import rights, subscribers
+from dispatcher.domain.people.rights import Asked
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import NotFound
 

@@ -9,10 +9,11 @@ from dispatcher.console.declare import Mend, Values, act, area, look
 from dispatcher.console.rhythm import in_words
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import SeriesState, Topic
-from dispatcher.domain import campaigns, zones
-from dispatcher.domain import series as life
-from dispatcher.domain.recurrence import Recurrence, recurrence
-from dispatcher.domain.series import Plan, Series
+from dispatcher.domain import zones
+from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters import series as life
+from dispatcher.domain.newsletters.recurrence import Recurrence, recurrence
+from dispatcher.domain.newsletters.series import Plan, Series
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.zone import ZONE

@@ -15,10 +15,11 @@ from dispatcher.console.said import by, person_of, said_address, said_day, said_
 from dispatcher.console.visit import Visit
 from dispatcher.db.engine import reading, scrub
 from dispatcher.db.terms import Topic
-from dispatcher.domain import consent, rights, suppression, zones
+from dispatcher.domain import consent, suppression, zones
 from dispatcher.domain.addresses import Address, parse_address
+from dispatcher.domain.people import rights
+from dispatcher.domain.people.subscribers import Subscriber, clean_name
 from dispatcher.domain.staff.roles import Permission
-from dispatcher.domain.subscribers import Subscriber, clean_name
 from dispatcher.errors import InputRefused, SettingInvalid
 from dispatcher.rights import dossier as dossiers
 from dispatcher.rights import paper, sealed, serving

@@ -13,10 +13,11 @@ from dispatcher.console.said import person_of, said_address, said_scope, said_so
 from dispatcher.console.visit import Visit
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import EVERY_TOPIC, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import consent, directory, suppression
-from dispatcher.domain import subscribers as people
+from dispatcher.domain import consent, suppression
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.directory import Wanted
+from dispatcher.domain.people import directory
+from dispatcher.domain.people import subscribers as people
+from dispatcher.domain.people.directory import Wanted
 from dispatcher.domain.staff.roles import Permission
 
 

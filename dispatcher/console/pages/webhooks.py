@@ -10,10 +10,10 @@ from dispatcher.console.declare import Mend, Values, act, area, look
 from dispatcher.console.visit import Visit
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import MessageState, WebhookKind
-from dispatcher.domain import webhook_messages, webhooks
-from dispatcher.domain.outbox import MOST_ENDPOINTS
+from dispatcher.domain.programs import webhook_messages, webhooks
+from dispatcher.domain.programs.outbox import MOST_ENDPOINTS
+from dispatcher.domain.programs.webhooks import KINDS, Endpoint
 from dispatcher.domain.staff.roles import Permission
-from dispatcher.domain.webhooks import KINDS, Endpoint
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import courier, house
 

@@ -14,9 +14,9 @@ from dispatcher import broker
 from dispatcher.console import steps
 from dispatcher.console.declare import Moment, Values, act, area, look
 from dispatcher.console.visit import Visit
-from dispatcher.domain import workers
+from dispatcher.domain.delivery import workers
+from dispatcher.domain.delivery.workers import Found, Report
 from dispatcher.domain.staff.roles import Permission
-from dispatcher.domain.workers import Found, Report
 from dispatcher.errors import SettingInvalid
 from dispatcher.sending import house
 

@@ -18,8 +18,8 @@ from dispatcher.domain.imports.columns import Instructions, Layout, layout
 from dispatcher.domain.imports.lines import lines_of
 from dispatcher.domain.imports.records import Record, Records
 from dispatcher.domain.imports.rows import Claim, Rejected, Row, Says
+from dispatcher.domain.people.subscribers import clean_name
 from dispatcher.domain.spreadsheets import bare
-from dispatcher.domain.subscribers import clean_name
 from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused

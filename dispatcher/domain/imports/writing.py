@@ -14,13 +14,15 @@ from sqlalchemy import Connection, select
 from dispatcher.db.columns import one_of_many
 from dispatcher.db.tables import subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
-from dispatcher.domain import chain_head, consent, coverage, declarations, restriction, subscribers
-from dispatcher.domain.chain_head import Head
+from dispatcher.domain import consent, coverage, declarations
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, Words, judge
 from dispatcher.domain.imports.rows import Claim, Rejected, Row, Tally
 from dispatcher.domain.imports.seen import Seen
-from dispatcher.domain.subscribers import Newcomer
+from dispatcher.domain.people import restriction, subscribers
+from dispatcher.domain.people.subscribers import Newcomer
+from dispatcher.domain.proof import chain_head
+from dispatcher.domain.proof.chain_head import Head
 from dispatcher.domain.suppression import Entry, enter
 
 CHUNK = 3000  # rows to a transaction

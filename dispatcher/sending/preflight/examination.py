@@ -16,12 +16,12 @@ from dispatcher.compose.fields import Fields
 from dispatcher.compose.house import House
 from dispatcher.compose.letter import Press
 from dispatcher.db.terms import Language
-from dispatcher.domain import campaigns, trials
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.recipients import Recipient
-from dispatcher.domain.releases import Binding
+from dispatcher.domain.delivery.recipients import Recipient
+from dispatcher.domain.newsletters import campaigns, trials
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.releases import Binding
+from dispatcher.domain.newsletters.trials import Terms, Trial
 from dispatcher.domain.tokens import DRY_RUN
-from dispatcher.domain.trials import Terms, Trial
 from dispatcher.outgoing import Passport
 from dispatcher.sending import release
 from dispatcher.sending.binding import bind

@@ -19,9 +19,9 @@ from sqlalchemy import Connection, Engine
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import authors, campaigns, releases, series
-from dispatcher.domain.campaigns import Campaign
-from dispatcher.domain.releases import Preflight
+from dispatcher.domain.newsletters import authors, campaigns, releases, series
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.newsletters.releases import Preflight
 from dispatcher.domain.staff.audit import Actor
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import release

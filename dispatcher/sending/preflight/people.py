@@ -13,9 +13,9 @@ from sqlalchemy import Engine
 
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language
-from dispatcher.domain import recipients
-from dispatcher.domain.recipients import Recipient
-from dispatcher.domain.trial_figures import FEWEST
+from dispatcher.domain.delivery import recipients
+from dispatcher.domain.delivery.recipients import Recipient
+from dispatcher.domain.newsletters.trial_figures import FEWEST
 from dispatcher.errors import DispatcherError
 from dispatcher.sending.preflight.examination import Examination, Progress
 from dispatcher.sending.preflight.findings import RECIPIENTS, Check, Finding, Severity

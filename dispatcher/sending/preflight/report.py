@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from dispatcher.domain import releases
-from dispatcher.domain.releases import Binding, Preflight
+from dispatcher.domain.newsletters import releases
+from dispatcher.domain.newsletters.releases import Binding, Preflight
 from dispatcher.sending.preflight.findings import Check, Finding, Severity
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.domain import campaigns
+from dispatcher.domain.newsletters import campaigns
 from dispatcher.errors import ContentInvalid
 from dispatcher.sending.binding import bind
 from dispatcher.sending.preflight import authored, dns_records, links, people, programs, spam

@@ -6,7 +6,7 @@
              the run has ended, or says in words why it came to no result
 
 What must stay true: the browser that began it may close. A process that dies leaves a run without a sign of life, which
-is over after a minute (domain/preflight_runs.py).
+is over after a minute (domain/newsletters/preflight_runs.py).
 """
 
 import threading
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
-from dispatcher.domain import preflight_runs
+from dispatcher.domain.newsletters import preflight_runs
 from dispatcher.errors import DispatcherError
 from dispatcher.sending.preflight import gate
 from dispatcher.sending.preflight.examination import Desk, Progress

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from dispatcher.db import clock
 from dispatcher.db.terms import CampaignState, Language
-from dispatcher.domain import campaigns
+from dispatcher.domain.newsletters import campaigns
 from dispatcher.domain.staff import audit
 from dispatcher.sending.preflight.examination import Desk, lay_open
 from dispatcher.sending.preflight.gate import Order, Released, release_campaign

@@ -10,7 +10,7 @@ from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.tables import campaign, campaign_release, content, preflight
 from dispatcher.db.terms import CampaignState, Topic
-from dispatcher.domain import campaigns, releases
+from dispatcher.domain.newsletters import campaigns, releases
 from dispatcher.domain.staff import audit
 from dispatcher.domain.staff.audit import Wanted
 from dispatcher.errors import InputRefused, MoveRefused, NotFound

@@ -11,8 +11,8 @@ from sqlalchemy import select, update
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign_release, campaign_version
 from dispatcher.db.terms import CampaignState
-from dispatcher.domain import authors, campaigns, releases
-from dispatcher.domain.revisions import Revision
+from dispatcher.domain.newsletters import authors, campaigns, releases
+from dispatcher.domain.newsletters.revisions import Revision
 from dispatcher.domain.staff import audit
 from dispatcher.errors import FourEyesLacking, InputRefused, MoveRefused
 from dispatcher.sending import release, sweep

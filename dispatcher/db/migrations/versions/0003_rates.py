@@ -10,7 +10,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-# Who kept which mailboxes on the day of this migration. Everybody after it is sorted by domain/providers.py.
+# Who kept which mailboxes on the day of this migration. Everybody after it is sorted by domain/rates/providers.py.
 _DOMAINS = {
     "google": ("gmail.com", "googlemail.com"),
     "microsoft": (

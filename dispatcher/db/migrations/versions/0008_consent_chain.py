@@ -22,7 +22,7 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-# Version 1 of domain/chain.py, as it was on the day of this migration.
+# Version 1 of domain/proof/chain.py, as it was on the day of this migration.
 _VERSION = b"\x01"
 _PERSONAL = ("source", "ip", "user_agent", "message_id", "relay_reply")
 _SEALED = (

@@ -1,0 +1,2 @@
+"""Whom a campaign goes to: one SELECT (`audiences`), frozen and dealt out into batches (`dealing_out`), each reader's
+own clock minded if asked (`local_time`)."""

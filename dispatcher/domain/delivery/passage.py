@@ -1,0 +1,398 @@
+"""The transaction at the gate, the promise of the house in one function.
+
+    record what has been answered  ·  are the batches still ours?  ·  does the campaign run?  ·  who of these may be
+    written to, under which consent?  ·  whoever may not is withheld  ·  write down whose dots are about to leave
+
+Only after its COMMIT may a dot leave. On PostgreSQL all of it but the withholding is one statement, one round trip and
+one commit for all lanes of a process; on SQLite, where a statement is a call, each step is a statement of its own.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import psycopg
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    Update,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
+
+from dispatcher.db.columns import Id, Rows, Utc, among, array_of, array_of_texts
+from dispatcher.db.tables import batch, campaign, subscriber, subscription
+from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
+from dispatcher.domain import consent, ending_marks, ledger
+from dispatcher.domain.audience import audiences
+from dispatcher.domain.delivery.batches import LEASE, Claim, Flight
+from dispatcher.domain.ending_marks import Tide
+from dispatcher.domain.ledger import Final, Record
+from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.people import restriction
+
+TAKEN_OVER = "the batch was claimed by another worker"
+WENT_BACK = "the database was put back to an earlier state"
+CHANGED = "the campaign was changed"
+STALE = "the campaign's prices are too old"
+
+
+class Intent(NamedTuple):
+    """A lane that holds a letter back at its dot and asks to release it."""
+
+    claim: Claim
+    subscriber_id: int
+    attempt: int
+    relay: str
+
+
+class Pass(NamedTuple):
+    """The dot may go, under this consent event."""
+
+    consent_event_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """The dot may not go: no current consent. It is in the ledger already."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """The dot may not go now: campaign paused or cancelled, or the batch is another worker's. Nothing is recorded."""
+
+    reason: str
+
+
+Decision = Pass | Withheld | Halted
+Out = Mapping[tuple[int, int], Sequence[Flight]]  # by batch: the letters whose dots may still be out
+
+
+class Known(NamedTuple):
+    """What a process knows beside the database: letters whose dots may be out, and how far the database had come."""
+
+    out: Out
+    tide: Tide
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What the database says about one campaign's intents."""
+
+    states: dict[int, CampaignState]  # of the batches that are ours
+    is_as_known: bool  # the campaign is still the one that we know; otherwise nobody passes
+    events: dict[int, int]  # by subscriber: the consent under which the dot may go
+    went_back: bool = False  # it is older than what this process has seen: nobody passes
+
+
+def is_one_statement(dialect: str, records: Sequence[Record], intents: Sequence[Intent]) -> bool:
+    """Say whether `pass_gate` would be a single statement, its own transaction."""
+    return (
+        dialect == _POSTGRESQL
+        and len({intent.claim.campaign_id for intent in intents}) == 1
+        and all(isinstance(r, Final) and not r.was_deferred for r in records)
+    )
+
+
+def pass_gate(
+    conn: Connection,
+    campaigns: Mapping[int, Campaign],
+    records: Sequence[Record],
+    intents: Sequence[Intent],
+    known: Known,
+    now: datetime,
+) -> list[Decision]:
+    """Record what was answered, then decide for each intent, in order, whether its dot may go.
+
+    The caller commits, and releases a dot only after that. A letter that passed stands in its batch's `in_flight` from
+    then on, beside those that are `known` to be out: should we die, whoever claims the batch finds it there.
+    """
+    newest = _newest(intents)
+    asking: dict[int, list[Intent]] = {}
+    for intent in intents:
+        if intent.claim.token == newest[intent.claim.key]:
+            asking.setdefault(intent.claim.campaign_id, []).append(intent)
+    finals: list[Final] = []
+    if asking and conn.dialect.name == "postgresql":  # they go with the first campaign's statement
+        finals = ledger.in_doubt(conn, [r for r in records if isinstance(r, Final)])
+        ledger.forget_deferrals(conn, finals)
+        records = [r for r in records if not isinstance(r, Final)]
+    ledger.record(conn, records, now)
+    decided: dict[tuple[int, int], Decision] = {}
+    for campaign_id, theirs in asking.items():
+        of = campaigns[campaign_id]
+        let_go = _in_one_statement if conn.dialect.name == "postgresql" else _step_by_step
+        answer = let_go(conn, of, finals, theirs, known, now)
+        finals = []
+        decided.update(_decide(conn, of, theirs, answer, now))
+    return [
+        decided[intent.claim.campaign_id, intent.subscriber_id]
+        if intent.claim.token == newest[intent.claim.key]
+        else Halted(TAKEN_OVER)
+        for intent in intents
+    ]
+
+
+def _newest(intents: Sequence[Intent]) -> dict[tuple[int, int], int]:
+    """Give the newest token by batch. A worker that slept past its lease may claim its own batch again: letters of the
+    claim before may ask beside those of the new one, and must not pass for it.
+    """
+    newest: dict[tuple[int, int], int] = {}
+    for intent in intents:
+        newest[intent.claim.key] = max(intent.claim.token, newest.get(intent.claim.key, 0))
+    return newest
+
+
+def _decide(
+    conn: Connection, of: Campaign, intents: Sequence[Intent], answer: _Answer, now: datetime
+) -> dict[tuple[int, int], Decision]:
+    decided: dict[tuple[int, int], Decision] = {}
+    turned_away = []
+    for intent in intents:
+        who = intent.subscriber_id
+        event = answer.events.get(who)
+        state = answer.states.get(intent.claim.no)
+        if event is not None:
+            decided[of.id, who] = Pass(event)
+        elif (standstill := _standstill(of, state, answer, now)) is not None:
+            decided[of.id, who] = Halted(standstill)
+        else:
+            turned_away.append(who)
+    for who, reason in withhold(conn, of, turned_away, now).items():
+        decided[of.id, who] = Withheld(reason)
+    return decided
+
+
+def _standstill(of: Campaign, state: CampaignState | None, answer: _Answer, now: datetime) -> str | None:
+    """Say why nothing of a batch goes now. None: only consent can be what keeps somebody's letter back."""
+    if state is None:
+        return TAKEN_OVER
+    if answer.went_back:
+        return WENT_BACK
+    if state is not CampaignState.SENDING:
+        return f"the campaign is {state}"
+    if not answer.is_as_known:
+        return CHANGED
+    return STALE if of.is_stale(now) else None
+
+
+def withhold(conn: Connection, of: Campaign, ids: list[int], now: datetime) -> dict[int, str]:
+    """Record people as withheld, each with the reason as it stands now; give the reasons."""
+    if not ids:
+        return {}
+    reasons = dict.fromkeys(ids, "the request was used, withdrawn or suppressed")
+    if of.topic is None:
+        reasons |= dict.fromkeys(restriction.among(conn, ids), audiences.RESTRICTED)
+    else:
+        why = audiences.why_not(of.topic)
+        if of.renews is not None:
+            why = audiences.why_not_asked(of.topic, of.renews, by=of.id)
+        rows = conn.execute(
+            select(subscription.c.subscriber_id, why)
+            .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
+            .where(subscription.c.topic == of.topic, among(conn, subscription.c.subscriber_id, ids))
+        )
+        reasons |= {row[0]: row[1] for row in rows}
+    records = [Final(of.id, who, Outcome.WITHHELD, None, None, reason, None) for who, reason in reasons.items()]
+    ledger.record(conn, records, now)
+    return reasons
+
+
+def permitted_among(conn: Connection, of: Campaign, ids: Sequence[int]) -> dict[int, int]:
+    """Give those of `ids` who may be written to at this moment, with the consent event that allows it."""
+    if not ids:
+        return {}
+    allowed = _permits(_Question.of(of))
+    rows = conn.execute(allowed.where(among(conn, allowed.selected_columns[0], ids)))
+    return {row.subscriber_id: row.event_id for row in rows}
+
+
+class _Question(NamedTuple):
+    """What the gate has to ask for a campaign: the same for all its letters."""
+
+    topic: Topic | None
+    request_id: int | None
+    renews: int | None
+
+    @classmethod
+    def of(cls, campaign: Campaign) -> "_Question":
+        return cls(campaign.topic, campaign.request_id, campaign.renews)
+
+
+def _permits(asked: _Question) -> Select[tuple[int, int]]:
+    if asked.topic is not None and asked.renews is not None:
+        return consent.permits_renewal(asked.topic, asked.renews)
+    if asked.topic is not None:
+        return consent.permits_newsletter(asked.topic)
+    assert asked.request_id is not None  # the schema's CHECK says so
+    return consent.permits_confirmation(asked.request_id)
+
+
+def _step_by_step(
+    conn: Connection, of: Campaign, finals: list[Final], intents: Sequence[Intent], known: Known, now: datetime
+) -> _Answer:
+    """SQLite: it has begun to write already, so nothing can change between these statements."""
+    assert not finals
+    claims = {intent.claim.no: intent.claim for intent in intents}
+    went_back = not known.tide.heed(int(conn.execute(_STANDS).scalar_one()))
+    states = {}
+    epoch = of.epoch
+    for claim in claims.values():
+        found = conn.execute(_STATE_OF_OURS, {"of": of.id, "no": claim.no, "token": claim.token}).one_or_none()
+        if found is not None:
+            states[claim.no] = CampaignState(found.state)
+            epoch = found.epoch
+    may_go = epoch == of.epoch and not went_back and not of.is_stale(now)
+    running = {no for no, state in states.items() if state is CampaignState.SENDING and may_go}
+    events = permitted_among(conn, of, [i.subscriber_id for i in intents if i.claim.no in running])
+    for no in states:
+        going = [
+            Flight(i.subscriber_id, i.attempt, events[i.subscriber_id], i.relay)
+            for i in intents
+            if i.claim.no == no and i.subscriber_id in events
+        ]
+        flights = [*known.out.get((of.id, no), ()), *going]
+        conn.execute(_RENEW, {"of": of.id, "at": no, "until": now + LEASE, "flights": flights})
+    return _Answer(states, epoch == of.epoch, events, went_back)
+
+
+_STANDS = select(ending_marks.stands())
+_STATE_OF_OURS = (
+    select(campaign.c.state, campaign.c.epoch)
+    .join(batch, batch.c.campaign_id == campaign.c.id)
+    .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("no"))
+    .where(batch.c.token == bindparam("token"), batch.c.state == BatchState.LEASED)
+)
+_RENEW = (
+    update(batch)
+    .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("at"))
+    .values(lease_until=bindparam("until"), in_flight=bindparam("flights"))
+)
+
+
+def _in_one_statement(
+    conn: Connection, of: Campaign, finals: list[Final], intents: Sequence[Intent], known: Known, now: datetime
+) -> _Answer:
+    """PostgreSQL: one round trip; its row locks are the fence."""
+    claims = {intent.claim.no: intent.claim for intent in intents}
+    values: dict[str, object] = {
+        "of": of.id,
+        "epoch": _NEVER if of.is_stale(now) else of.epoch,  # what the prices are good for is as known, or nobody passes
+        "tide": known.tide.seen,
+        "until": now + LEASE,
+        "ours_no": array_of(claims),
+        "ours_token": array_of([claim.token for claim in claims.values()]),
+        "ours_still_out": array_of_texts([json.dumps(known.out.get(claim.key, ())) for claim in claims.values()]),
+        "asked_no": array_of([intent.claim.no for intent in intents]),
+        "asked_subscriber_id": array_of([intent.subscriber_id for intent in intents]),
+        "asked_attempt": array_of([intent.attempt for intent in intents]),
+        "asked_relay": array_of_texts([intent.relay for intent in intents]),
+    }
+    if finals:
+        values |= ledger.finals_values(finals, now)
+    answer = _Answer({}, True, {})
+    for no, state, epoch, stands, ids, events in _execute(conn, _prepared(_Question.of(of), bool(finals)), values):
+        answer.states[no] = CampaignState(state)
+        answer.is_as_known = epoch == of.epoch
+        answer.went_back = not known.tide.heed(stands)
+        if ids:
+            answer.events.update(zip(ids, events, strict=True))
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A statement as PostgreSQL reads it, `$1` and so on, and its parameters' names in order with what is constant."""
+
+    text: str
+    names: tuple[str, ...]
+    constants: dict[str, object]
+
+
+def _execute(conn: Connection, statement: _Prepared, values: dict[str, object]) -> list[tuple[Any, ...]]:
+    """Run it on the driver's own connection: SQLAlchemy and the driver's parser would cost as much as all the rest."""
+    driver: psycopg.Connection = conn.connection.driver_connection  # type: ignore[assignment]
+    values |= statement.constants
+    try:
+        with psycopg.RawCursor(driver) as cursor:
+            cursor.execute(statement.text, [values[name] for name in statement.names], prepare=True)
+            return cursor.fetchall()
+    except psycopg.Error as error:
+        raise DBAPIError(statement.text, None, error, hide_parameters=True) from error
+
+
+@lru_cache(maxsize=64)
+def _prepared(asked: _Question, with_finals: bool) -> _Prepared:
+    compiled = _statement(asked, with_finals).compile(dialect=_DOLLARS)
+    # Plain values: the driver would write a word of ours, an Enum to it, by its name.
+    constants = {
+        name: str(value) if isinstance(value, str) else value
+        for name, value in compiled.params.items()
+        if value is not None
+    }
+    return _Prepared(str(compiled), tuple(compiled.positiontup or ()), constants)
+
+
+_POSTGRESQL = "postgresql"
+_NEVER = -1  # no campaign's epoch
+_DOLLARS = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+_OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()})
+_ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer(), "relay": Text()})
+
+
+def _statement(question: _Question, with_finals: bool) -> Update:
+    ours, asked = _OURS.table(_POSTGRESQL), _ASKED.table(_POSTGRESQL)
+    stands = ending_marks.stands().label("stands")
+    held = (
+        select(batch.c.no, campaign.c.state, campaign.c.epoch, ours.c.still_out, stands)
+        .join(ours, and_(ours.c.no == batch.c.no, ours.c.token == batch.c.token))
+        .join(campaign, campaign.c.id == batch.c.campaign_id)
+        .where(batch.c.campaign_id == bindparam("of"), batch.c.state == BatchState.LEASED)
+        .with_for_update(of=batch)  # whoever claims the batch comes wholly before us or wholly after us
+        .cte("held")
+    )
+    is_as_known = held.c.epoch == bindparam("epoch", type_=Integer())
+    is_no_older = held.c.stands >= bindparam("tide", type_=BigInteger())
+    allowed = _permits(question).subquery("allowed")
+    flight = func.jsonb_build_array(asked.c.subscriber_id, asked.c.attempt, allowed.c.event_id, asked.c.relay)
+    going = (
+        select(
+            asked.c.no,
+            func.array_agg(asked.c.subscriber_id).label("ids"),
+            func.array_agg(allowed.c.event_id).label("events"),
+            func.jsonb_agg(flight).label("flights"),
+        )
+        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING, is_as_known, is_no_older))
+        .join(allowed, allowed.c.subscriber_id == asked.c.subscriber_id)
+        .group_by(asked.c.no)
+        .cte("going")
+    )
+    found = select(held, going.c.ids, going.c.events, going.c.flights).outerjoin(going, going.c.no == held.c.no)
+    ready = found.cte("ready")
+    none = literal_column("'[]'::jsonb", JSONB)
+    renewed = (
+        update(batch)
+        .where(batch.c.campaign_id == bindparam("of"), batch.c.no == ready.c.no)
+        .values(
+            lease_until=bindparam("until", type_=Utc()),
+            in_flight=cast(ready.c.still_out, JSONB).concat(func.coalesce(ready.c.flights, none)),
+        )
+        .returning(batch.c.no, ready.c.state, ready.c.epoch, ready.c.stands, ready.c.ids, ready.c.events)
+    )
+    return renewed.add_cte(ledger.write_finals().cte("written")) if with_finals else renewed
