@@ -24,7 +24,7 @@ from dispatcher.errors import DispatcherError
 
 Value = TypeVar("Value")
 _BLINK = 0.05  # seconds a page waits for a newer value than it has
-_PATIENCE = 0.25  # and for the first one
+_PATIENCE = 0.25  # and for the first one, or when something was done that changes it
 log = structlog.get_logger()
 
 
@@ -51,9 +51,10 @@ class Beside(Generic[Value]):
 
     def known(self) -> Known[Value] | None:
         """Give what is known; None: nothing yet, look again."""
+        is_out = self._known is None or self._good_until == 0.0
         under_way = self._look_out()
         if under_way is not None:
-            under_way.wait(_PATIENCE if self._known is None else _BLINK)
+            under_way.wait(_PATIENCE if is_out else _BLINK)
         return self._known
 
     def find_out(self) -> bool:

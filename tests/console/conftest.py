@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from dispatcher import settings as settings_module
+from dispatcher.console import beside
 from dispatcher.console.app import console
 from dispatcher.web.app import create_app
 from tests.console.office import Office
@@ -15,8 +16,12 @@ from tests.web.conftest import KEYS
 
 
 @pytest.fixture
-def office_of(engine: Engine, tmp_path: Path, database_url: str) -> Iterator[Callable[..., Office]]:
-    """Open the console with these settings."""
+def office_of(
+    engine: Engine, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Office]]:
+    """Open the console with these settings. Its pages wait for what is found out beside: a busy machine may be late."""
+    for patience in ("_BLINK", "_PATIENCE"):
+        monkeypatch.setattr(beside, patience, 30.0)
 
     def open_with(**more: str) -> Office:
         given = {
