@@ -28,6 +28,14 @@ router = APIRouter(prefix="/feeds", tags=["feeds"])
 _LARGEST_ID = 2**63 - 1
 
 
+Address = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x20\x7f]*$")]
+Most = Annotated[int, Field(ge=1, le=MOST_ARTICLES, description="Articles in an issue.")]
+Ahead = Annotated[
+    Annotated[int, Field(ge=1, le=1440)] | None,
+    Field(description="Minutes before the issue's time at which it is asked. null: 15 if it releases, else 240."),
+]
+
+
 class PlanSaid(Said):
     """A series that is to be made for the feed."""
 
@@ -42,17 +50,25 @@ class PlanSaid(Said):
 class FeedSaid(Said):
     """A feed that is to fill a series: one that is there, or a new one."""
 
-    url: Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x20\x7f]*$")]
+    url: Address
     series_id: Annotated[int, Field(ge=1, le=_LARGEST_ID)] | None = Field(default=None, description="Or `series`.")
     series: PlanSaid | None = Field(default=None, description="Or `series_id`.")
     language: Language = Field(default=Language.DE, description="Of its entries.")
     releases: bool = Field(
         default=False, description="It goes by itself, if nothing stops it. The key needs campaigns:send as well."
     )
-    most: Annotated[int, Field(ge=1, le=MOST_ARTICLES)] = Field(default=10, description="Articles in an issue.")
-    ahead_minutes: Annotated[int, Field(ge=1, le=1440)] | None = Field(
-        default=None, description="Before the issue's time it is asked. null: 15 if it releases, else 240."
-    )
+    most: Most = 10
+    ahead_minutes: Ahead = None
+
+
+class FeedChange(Said):
+    """How a feed is to be asked from now on; all of it, as it is to stand."""
+
+    url: Address
+    language: Language = Field(description="Of its entries.")
+    releases: bool = Field(description="The key needs campaigns:send as well for one that goes by itself.")
+    most: Most
+    ahead_minutes: Ahead
 
 
 class FeedTold(Told):
@@ -70,6 +86,7 @@ class FeedTold(Told):
     said: str | None = Field(description="What came of it last, in words; null: it was not asked yet.")
     said_at: Moment | None
     failing_since: Moment | None = Field(description="Nothing could be had from it since then; null: it can be read.")
+    off_at: Moment | None = Field(description="It was switched off then, and is not asked; null: it is on.")
     next_issue: Moment | None = Field(description="Of its series; null: that is not active.")
 
 
@@ -142,6 +159,41 @@ def fetch(desk: AtDesk, _: Annotated[Caller, needs(Scope.CAMPAIGNS_WRITE)], feed
     if isinstance(glance.came, Unread):
         raise InputRefused(f"feed {feed_id} cannot be read: {glance.came.why}", "try its address in a browser")
     return GlanceTold.model_validate(newsroom.to_json(glance))
+
+
+@router.post("/{feed_id}/change", operation_id="change_feed", response_model=FeedTold)
+def change(
+    caller: Annotated[Caller, needs(Scope.CAMPAIGNS_WRITE)], once: OnceOnly, feed_id: FeedId, said: FeedChange
+) -> Response:
+    """Let it be asked otherwise. The series that it fills stays; which of its entries were used is not forgotten."""
+    if said.releases:
+        caller.require(Scope.CAMPAIGNS_SEND)
+
+    def act(conn: Connection, _now: datetime) -> Done:
+        ahead = timedelta(minutes=said.ahead_minutes) if said.ahead_minutes is not None else None
+        before = news_feeds.get(conn, feed_id)
+        wanted = Wanted(said.url, before.series_id, said.language, releases=said.releases, most=said.most, ahead=ahead)
+        return Done(_told(conn, newsroom.change(conn, feed_id, wanted)))
+
+    return once.do(said, act)
+
+
+@router.post("/{feed_id}/off", operation_id="switch_feed_off", response_model=FeedTold)
+def off(_: Annotated[Caller, needs(Scope.CAMPAIGNS_WRITE)], once: OnceOnly, feed_id: FeedId) -> Response:
+    """Ask it no more until it is switched on; which of its entries were used is not forgotten."""
+    return once.do(None, lambda conn, now: Done(_told(conn, news_feeds.switch_off(conn, feed_id, now))))
+
+
+@router.post("/{feed_id}/on", operation_id="switch_feed_on", response_model=FeedTold)
+def on(caller: Annotated[Caller, needs(Scope.CAMPAIGNS_WRITE)], once: OnceOnly, feed_id: FeedId) -> Response:
+    """Ask it again, before the next issue. One that releases by itself needs campaigns:send as well."""
+
+    def act(conn: Connection, _now: datetime) -> Done:
+        if news_feeds.get(conn, feed_id).releases:
+            caller.require(Scope.CAMPAIGNS_SEND)
+        return Done(_told(conn, news_feeds.switch_on(conn, feed_id)))
+
+    return once.do(None, act)
 
 
 @router.post("/{feed_id}/remove", operation_id="remove_feed", response_model=Removed)

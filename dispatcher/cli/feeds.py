@@ -94,7 +94,7 @@ def list_(context: Context, as_json: bool) -> None:
     table = make_table("id", "series", "next", "", "url", "last", right=("id", "series"))
     for feed, of in found:
         next_at = _local(of, of.next_at) if of.next_at else of.state.value
-        how = "sends" if feed.releases else "drafts"
+        how = "off" if feed.off_at else "sends" if feed.releases else "drafts"
         table.add_row(str(feed.id), str(of.id), next_at, how, escape(feed.url), escape(feed.said or "not asked yet"))
     out.print(table if found else "no feeds yet; `dispatcher feeds add --help` shows how to begin")
 
@@ -115,7 +115,9 @@ def show(context: Context, feed_id: int, as_json: bool) -> None:
     out.print(f"fills series {of.id}, {escape(of.name)}: {of.topic}, {of.every} at {of.at} {of.zone}, {of.state}")
     does = "released by itself, if preflight lets it" if feed.releases else "left as a draft"
     out.print(f"up to {feed.most} articles in {feed.language}, {does}")
-    if of.next_at:
+    if feed.off_at:
+        out.print(f"[yellow]off[/] since {_local(of, feed.off_at)}: it is not asked; dispatcher feeds on {feed.id}")
+    elif of.next_at:
         asked_at = of.next_at - timedelta(seconds=feed.ahead_s)
         out.print(f"asked {_local(of, asked_at)} for the issue of {_local(of, of.next_at)}")
     if feed.said_at:
@@ -150,6 +152,48 @@ def fetch(context: Context, feed_id: int, as_json: bool) -> None:
 
 @feeds.command()
 @_ID
+@click.option("--url", help="Where it is asked from now on.")
+@click.option("--send/--draft", "releases", default=None, help="Goes by itself, if nothing stops it; or waits for you.")
+@click.option("--language", type=click.Choice([language.value for language in Language]), help="Of its entries.")
+@click.option("--most", type=int, help=f"Articles in an issue, up to {MOST_ARTICLES}.")
+@click.option("--ahead", type=int, help="Minutes before the issue at which it is asked.")
+@_JSON
+@pass_context
+def change(context: Context, /, feed_id: int, as_json: bool, **said: Any) -> None:
+    """Let a feed be asked otherwise: what is not named stays. The series that it fills stays, too."""
+    with context.engine.begin() as conn:
+        before = news_feeds.get(conn, feed_id)
+        changed = newsroom.change(conn, feed_id, _otherwise(before, said))
+        of = series.get(conn, changed.series_id)
+    if as_json:
+        print_json(_facts(changed, of))
+        return
+    out.print(f"feed {feed_id} is asked at {escape(changed.url)}; next: dispatcher feeds show {feed_id}")
+
+
+@feeds.command()
+@_ID
+@pass_context
+def off(context: Context, feed_id: int) -> None:
+    """Ask a feed no more until it is switched on again. Which of its entries were used is not forgotten."""
+    with context.engine.begin() as conn:
+        of = news_feeds.switch_off(conn, feed_id, clock.now(conn))
+    out.print(f"feed {feed_id} is asked no more; series {of.series_id} goes on with what you put in")
+    out.print(f"to ask it again: dispatcher feeds on {feed_id}")
+
+
+@feeds.command()
+@_ID
+@pass_context
+def on(context: Context, feed_id: int) -> None:
+    """Ask a feed again that was switched off, before the next issue."""
+    with context.engine.begin() as conn:
+        news_feeds.switch_on(conn, feed_id)
+    out.print(f"feed {feed_id} is asked before the next issue; see: dispatcher feeds show {feed_id}")
+
+
+@feeds.command()
+@_ID
 @pass_context
 def remove(context: Context, feed_id: int) -> None:
     """Ask a feed no more, and forget which of its entries were used. Its series and its drafts stay."""
@@ -172,6 +216,17 @@ def _series_id(conn: Connection, said: dict[str, Any]) -> int:
         raise InputRefused(f"there is no topic {said['topic']!r}", f"use one of: {', '.join(Topic)}")
     rule = recurrence(said["every"], said["at"], said["zone"])
     return series.create(conn, Plan(said["name"], Topic(said["topic"]), said["subject"], rule), clock.now(conn))
+
+
+def _otherwise(before: NewsFeed, said: dict[str, Any]) -> Wanted:
+    """Give what is wanted from now on. Who lets it go by itself, or no more, and names no lead gets the usual one."""
+    releases = before.releases if said["releases"] is None else said["releases"]
+    ahead = timedelta(minutes=said["ahead"]) if said["ahead"] is not None else None
+    if ahead is None and releases == before.releases:
+        ahead = timedelta(seconds=before.ahead_s)
+    language = Language(said["language"] or before.language)
+    most = before.most if said["most"] is None else said["most"]
+    return Wanted(said["url"] or before.url, before.series_id, language, releases=releases, most=most, ahead=ahead)
 
 
 def _facts(feed: NewsFeed, of: Series) -> dict[str, Any]:

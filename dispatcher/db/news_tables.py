@@ -39,6 +39,7 @@ news_feed = Table(
     Column("said", Text),  # what came of it last, in words
     Column("said_at", Utc),
     Column("failing_since", Utc),  # nothing could be had from it since then
+    Column("off_at", Utc),  # somebody switched it off: it is not asked, and no issue waits for it
     one_of("language", Language),
 )
 

@@ -39,6 +39,11 @@ def add(conn: Connection, wanted: Wanted, by: str, now: datetime) -> NewsFeed:
     return news_feeds.add(conn, wanted, by, now, MOST_ARTICLES)
 
 
+def change(conn: Connection, feed_id: int, wanted: Wanted) -> NewsFeed:
+    """Let a feed be asked otherwise. Raises NotFound, InputRefused."""
+    return news_feeds.change(conn, feed_id, wanted, MOST_ARTICLES)
+
+
 def wire_of(desk: Desk) -> Wire:
     """Give how a house asks feeds."""
     return Wire(desk.passport, desk.stationery.public_url)

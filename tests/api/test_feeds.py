@@ -23,6 +23,11 @@ def test_a_feed_is_entered_looked_at_and_removed(
     assert kind_of(program.refused("POST", "/feeds", {"url": "https://example.de/f", "series_id": 1})) == (
         "not-possible-now"
     )
+    otherwise = {"url": "https://example.de/f", "language": "en", "releases": True, "most": 3, "ahead_minutes": None}
+    changed = program.post("/feeds/1/change", otherwise)
+    assert (changed["url"], changed["language"], changed["ahead_s"]) == ("https://example.de/f", "en", 900)
+    assert program.post("/feeds/1/off")["off_at"] is not None
+    assert program.post("/feeds/1/on")["off_at"] is None
     assert program.post("/feeds/1/remove") == {"series_id": 1}
     assert kind_of(program.refused("GET", "/feeds/1")) == "not-found"
 
@@ -35,3 +40,5 @@ def test_a_feed_that_releases_by_itself_needs_the_scope_that_sends(api_house: Ho
     assert kind_of(program.refused("POST", "/feeds", {"url": "https://example.de/f"})) == "refused"
     assert kind_of(program.refused("POST", "/feeds", {**said, "series_id": 1})) == "refused"
     assert program.post("/feeds", said)["id"] == 1
+    otherwise = {"url": "https://example.de/f", "language": "de", "releases": True, "most": 1, "ahead_minutes": None}
+    assert "campaigns:send" in program.refused("POST", "/feeds/1/change", otherwise)["detail"]

@@ -24,7 +24,7 @@ from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.delivery import workers
 from dispatcher.domain.imports import Instructions
-from dispatcher.domain.newsletters import campaigns, preflight_runs, series
+from dispatcher.domain.newsletters import campaigns, news_feeds, preflight_runs, series
 from dispatcher.domain.newsletters.recurrence import recurrence
 from dispatcher.domain.newsletters.series import Plan
 from dispatcher.domain.people import rights
@@ -38,7 +38,7 @@ from dispatcher.domain.staff.members import Candidate
 from dispatcher.domain.tokens import Keyring
 from dispatcher.domain.uploads import Order
 from dispatcher.sending import house as houses
-from dispatcher.sending import notary
+from dispatcher.sending import newsroom, notary
 from dispatcher.sending.binding import bind
 from dispatcher.sending.handed_in import orders, work
 from dispatcher.sending.handed_in.place import Place, shelf_of
@@ -205,9 +205,12 @@ class Office:
                 "Marktbericht", Topic.FINANCE_NEWS, "Der Markt", recurrence("tuesday", "09:00", "Europe/Berlin")
             )
             made_series = series.create(conn, again, clock.now(conn))
+            asked_at = "https://127.0.0.1:9/feed.xml"  # nor is anything asked there
+            feed = newsroom.add(conn, news_feeds.Wanted(asked_at, made_series), "Anna Beispiel", now)
         made_up = {
             "member": member,
             "series": made_series,
+            "feed": feed.id,
             "campaign": made,
             "subscriber": subscriber,
             "request": asked,

@@ -309,3 +309,25 @@ def test_a_series_has_one_feed(room: Room) -> None:
     with room.stage.engine.begin() as conn:
         news_feeds.remove(conn, 1)
         assert news_feeds.listed(conn) == []
+
+
+def test_whoever_asks_a_feed_while_it_is_switched_off_brings_nothing_and_no_issue_waits_for_it(room: Room) -> None:
+    room.stage.add(1)
+    room.open("Gold", releases=True)
+    engine = room.stage.engine
+    with engine.begin() as conn:
+        errand = news_feeds.claim(conn, 1, clock.now(conn))
+        assert errand is not None
+        assert news_feeds.switch_off(conn, 1, clock.now(conn)).off_at is not None
+        assert not news_feeds.hold(conn, errand)
+    room.bring()
+    assert (room.asked(), room.feed().said) == (0, None)
+    with engine.begin() as conn:
+        conn.execute(update(series_table).values(next_at=clock.now(conn) - timedelta(seconds=1)))
+    sweep.tick(engine, room.stage.house)
+    assert [issue.outcome for issue in room.past()] == [EMPTY]
+    with engine.begin() as conn:
+        news_feeds.switch_on(conn, 1)
+    room.near()
+    room.bring()
+    assert room.asked() == 1

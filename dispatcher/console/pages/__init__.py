@@ -13,6 +13,7 @@ from dispatcher.console.pages import (
     drafts,
     editing,
     exporting,
+    feeds,
     health,
     imports,
     invitation,
@@ -46,6 +47,7 @@ PAGES: tuple[Page, ...] = (
     *campaigns.PAGES,
     *calendar.PAGES,
     *series.PAGES,
+    *feeds.PAGES,
     *comparison.PAGES,  # before those of one, whose path names any word
     *drafts.PAGES,
     *campaign.PAGES,

@@ -10,7 +10,7 @@ from dispatcher.console.rhythm import in_words
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import SeriesState, Topic
 from dispatcher.domain import zones
-from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters import campaigns, news_feeds
 from dispatcher.domain.newsletters import series as life
 from dispatcher.domain.newsletters.recurrence import Recurrence, recurrence
 from dispatcher.domain.newsletters.series import Plan, Series
@@ -45,6 +45,7 @@ def one(visit: Visit) -> Values:
         "to_come": to_come,
         "past": past,
         "drafts": drafts,
+        "feed": news_feeds.of_series(visit.conn, of.id),
         "names": {number: campaigns.get(visit.conn, number).name for number in numbers},
     }
 

@@ -5,15 +5,17 @@
     handed on  to the series' slot, through preflight's gate, or to whoever reviews it; then the issue is brought
 
 What must stay true: an entry is used once, whoever is killed; a feed is asked by one process at a time, and only the
-newest claim writes (the fence); an issue waits for its feed until everything is done, or is missed.
+newest claim writes (the fence); an issue waits for its feed until everything is done, or is missed. One that was
+switched off is not asked, keeps what it used, and no issue waits for it.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import campaign, news_entry, news_feed, series
@@ -53,6 +55,7 @@ class NewsFeed:
     said: str | None
     said_at: datetime | None
     failing_since: datetime | None
+    off_at: datetime | None
 
     @property
     def host(self) -> str:
@@ -70,6 +73,14 @@ class Wanted:
     releases: bool = False
     most: int = 10
     ahead: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A draft that a feed brought, and of how many of its entries it is made."""
+
+    campaign_id: int
+    articles: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +102,7 @@ def add(conn: Connection, wanted: Wanted, by: str, now: datetime, most_articles:
     _require_good(wanted, most_articles)
     if of.state is SeriesState.ENDED:
         raise MoveRefused(f"series {of.id} has ended", "create a new one")
-    ahead = wanted.ahead or (AHEAD_TO_SEND if wanted.releases else AHEAD_TO_REVIEW)
-    row = {
-        "url": wanted.url, "series_id": of.id, "language": wanted.language, "releases": wanted.releases,
-        "most": wanted.most, "ahead_s": int(ahead.total_seconds()), "created_at": now, "created_by": by,
-    }  # fmt: skip
+    row = {"series_id": of.id, "created_at": now, "created_by": by, **_wishes(wanted)}
     entered = insert_or(conn.dialect.name, news_feed).on_conflict_do_nothing().returning(*_COLUMNS)
     made = conn.execute(entered, row).one_or_none()
     if made is None:
@@ -103,6 +110,38 @@ def add(conn: Connection, wanted: Wanted, by: str, now: datetime, most_articles:
         number = held.id if held else "?"
         raise MoveRefused(f"series {of.id} has feed {number} already", f"dispatcher feeds remove {number}, then again")
     return _read(made)
+
+
+def change(conn: Connection, feed_id: int, wanted: Wanted, most_articles: int) -> NewsFeed:
+    """Let a feed be asked otherwise from now on; the series that it fills stays. Which entries were used is not
+    forgotten, even at another address. Raises NotFound, InputRefused.
+    """
+    before = get(conn, feed_id)
+    _require_good(wanted, most_articles)
+    values = {**_wishes(wanted), "turn": _f.turn + 1, "not_before": None}
+    if wanted.url != before.url:  # what the former address said about itself holds no more
+        values |= {"etag": None, "last_modified": None, "failing_since": None}
+    return _changed(conn, feed_id, values)
+
+
+def switch_off(conn: Connection, feed_id: int, now: datetime) -> NewsFeed:
+    """Ask a feed no more, until it is switched on; whoever is at it brings nothing. Raises NotFound."""
+    values = {"off_at": get(conn, feed_id).off_at or now, "turn": _f.turn + 1, "not_before": None}
+    return _changed(conn, feed_id, {**values, "failing_since": None})
+
+
+def switch_on(conn: Connection, feed_id: int) -> NewsFeed:
+    """Ask a feed again, before the next issue. Raises NotFound."""
+    return _changed(conn, feed_id, {"off_at": None})
+
+
+def brought(conn: Connection, feed_id: int, limit: int = 10) -> list[Brought]:
+    """Give the last drafts that a feed brought, the newest first."""
+    e = news_entry.c
+    counted = select(e.campaign_id, func.count().label("articles"))
+    counted = counted.where(e.feed_id == feed_id, e.campaign_id.is_not(None)).group_by(e.campaign_id)
+    rows = conn.execute(counted.order_by(e.campaign_id.desc()).limit(limit))
+    return [Brought(row.campaign_id, row.articles) for row in rows]
 
 
 def get(conn: Connection, feed_id: int) -> NewsFeed:
@@ -127,7 +166,7 @@ def of_series(conn: Connection, series_id: int) -> NewsFeed | None:
 def failing(conn: Connection) -> list[NewsFeed]:
     """Give the feeds of active series from which nothing could be had when they were asked last."""
     wanted = select(*_COLUMNS).join(series, series.c.id == _f.series_id)
-    wanted = wanted.where(_f.failing_since.is_not(None), series.c.state == SeriesState.ACTIVE)
+    wanted = wanted.where(_f.failing_since.is_not(None), _f.off_at.is_(None), series.c.state == SeriesState.ACTIVE)
     return [_read(row) for row in conn.execute(wanted.order_by(_f.id).limit(LISTED))]
 
 
@@ -142,14 +181,17 @@ def remove(conn: Connection, feed_id: int) -> NewsFeed:
 def is_awaited(conn: Connection, of: life.Series) -> bool:
     """Claim that the issue that is due waits for what its feed brings."""
     feed = of_series(conn, of.id)
-    return feed is not None and feed.brought_for != of.next_at and not life.waiting(conn, of.id, limit=1)
+    if feed is None or feed.off_at is not None or feed.brought_for == of.next_at:
+        return False
+    return not life.waiting(conn, of.id, limit=1)
 
 
 def due(conn: Connection, now: datetime) -> list[int]:
     """Give the feeds that are to be asked for the next issue of their series."""
     s = series.c
     near = select(_f.id, _f.ahead_s, _f.brought_for, s.next_at).join(series, s.id == _f.series_id)
-    near = near.where(s.next_at <= now + LONGEST_AHEAD, or_(_f.not_before.is_(None), _f.not_before <= now))
+    free = or_(_f.not_before.is_(None), _f.not_before <= now)
+    near = near.where(s.next_at <= now + LONGEST_AHEAD, free, _f.off_at.is_(None))
     rows = conn.execute(near.order_by(s.next_at).limit(LISTED))
     return [r.id for r in rows if r.brought_for != r.next_at and r.next_at - timedelta(seconds=r.ahead_s) <= now]
 
@@ -158,7 +200,7 @@ def claim(conn: Connection, feed_id: int, now: datetime) -> Errand | None:
     """Take a feed that is due, for a quarter of an hour. None: it is not any more, or somebody else is at it."""
     if feed_id not in due(conn, now):
         return None
-    free = or_(_f.not_before.is_(None), _f.not_before <= now)
+    free = and_(or_(_f.not_before.is_(None), _f.not_before <= now), _f.off_at.is_(None))
     taken = update(news_feed).where(_f.id == feed_id, free).values(turn=_f.turn + 1, not_before=now + LEASE)
     row = conn.execute(taken.returning(*_COLUMNS)).one_or_none()
     if row is None:
@@ -220,6 +262,25 @@ def is_still_a_draft(conn: Connection, draft_id: int) -> bool:
     c = campaign.c
     free = select(c.id).where(c.id == draft_id, c.state == CampaignState.DRAFT, c.series_id.is_(None))
     return conn.execute(free).one_or_none() is not None
+
+
+def _wishes(wanted: Wanted) -> dict[str, Any]:
+    ahead = wanted.ahead or (AHEAD_TO_SEND if wanted.releases else AHEAD_TO_REVIEW)
+    return {
+        "url": wanted.url,
+        "language": wanted.language,
+        "releases": wanted.releases,
+        "most": wanted.most,
+        "ahead_s": int(ahead.total_seconds()),
+    }
+
+
+def _changed(conn: Connection, feed_id: int, values: dict[str, Any]) -> NewsFeed:
+    changed = update(news_feed).where(_f.id == feed_id).values(**values).returning(*_COLUMNS)
+    row = conn.execute(changed).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no feed {feed_id}", "`dispatcher feeds list` shows those there are")
+    return _read(row)
 
 
 def _require_good(wanted: Wanted, most_articles: int) -> None:
