@@ -11,14 +11,18 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from dispatcher.compose import manuscript
 from dispatcher.compose.content import ENTRIES
 from dispatcher.compose.manuscript import HEAD, LISTS, Entry, Manuscript
 from dispatcher.db.terms import Language
 from dispatcher.domain.newsletters.campaigns import Campaign, Contents
+from dispatcher.domain.newsletters.trials import Terms
 from dispatcher.web.forms import Form
 
+OPTIONS = ("rate", "expires", "share", "wait", "otherwise")  # of the campaign as a whole
+_USUAL = Terms()
 _MOMENTS = frozenset({"as_of"})  # a day and, if one likes, a time
 _SPAN = re.compile(r"([0-9]*) ?(min|h|d)")
 _GERMAN_PRICE = re.compile(r"([0-9]{1,3}(\.[0-9]{3})+|[0-9]+),[0-9]{1,2}")
@@ -34,6 +38,15 @@ class Sheet:
     letters: Mapping[Language, Manuscript]
     rate: str = ""
     expires: str = ""
+    share: str = str(_USUAL.share)  # of a trial of subjects, its wait, and what the rest gets when nothing is clear
+    wait: str = f"{_USUAL.wait // timedelta(hours=1)}h"
+    otherwise: str = _USUAL.otherwise
+
+    @property
+    def subjects(self) -> int:
+        """Count the subjects of the default language that are tried; 0: there is one, and no trial."""
+        written = next(iter(self.letters.values())).head.get("subjects", "") if self.letters else ""
+        return len([line for line in written.split("\n") if line.strip()])
 
     @property
     def default(self) -> Language:
@@ -42,7 +55,8 @@ class Sheet:
 
     def texts(self) -> dict[str, str]:
         """Give every text by the name of its field."""
-        found = {"name": self.name, "default": str(self.default), "rate": self.rate, "expires": self.expires}
+        found = {"name": self.name, "default": str(self.default)}
+        found |= {option: str(getattr(self, option)) for option in OPTIONS}
         for language, letter in self.letters.items():
             found |= {f"{language}.{name}": text for name, text in _as_typed(letter)}
         return found
@@ -52,12 +66,16 @@ class Sheet:
         return " ".join(f"{name}={_print(text)}" for name, text in self.texts().items())
 
 
-def of_stored(of: Campaign, contents: Contents) -> Sheet:
+def of_stored(of: Campaign, contents: Contents, terms: Terms | None = None) -> Sheet:
     """Give what is stored. Raises ContentInvalid for a file that cannot be taken apart."""
     order = sorted(contents, key=lambda language: language is not of.default_language)
     letters = {language: _with_subject(manuscript.read(contents[language][1], file=contents[language][0]), of)
                for language in order}  # fmt: skip
-    return Sheet(of.name, letters, str(of.rate_per_min or ""), f"{of.expires_after_s / 3600:g}")
+    said = terms or _USUAL
+    minutes = said.wait // timedelta(minutes=1)
+    wait = f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}min"
+    rate, expires = str(of.rate_per_min or ""), f"{of.expires_after_s / 3600:g}"
+    return Sheet(of.name, letters, rate, expires, str(said.share), wait, said.otherwise)
 
 
 def typed(form: Form) -> Sheet:
@@ -66,8 +84,10 @@ def typed(form: Form) -> Sheet:
     first = form.first("default")
     order = sorted(dict.fromkeys(written), key=lambda language: str(language) != first)
     letters = {language: _letter(form, language) for language in order}
-    said = {name: form.first(name).strip() for name in ("name", "rate", "expires")}
-    return Sheet(said["name"], letters, said["rate"], said["expires"])
+    said = {option: form.first(option).strip() for option in OPTIONS}
+    if said["wait"].isdigit():
+        said["wait"] += form.first("wait.unit")
+    return Sheet(form.first("name").strip(), letters, **said)
 
 
 def changed(sheet: Sheet, button: str) -> Sheet:
@@ -127,12 +147,8 @@ def merged(mine: Sheet, theirs: Sheet, prints: str) -> Sheet:
         for language, letter in mine.letters.items()
     }
     pick = _Merge("", old).pick
-    return Sheet(
-        pick("name", mine.name, theirs.name),
-        letters,
-        pick("rate", mine.rate, theirs.rate),
-        pick("expires", mine.expires, theirs.expires),
-    )
+    options = {option: pick(option, getattr(mine, option), getattr(theirs, option)) for option in OPTIONS}
+    return Sheet(pick("name", mine.name, theirs.name), letters, **options)
 
 
 class _Merge:

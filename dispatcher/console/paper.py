@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cache, partial
 from string import Template
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -22,6 +23,7 @@ from dispatcher.web.compiled import environment
 from dispatcher.web.language import LOCALES, topic_title
 from dispatcher.zone import ZONE
 
+_NEVER = 1e9  # of a larger unit: as many minutes as there are
 STATIC = PACKAGE / "console" / "static"
 
 
@@ -94,6 +96,13 @@ class Telling:
     def span(self, seconds: float) -> str:
         """Write a length of time in one unit: 20 Minuten."""
         return format_timedelta(timedelta(seconds=seconds), threshold=1.2, locale=self._locale)
+
+    def exactly(self, seconds: float) -> str:
+        """Write a length of time that somebody set: 90 Minuten, 4 Stunden, 2 Tage."""
+        minutes = round(seconds / 60)
+        unit: Literal["minute", "hour", "day"] = "minute" if minutes % 60 else "hour" if minutes % (24 * 60) else "day"
+        span = timedelta(minutes=minutes)
+        return format_timedelta(span, granularity=unit, threshold=_NEVER, locale=self._locale)
 
     def ago(self, at: datetime | None, now: datetime) -> str:
         """Write how long ago, or in how long: vor 3 Minuten."""

@@ -47,7 +47,7 @@ def test_a_feed_is_changed_and_switched_off_and_on(dispatcher: Run) -> None:
     assert dispatcher("feeds", "add", "https://example.de/f", *NEW, "--send").code == 0
     changed = dispatcher("feeds", "change", 1, "--most", 3, "--draft", "--json").json
     assert (changed["most"], changed["releases"], changed["ahead_s"], changed["language"]) == (3, False, 14400, "de")
-    assert dispatcher("feeds", "change", 1, "--most", 11).error[0] == "an issue cannot have 21 articles"
+    assert dispatcher("feeds", "change", 1, "--most", 21).error[0] == "an issue cannot have 21 articles"
     assert "https://example.de/g" in dispatcher("feeds", "change", 1, "--url", "https://example.de/g").out
     assert "is asked no more" in dispatcher("feeds", "off", 1).out
     assert "off since" in dispatcher("feeds", "show", 1).out

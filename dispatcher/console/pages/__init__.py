@@ -34,6 +34,7 @@ from dispatcher.console.pages import (
     series,
     serving,
     subscribers,
+    trials,
     webhooks,
     workers,
 )
@@ -51,6 +52,7 @@ PAGES: tuple[Page, ...] = (
     *comparison.PAGES,  # before those of one, whose path names any word
     *drafts.PAGES,
     *campaign.PAGES,
+    *trials.PAGES,
     *checking.PAGES,
     *releasing.PAGES,
     *replacing.PAGES,

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dispatcher import broker
-from dispatcher.console import figures, signed
+from dispatcher.console import entitled, figures, signed
 from dispatcher.console.declare import Mend, Moment, Values, act, area, live, look
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignKind, CampaignState
@@ -21,7 +21,7 @@ from dispatcher.sending.preflight.findings import Check, title
 
 _S = CampaignState
 UNDER_WAY = (_S.PREPARING, _S.SENDING, _S.PAUSED)
-_CALLS = 16  # drains that are called when a campaign goes on, as `campaigns resume` does
+CALLS = 16  # drains that are called when a campaign goes on, as `campaigns resume` does
 _FEW = 20_000  # in an audience of this size parts are counted while the page is made
 
 
@@ -42,6 +42,8 @@ def show(visit: Visit) -> Values:
         "of": of,
         "is_under_way": of.state in UNDER_WAY,
         "is_stale": of.is_stale(visit.now),
+        "subjects": [(language, texts[0]) for language, texts in entitled.subjects(moment, of).items()],
+        "trial": entitled.trial(moment, of),
         "languages": sorted(campaigns.contents(visit.conn, of.id)),
         "names": signed.names(visit.conn, of),
         "check_titles": {check.value: title(check, visit.language) for check in Check},
@@ -74,7 +76,7 @@ def resume(visit: Visit) -> Response:
     with_old_prices = visit.said("old_prices") == "yes"
     if of.state is _S.PAUSED and of.is_stale(visit.now) and not with_old_prices:
         raise Mend({"old_prices": "campaign.prices_are_old"})
-    visit.afterwards(lambda: broker.nudge_drains(visit.desk.settings, 0, _CALLS, _CALLS))
+    visit.afterwards(lambda: broker.nudge_drains(visit.desk.settings, 0, CALLS, CALLS))
 
     def go_on(conn: Connection, number: int) -> None:
         try:

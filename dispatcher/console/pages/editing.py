@@ -23,13 +23,14 @@ from dispatcher.console.pages.campaign import newsletter
 from dispatcher.console.pages.drafts import LETTERS
 from dispatcher.console.paging import number
 from dispatcher.console.visit import Visit
-from dispatcher.db.terms import CampaignState, Language, Topic
-from dispatcher.domain.newsletters import authors, campaigns, revisions
+from dispatcher.db.terms import CampaignState, Language, Otherwise, Topic
+from dispatcher.domain.newsletters import authors, campaigns, revisions, trials
 from dispatcher.domain.newsletters.authors import Version
 from dispatcher.domain.newsletters.campaigns import Campaign, Contents
 from dispatcher.domain.newsletters.revisions import LONGEST_EXPIRY, SHORTEST_EXPIRY, Revision
+from dispatcher.domain.newsletters.trials import Terms
 from dispatcher.domain.staff.roles import Permission
-from dispatcher.errors import ContentInvalid, SavedMeanwhile
+from dispatcher.errors import ContentInvalid, InputRefused, SavedMeanwhile
 from dispatcher.sending import house as houses
 from dispatcher.sending import release
 
@@ -68,7 +69,7 @@ def edit(visit: Visit) -> Values | Response:
     stored = campaigns.contents(visit.conn, of.id)
     if (lock := _lock(of)) or not stored:
         return _locked(visit, of, lock or "renewal")
-    there = _stored(of, stored)
+    there = _stored(visit, of, stored)
     if there is None:
         return visit.go(f"/campaigns/{of.id}/file")
     is_typed = bool(visit.form.all("letters"))
@@ -101,7 +102,8 @@ def save(visit: Visit) -> Response:
         raise Mend({"": "editing.mend"})
     subject, files = drafting.contents_of(sheet, of, campaigns.contents(visit.conn, of.id))
     expires = round(float(sheet.expires) * 3600)
-    _save(visit, of, Revision(_read(visit), visit.actor, subject, sheet.name, files, expires))
+    trial = _terms(sheet) if sheet.subjects > 1 else None
+    _save(visit, of, Revision(_read(visit), visit.actor, subject, sheet.name, files, expires), trial)
     rate = int(sheet.rate) if sheet.rate else None
     if rate != of.rate_per_min:
         campaigns.set_rate(visit.conn, of.id, rate)
@@ -114,7 +116,7 @@ def files(visit: Visit) -> Values:
     stored = campaigns.contents(visit.conn, of.id)
     if (lock := _lock(of)) or not stored:
         return _locked(visit, of, lock or "renewal")
-    typed, there = _typed_files(visit), _stored(of, stored)
+    typed, there = _typed_files(visit), _stored(visit, of, stored)
     in_order = sorted(stored, key=lambda language: language is not of.default_language)
     conflict = _conflict(visit, of, stored, None) if typed else None
     return {
@@ -164,7 +166,19 @@ def _wrong_options(sheet: Sheet) -> dict[str, Told]:
     hours = number(sheet.expires)
     if hours is None or not SHORTEST_EXPIRY <= hours * 3600 <= LONGEST_EXPIRY:
         found["expires"] = Told("expires")
+    if not (sheet.share.isascii() and sheet.share.isdigit() and 1 <= int(sheet.share) <= 90):
+        found["share"] = Told("share")
+    try:
+        Terms(wait=trials.read_wait(sheet.wait))
+    except InputRefused:
+        found["wait"] = Told("wait")
+    if sheet.otherwise not in list(Otherwise):
+        found["otherwise"] = Told("otherwise")
     return found
+
+
+def _terms(sheet: Sheet) -> Terms:
+    return Terms(int(sheet.share), trials.read_wait(sheet.wait), Otherwise(sheet.otherwise))
 
 
 def _not_composed(visit: Visit, of: Campaign, language: Language, source: str) -> tuple[str, Told] | None:
@@ -217,15 +231,16 @@ def _read(visit: Visit) -> int:
     return number(visit.said("version")) or 0
 
 
-def _save(visit: Visit, of: Campaign, revision: Revision) -> None:
-    saved = release.edit(visit.conn, of.id, revision, houses.house(visit.desk.settings), visit.now)
+def _save(visit: Visit, of: Campaign, revision: Revision, trial: Terms | None = None) -> None:
+    saved = release.edit(visit.conn, of.id, revision, houses.house(visit.desk.settings), visit.now, trial)
     visit.note("campaign", of.id, version=saved)
 
 
-def _stored(of: Campaign, stored: Contents) -> Sheet | None:
+def _stored(visit: Visit, of: Campaign, stored: Contents) -> Sheet | None:
     """Give what is stored; None for what only an editor of files can mend."""
+    trial = trials.find(visit.conn, of.id)
     try:
-        return drafting.of_stored(of, stored)
+        return drafting.of_stored(of, stored, trial.terms if trial is not None else None)
     except ContentInvalid:
         return None
 
@@ -235,7 +250,7 @@ def _conflict(visit: Visit, of: Campaign, stored: Contents, mine: Sheet | None) 
     read = _read(visit)
     if read == of.version:
         return None
-    sheet = _stored(of, stored) or Sheet(of.name, {})
+    sheet = _stored(visit, of, stored) or Sheet(of.name, {})
     names = list(drafting.since(sheet, visit.form.first("prints"))) if sheet.letters else []
     now, typed = sheet.texts(), mine.texts() if mine is not None else {}
     changes = [Change(name, now.get(name, ""), typed.get(name, "")) for name in names[:_FEW]]
