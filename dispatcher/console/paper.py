@@ -19,6 +19,7 @@ from jinja2 import Environment
 from dispatcher.assets import PACKAGE, templates
 from dispatcher.console import charts
 from dispatcher.db.terms import Language
+from dispatcher.domain.addresses import readable
 from dispatcher.web.compiled import environment
 from dispatcher.web.language import LOCALES, topic_title
 from dispatcher.zone import ZONE
@@ -150,4 +151,5 @@ def _environment(root: str, house: str) -> Environment:
     files = {"style": "console.css", "script": "console.js", "icon": "console.svg"}
     made = environment(templates() / "web" / "console", root, STATIC, files)
     made.globals.update(house=house, charts=charts)
+    made.filters["readable"] = readable
     return made
