@@ -5,6 +5,7 @@
     |-- InputRefused        something a person gave cannot be taken
     |   |-- ContentInvalid  a content file or template, with file and line
     |   |-- AddressInvalid  an e-mail address
+    |   |-- FilterRefused   a filter of an audience, with field and kind of fault
     |   `-- TokenInvalid    a link that we did not make, or that was altered, or is used up
     |-- NotFound            no such campaign, subscriber, ...
     |-- MoveRefused         a campaign is not in a state that allows this
@@ -52,6 +53,15 @@ class ContentInvalid(InputRefused):
 
 class AddressInvalid(InputRefused):
     """Not an e-mail address that can be mailed."""
+
+
+class FilterRefused(InputRefused):
+    """A filter of an audience is none. `key` names the fault, and `field` where it is (None: the filter as a whole)."""
+
+    def __init__(self, key: str, field: str | None, what: str, cure: str) -> None:
+        super().__init__(what, cure)
+        self.key = key
+        self.field = field
 
 
 class TokenInvalid(InputRefused):

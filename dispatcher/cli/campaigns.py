@@ -23,7 +23,7 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignState, Language, Topic
 from dispatcher.domain import zones
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.audience import local_time
+from dispatcher.domain.audience import audiences, local_time
 from dispatcher.domain.newsletters import accounts, authors, freshness
 from dispatcher.domain.newsletters import campaigns as life
 from dispatcher.domain.newsletters import missing as missing_people
@@ -120,7 +120,8 @@ def schedule(context: Context, /, campaign_id: int, at: str, zone: str, local: b
     of = preflight.release(context, order, said).campaign
     if local:
         with reading(context.engine).connect() as conn:
-            waves = local_time.waves(conn, Topic(of.topic or ""), at, zone)
+            people = audiences.everyone(Topic(of.topic or ""), of.filter)
+            waves = local_time.waves(conn, people, at, zone)
         out.print(f"campaign {campaign_id} goes out at {at} by each reader's own clock")
         show_waves(waves, zone, now)
     else:

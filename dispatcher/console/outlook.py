@@ -42,7 +42,7 @@ class Outlook:
 def outlook(visit: Visit, of: Campaign) -> Outlook:
     """Count what a release of this newsletter would mean now."""
     assert of.topic is not None
-    people, why = audiences.counted(visit.conn, of.topic)
+    people, why = audiences.counted(visit.conn, of.topic, of.filter)
     withheld: Counter[str] = Counter()
     for said, count in why.items():
         withheld[of_words(said, Outcome.WITHHELD).key] += count

@@ -53,6 +53,7 @@ campaign = Table(
     Column("rate_per_min", Integer),  # letters a minute at most, over all workers; NULL: no limit
     Column("request_id", Id, ForeignKey("opt_in_request.id"), unique=True),  # a confirmation: of which request
     Column("series_id", Id, ForeignKey("series.id"), index=True),  # an issue of it; a draft waits for its turn
+    Column("filter", Json),  # whom it is for, of those who agreed (domain/filters.py); NULL: all of them
     Column("renews", Integer),  # no newsletter: it asks to renew consent, under the declaration of this number
     Column("prices_as_of", Utc),  # the oldest of its prices
     Column("prices_until", Utc),  # from then on no letter passes the gate; NULL: its prices do not age

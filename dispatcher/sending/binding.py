@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from dispatcher.assets import templates
 from dispatcher.compose.house import House
 from dispatcher.db.terms import CampaignState
+from dispatcher.domain.audience import narrowing
 from dispatcher.domain.newsletters import campaigns, releases, trials
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.newsletters.releases import Binding
@@ -32,8 +33,18 @@ def bind(conn: Connection, of: Campaign, house: House) -> Binding:
         content=content_hash(conn, of),
         template=_templates(of.topic or ""),
         house=_hash(asdict(house)),
-        audience=_hash({"topic": of.topic, "renews": of.renews}),
+        audience=audience_hash(conn, of),
     )
+
+
+def audience_hash(conn: Connection, of: Campaign) -> bytes:
+    """Take the hash of the rule of the audience, as it stands now. Of a filter also what it cannot tell any more: who
+    received a campaign that has become counts meanwhile.
+    """
+    narrowed: dict[str, object] = {}
+    if of.filter:
+        narrowed = {"filter": of.filter.to_json(), "folded": narrowing.folded(conn, of.filter.earlier)}
+    return _hash({"topic": of.topic, "renews": of.renews, **narrowed})
 
 
 def content_hash(conn: Connection, of: Campaign) -> bytes:

@@ -12,7 +12,7 @@ from dispatcher.compose.house import House
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignKind, CampaignState, Errand, Topic
 from dispatcher.domain import endings
-from dispatcher.domain.audience import dealing_out, local_time
+from dispatcher.domain.audience import audiences, dealing_out, local_time
 from dispatcher.domain.newsletters import campaigns, trials
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.rates import providers
@@ -82,9 +82,10 @@ def launch(conn: Connection, campaign_id: int, house: House, now: datetime) -> b
 def _deal_out(conn: Connection, of: Campaign, topic: Topic, now: datetime) -> int:
     variants = campaigns.count_editions(conn, of)
     trial = trials.dealt(conn, of.id, variants)
+    people = audiences.everyone(topic, of.filter) if of.renews is None else audiences.to_renew(topic, of.renews)
     if trial is not None:
-        size = dealing_out.freeze(conn, of.id, topic, now, apart=trial)
+        size = dealing_out.freeze(conn, of.id, people, now, trial)
         trials.begin(conn, of.id, variants, now)
         return size
     dues = local_time.dues(conn, of.wall_time, of.zone or "UTC") if of.wall_time else None
-    return dealing_out.freeze(conn, of.id, topic, now, of.renews, dues)
+    return dealing_out.freeze(conn, of.id, people, now, dues)

@@ -28,13 +28,12 @@ from dispatcher.db import clock
 from dispatcher.db.tables import campaign, opt_in_request
 from dispatcher.db.terms import CampaignState, Errand, Hold, Language, Topic
 from dispatcher.domain import zones
-from dispatcher.domain.audience import local_time
+from dispatcher.domain.audience import audiences, local_time
 from dispatcher.domain.delivery import batches
 from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.domain.newsletters import authors, campaigns, freshness, releases, revisions, series, trials
 from dispatcher.domain.newsletters.campaigns import Campaign, Contents, Draft
 from dispatcher.domain.newsletters.revisions import Revision
-from dispatcher.domain.newsletters.trials import Terms
 from dispatcher.domain.staff.audit import Actor
 from dispatcher.errors import ContentInvalid, InputRefused, MoveRefused
 from dispatcher.sending.binding import bind, content_hash, require_unchanged
@@ -111,8 +110,9 @@ def schedule_local(
     InputRefused where the campaign's own zone is past it or skips it.
     """
     otherwise = zones.moment(local.wall_time, local.zone, now)
-    topic = _topic_of(campaigns.get(conn, campaign_id))
-    at = local_time.first(local_time.waves(conn, topic, local.wall_time, local.zone), otherwise, now)
+    of = campaigns.get(conn, campaign_id)
+    people = audiences.everyone(_topic_of(of), of.filter)
+    at = local_time.first(local_time.waves(conn, people, local.wall_time, local.zone), otherwise, now)
     return _bound(conn, campaign_id, _When(at, local.zone, local.wall_time), stationery, house)
 
 

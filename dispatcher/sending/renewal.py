@@ -23,7 +23,7 @@ from dispatcher.domain.audience import audiences
 from dispatcher.domain.declarations import Version
 from dispatcher.domain.delivery import passage
 from dispatcher.domain.delivery.recipients import Asking, Recipient
-from dispatcher.domain.newsletters import campaigns
+from dispatcher.domain.newsletters import renewals
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import opt_in
@@ -60,7 +60,7 @@ def check(conn: Connection, version: Version, topic: Topic, now: datetime) -> No
         raise InputRefused(
             f"{version.name} is not the version that is shown now", f"ask for {newest.version}" if newest else ""
         )
-    under_way = campaigns.asking(conn, topic, version.number)
+    under_way = renewals.asking(conn, topic, version.number)
     if under_way is not None:
         raise MoveRefused(
             f"campaign {under_way} is asking for this already", f"see `dispatcher campaigns status {under_way}`"
@@ -73,7 +73,7 @@ def ask(
     """Enter the campaign that asks everyone concerned, due at once; give its id. Raises InputRefused, MoveRefused."""
     check(conn, version, topic, now)
     name = f"renewal of consent: {version.name}"
-    campaign_id = campaigns.create_renewal(conn, topic, version.number, name, rate_per_min, now)
+    campaign_id = renewals.create(conn, topic, version.number, name, rate_per_min, now)
     from dispatcher.sending import release  # what freezes letters weighs 5 MB, and most workers only send
 
     release.freeze_renewal(conn, campaign_id, house)

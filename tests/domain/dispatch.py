@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, select, update
 from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
 from dispatcher.domain import consent, ledger
-from dispatcher.domain.audience import dealing_out
-from dispatcher.domain.audience.dealing_out import Trial
+from dispatcher.domain.audience import audiences, dealing_out
+from dispatcher.domain.audience.filters import EVERYBODY, Filter
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.delivery import batches, passage
 from dispatcher.domain.delivery.batches import Claim, Flight
@@ -60,6 +60,7 @@ class Dispatch:
         topic: Topic = TOPIC,
         trial: Trial | None = None,
         terms: Terms | None = None,
+        filter: Filter = EVERYBODY,
     ) -> Campaign:
         """Freeze the audience and begin to send; `trial`: several subjects are tried."""
         with self.engine.begin() as conn:
@@ -69,7 +70,7 @@ class Dispatch:
                 .where(campaign.c.id == campaign_id)
                 .values(state=CampaignState.SENDING, unknown_policy=policy, launched_at=self.now, priority=priority)
             )
-            size = dealing_out.freeze(conn, campaign_id, topic, self.now, apart=trial)
+            size = dealing_out.freeze(conn, campaign_id, audiences.everyone(topic, filter), self.now, trial)
             if trial is not None:  # as a release of several subjects does
                 trials.keep(conn, campaign_id, trial.variants, terms)
                 trials.begin(conn, campaign_id, trial.variants, self.now)

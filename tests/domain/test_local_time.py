@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from dispatcher.db.tables import batch, campaign, subscriber
 from dispatcher.db.terms import CampaignState, Outcome
-from dispatcher.domain.audience import dealing_out, local_time
+from dispatcher.domain.audience import audiences, dealing_out, local_time
 from dispatcher.domain.audience.local_time import Wave
 from dispatcher.domain.delivery import poison
 from dispatcher.domain.delivery.batches import Claim
@@ -31,7 +31,7 @@ def _launched(dispatch: Dispatch) -> Campaign:
         values = {"state": CampaignState.SENDING, "launched_at": dispatch.now, "wall_time": WALL, "zone": ZONE}
         conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(**values))
         dues = local_time.dues(conn, WALL, ZONE)
-        size = dealing_out.freeze(conn, campaign_id, TOPIC, dispatch.now, apart=dues)
+        size = dealing_out.freeze(conn, campaign_id, audiences.everyone(TOPIC), dispatch.now, dues)
         campaigns.note_audience(conn, campaign_id, size)
         return campaigns.get(conn, campaign_id)
 
@@ -132,7 +132,7 @@ def test_whose_clocks_agree_is_one_wave_and_a_zone_that_there_is_no_more_counts_
         _live_in(dispatch, [who], zone)
     dispatch.withdraw(people[2])
     with dispatch.engine.begin() as conn:
-        found = local_time.waves(conn, TOPIC, WALL, ZONE)
+        found = local_time.waves(conn, audiences.everyone(TOPIC), WALL, ZONE)
     assert found == [
         Wave(_at(3), ("Asia/Tokyo",), 1),
         Wave(_at(11), ("", "Europe/Entenhausen", "Europe/Vienna"), 3),

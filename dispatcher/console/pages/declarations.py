@@ -22,7 +22,7 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
 from dispatcher.domain import declarations, resting
 from dispatcher.domain.declarations import Version
-from dispatcher.domain.newsletters import campaigns, tallies
+from dispatcher.domain.newsletters import campaigns, renewals, tallies
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.newsletters.tallies import Tally
 from dispatcher.domain.resting import Resting
@@ -153,7 +153,7 @@ def start_asking(visit: Visit) -> Response:
 def _who(visit: Visit, version: Version, topic: Topic) -> Asked:
     counted = renewal.count(visit.conn, version, topic)
     not_asked = [(of_words(reason, ""), count) for reason, count in counted.most_common() if reason]
-    number = campaigns.asking(visit.conn, topic, version.number)
+    number = renewals.asking(visit.conn, topic, version.number)
     of = campaigns.get(visit.conn, number) if number is not None else None
     return Asked(counted[None], not_asked, of, tallies.tally(visit.conn, of) if of is not None else None)
 

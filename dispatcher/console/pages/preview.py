@@ -152,8 +152,8 @@ def _beside(visit: Visit, of: Campaign, to: Recipient) -> Values:
     """Give the next and the previous person of the audience."""
     if of.topic is None or not visit.may(Permission.SEE_SUBSCRIBERS):
         return {"next": None, "previous": None}
-    after = visit.conn.execute(audiences.beside(of.topic, to.subscriber_id)).scalar_one_or_none()
-    before = visit.conn.execute(audiences.beside(of.topic, to.subscriber_id, back=True)).scalar_one_or_none()
+    after = visit.conn.execute(audiences.beside(of.topic, to.subscriber_id, of.filter)).scalar_one_or_none()
+    before = visit.conn.execute(audiences.beside(of.topic, to.subscriber_id, of.filter, back=True)).scalar_one_or_none()
     return {"next": after, "previous": before}
 
 
@@ -164,7 +164,7 @@ def _doubt(conn: Connection, of: Campaign, to: Recipient) -> str:
     state, _ = consent.standing(conn, to.subscriber_id).get(of.topic, (None, None))
     if state is not SubscriptionState.CONFIRMED:
         return "no_consent"
-    beside = audiences.beside(of.topic, to.subscriber_id - 1)
+    beside = audiences.beside(of.topic, to.subscriber_id - 1, of.filter)
     return "" if conn.execute(beside).scalar_one_or_none() == to.subscriber_id else "withheld"
 
 

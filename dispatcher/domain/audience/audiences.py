@@ -1,7 +1,8 @@
 """Whom a campaign goes to, as one SELECT.
 
-The audience is everyone who has ever asked for the topic. It falls in two when it is frozen: those who may be written
-to now, paged into batches by mailbox provider, and those withheld, each with the reason.
+The audience is everyone who has ever asked for the topic, as far as the campaign's filter takes them. When it is
+frozen it falls in two: those who may be written to now, paged into batches by mailbox provider, and those withheld,
+each with the reason.
 """
 
 from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func, literal, null, select
@@ -9,6 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import SubscriptionState, Topic
 from dispatcher.domain import coverage
+from dispatcher.domain.audience.filters import EVERYBODY, Filter
+from dispatcher.domain.audience.narrowing import narrows
 from dispatcher.domain.consent import is_permitted
 from dispatcher.domain.suppression import covers
 
@@ -23,8 +26,9 @@ NOTHING_TO_RENEW = "nothing to renew: the consent is current, or newer words are
 AT_THAT_MOMENT = "no current consent at that moment"  # it came back while we looked for the reason
 
 
-def everyone(topic: Topic) -> Select[tuple[int, str, str | None]]:
-    """Give the SELECT (subscriber_id, provider, reason) of all who ever asked for the topic.
+def everyone(topic: Topic, filter: Filter = EVERYBODY) -> Select[tuple[int, str, str | None]]:
+    """Give the SELECT (subscriber_id, provider, reason) of all who ever asked for the topic, as far as the filter takes
+    them.
 
     The reason is why somebody may not be written to now; NULL for those who may.
     """
@@ -35,26 +39,33 @@ def everyone(topic: Topic) -> Select[tuple[int, str, str | None]]:
             case((is_permitted(topic), None), else_=why_not(topic)).label("reason"),
         )
         .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
-        .where(subscription.c.topic == topic)
+        .where(subscription.c.topic == topic, *narrows(filter))
     )
 
 
-def counted(conn: Connection, topic: Topic) -> tuple[int, dict[str, int]]:
+def counted(conn: Connection, topic: Topic, filter: Filter = EVERYBODY) -> tuple[int, dict[str, int]]:
     """Count who would get a letter about the topic now, and by reason who would not."""
-    people = everyone(topic).subquery("people")
+    people = everyone(topic, filter).subquery("people")
     rows = conn.execute(select(people.c.reason, func.count()).group_by(people.c.reason))
     found: dict[str | None, int] = {row.reason: row[1] for row in rows}
     gets = found.pop(None, 0)
     return gets, {reason: count for reason, count in found.items() if reason is not None}
 
 
-def beside(topic: Topic, person: int, *, back: bool = False) -> Select[int]:
+def reached(topic: Topic, filter: Filter = EVERYBODY) -> Select[int]:
+    """Give the SELECT (count) of those who would get a letter about the topic now."""
+    people = select(subscription.c.subscriber_id).join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
+    found = people.where(subscription.c.topic == topic, is_permitted(topic), *narrows(filter))
+    return select(func.count()).select_from(found.subquery("reached"))
+
+
+def beside(topic: Topic, person: int, filter: Filter = EVERYBODY, *, back: bool = False) -> Select[int]:
     """Give the SELECT of the next person, by number, who may be written to about a topic; `back`: of the one before."""
     number = subscription.c.subscriber_id
     permitted = (
         select(number)
         .join(subscriber, subscriber.c.id == number)
-        .where(subscription.c.topic == topic, is_permitted(topic))
+        .where(subscription.c.topic == topic, is_permitted(topic), *narrows(filter))
         .limit(1)
     )
     if back:

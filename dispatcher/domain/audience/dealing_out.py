@@ -33,8 +33,7 @@ from sqlalchemy import (
 
 from dispatcher.db.columns import Id, IdList, Rows, Utc, collect
 from dispatcher.db.tables import batch, delivery, subscriber
-from dispatcher.db.terms import BatchState, Outcome, Topic
-from dispatcher.domain.audience import audiences
+from dispatcher.db.terms import BatchState, Outcome
 
 PAGE = 500  # recipients to a batch
 _PRIME = 2**31 - 1
@@ -68,21 +67,15 @@ class Trial:
 
 
 def freeze(
-    conn: Connection,
-    campaign_id: int,
-    topic: Topic,
-    now: datetime,
-    renews: int | None = None,
-    apart: Dues | Trial | None = None,
+    conn: Connection, campaign_id: int, people: Select[Any], now: datetime, apart: Dues | Trial | None = None
 ) -> int:
-    """Freeze an audience (`renews`: of whose consent is to be renewed): withheld people into the ledger, the others
-    into batches of one mailbox provider each, all providers alternating in proportion. Give its size.
+    """Freeze an audience, `people` as audiences.py gives them: who is withheld into the ledger, the others into batches
+    of one mailbox provider each, all providers alternating in proportion. Give its size.
 
     What sets people `apart`: with Dues a batch is of one moment too, and is not claimed before it. With a Trial it has
     one subject; equally many people get each, and the batches of all others wait. Of fewer people than that all get
     the first.
     """
-    people = audiences.everyone(topic) if renews is None else audiences.to_renew(topic, renews)
     deal = _Deal(campaign_id, now, apart)
     freeze_all = _freeze_at_once if conn.dialect.name == "postgresql" else _freeze_in_steps
     reached = freeze_all(conn, deal, people)

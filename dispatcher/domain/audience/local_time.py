@@ -10,13 +10,12 @@ The launch is at the first of these moments, and the audience is frozen then.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from dispatcher.db.tables import subscriber
-from dispatcher.db.terms import Topic
 from dispatcher.domain import zones
-from dispatcher.domain.audience import audiences
 from dispatcher.domain.audience.dealing_out import Dues
 
 
@@ -37,9 +36,9 @@ def dues(conn: Connection, wall_time: str, zone: str) -> Dues:
     return Dues(by_zone, zones.on_the_clock(local, zones.zone_of(zone)))
 
 
-def waves(conn: Connection, topic: Topic, wall_time: str, zone: str) -> list[Wave]:
-    """Count who would get it when, were it frozen now; the first moment first."""
-    when, people = dues(conn, wall_time, zone), audiences.everyone(topic).subquery("people")
+def waves(conn: Connection, audience: Select[Any], wall_time: str, zone: str) -> list[Wave]:
+    """Count who of an audience (audiences.py) would get it when, were it frozen now; the first moment first."""
+    when, people = dues(conn, wall_time, zone), audience.subquery("people")
     s = subscriber.c
     counted = conn.execute(
         select(func.coalesce(s.zone, ""), func.count())

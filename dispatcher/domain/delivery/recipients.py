@@ -106,7 +106,7 @@ def count_expected(conn: Connection, of: Campaign) -> int:
 def _expected(of: Campaign) -> Subquery:
     """Those of the audience who may be written to, as the freeze would find them."""
     assert of.topic is not None
-    people = audiences.everyone(of.topic).subquery("people")
+    people = audiences.everyone(of.topic, of.filter).subquery("people")
     return select(people.c.subscriber_id).where(people.c.reason.is_(None)).subquery("expected")
 
 

@@ -16,6 +16,8 @@ from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, li
 
 from dispatcher.db.tables import campaign, content, edition
 from dispatcher.db.terms import CampaignKind, CampaignState, Hold, Language, Topic, UnknownPolicy
+from dispatcher.domain.audience import filters, narrowing
+from dispatcher.domain.audience.filters import EVERYBODY, Filter
 from dispatcher.domain.newsletters import authors
 from dispatcher.domain.programs import outbox
 from dispatcher.domain.rates.providers import checked_rate
@@ -36,7 +38,7 @@ MOVES: dict[CampaignState, frozenset[CampaignState]] = {
 
 # A deferred letter is given up after this many seconds: prices go stale faster than product news.
 _EXPIRES_AFTER = {Topic.FINANCE_NEWS: 12 * 3600}
-_EXPIRES_AFTER_DEFAULT = 48 * 3600
+EXPIRES_AFTER_DEFAULT = 48 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Campaign:
     wall_time: str | None = None  # goes out when each reader's own clock shows this
     series_id: int | None = None  # an issue of this series; a draft waits for its turn
     version: int = 1  # of what was written
+    filter: Filter = EVERYBODY  # whom it is for, of those who agreed
 
     def expires_at(self, due_at: datetime | None) -> datetime:
         """Give the moment after which a letter that was put off is given up; `due_at`: its own time, if it had one."""
@@ -109,10 +112,12 @@ class Draft:
     contents: Contents
     rate_per_min: int | None = None
     by: Actor = NOBODY  # who wrote it
+    filter: Filter = EVERYBODY  # whom it is for, of those who agreed
 
 
 def create(conn: Connection, draft: Draft, now: datetime) -> int:
-    """Enter a newsletter as a draft; give its id."""
+    """Enter a newsletter as a draft; give its id. Raises FilterRefused."""
+    narrowing.require_sound(conn, draft.filter, now)
     row = {
         "kind": CampaignKind.NEWSLETTER,
         "topic": draft.topic,
@@ -121,8 +126,9 @@ def create(conn: Connection, draft: Draft, now: datetime) -> int:
         "default_language": draft.default_language,
         "state": CampaignState.DRAFT,
         "unknown_policy": UnknownPolicy.HOLD,
-        "expires_after_s": _EXPIRES_AFTER.get(draft.topic, _EXPIRES_AFTER_DEFAULT),
+        "expires_after_s": _EXPIRES_AFTER.get(draft.topic, EXPIRES_AFTER_DEFAULT),
         "rate_per_min": checked_rate(draft.rate_per_min),
+        "filter": draft.filter.to_json() if draft.filter else None,
         "created_at": now,
     }
     campaign_id = int(conn.execute(insert(campaign).returning(campaign.c.id), row).scalar_one())
@@ -145,44 +151,11 @@ def create_confirmation(conn: Connection, request_id: int, language: Language, n
         "priority": 100,
         "send_at": now,
         "unknown_policy": UnknownPolicy.RESEND,
-        "expires_after_s": _EXPIRES_AFTER_DEFAULT,
+        "expires_after_s": EXPIRES_AFTER_DEFAULT,
         "request_id": request_id,
         "created_at": now,
     }
     return int(conn.execute(_ENTER, row).scalar_one())
-
-
-def create_renewal(
-    conn: Connection, topic: Topic, number: int, name: str, rate_per_min: int | None, now: datetime
-) -> int:
-    """Enter the letter that asks people to renew their consent for a topic, due at once; give its id.
-
-    It goes the way of every newsletter: whose fate is unknown gets no second one.
-    """
-    row = {
-        "kind": CampaignKind.NEWSLETTER,
-        "topic": topic,
-        "name": name,
-        "subject": "",
-        "default_language": Language.DE,
-        "state": CampaignState.SCHEDULED,
-        "send_at": now,
-        "unknown_policy": UnknownPolicy.HOLD,
-        "expires_after_s": _EXPIRES_AFTER_DEFAULT,
-        "rate_per_min": checked_rate(rate_per_min),
-        "renews": number,
-        "created_at": now,
-    }
-    return int(conn.execute(insert(campaign).returning(campaign.c.id), row).scalar_one())
-
-
-def asking(conn: Connection, topic: Topic, number: int) -> int | None:
-    """Give the campaign that asks people to renew this consent now; None: none is under way."""
-    c = campaign.c
-    found: int | None = conn.execute(
-        select(func.min(c.id)).where(c.topic == topic, c.renews == number, c.state.not_in([_S.SENT, _S.CANCELLED]))
-    ).scalar_one()
-    return found
 
 
 def get(conn: Connection, campaign_id: int) -> Campaign:
@@ -394,4 +367,5 @@ def _campaign(row: object) -> Campaign:
     values["state"] = CampaignState(values["state"])
     values["unknown_policy"] = UnknownPolicy(values["unknown_policy"])
     values["hold"] = Hold(values["hold"]) if values["hold"] else None
+    values["filter"] = filters.stored(values["filter"])
     return Campaign(**values)

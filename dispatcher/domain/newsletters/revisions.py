@@ -11,6 +11,8 @@ from sqlalchemy import Connection, update
 
 from dispatcher.db.tables import campaign
 from dispatcher.db.terms import CampaignState
+from dispatcher.domain.audience import narrowing
+from dispatcher.domain.audience.filters import Filter
 from dispatcher.domain.newsletters import authors, campaigns
 from dispatcher.domain.newsletters.campaigns import Campaign, Contents
 from dispatcher.domain.staff.audit import Actor
@@ -29,11 +31,13 @@ class Revision:
     name: str | None = None
     contents: Contents | None = None  # the first language's is the default
     expires_after_s: int | None = None  # after its time a letter that was put off is given up
+    filter: Filter | None = None  # EVERYBODY: whoever agreed
 
 
 def edit(conn: Connection, campaign_id: int, said: Revision, now: datetime) -> int:
     """Save a draft anew; give its version. Raises NotFound, MoveRefused when it is no draft, SavedMeanwhile when
-    somebody has saved since it was read (then nothing is overwritten), and InputRefused for no time to expire after.
+    somebody has saved since it was read (then nothing is overwritten), InputRefused for no time to expire after, and
+    FilterRefused.
     """
     if said.expires_after_s is not None and not SHORTEST_EXPIRY <= said.expires_after_s <= LONGEST_EXPIRY:
         raise InputRefused(f"campaign {campaign_id} cannot expire after {said.expires_after_s} s", "1 h to 14 days")
@@ -42,6 +46,9 @@ def edit(conn: Connection, campaign_id: int, said: Revision, now: datetime) -> i
     values: dict[str, object] = {option: value for option, value in options.items() if value is not None}
     if said.contents:
         values["default_language"] = next(iter(said.contents))
+    if said.filter is not None:
+        narrowing.require_sound(conn, said.filter, now, campaign_id)
+        values["filter"] = said.filter.to_json() if said.filter else None
     saved = conn.execute(
         update(campaign)
         .where(c.id == campaign_id, c.state == CampaignState.DRAFT, c.series_id.is_(None), c.version == said.read)
