@@ -8,6 +8,7 @@ from dispatcher.db import clock
 from dispatcher.db.terms import ConsentKind, Language, SuppressionReason, Topic, WorkerRole
 from dispatcher.domain import consent, declarations, suppression
 from dispatcher.domain.addresses import parse_address
+from dispatcher.domain.audience.filters import EVERYBODY, Filter
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.delivery.workers import Found, Report
 from dispatcher.domain.newsletters import campaigns
@@ -72,11 +73,16 @@ def suppress(conn: Connection, keyring: Keyring, addresses: list[str], now: date
 
 
 def create_campaign(
-    conn: Connection, now: datetime, topic: Topic = Topic.FINANCE_NEWS, content: str = CONTENT, by: Actor = NOBODY
+    conn: Connection,
+    now: datetime,
+    topic: Topic = Topic.FINANCE_NEWS,
+    content: str = CONTENT,
+    by: Actor = NOBODY,
+    filter: Filter = EVERYBODY,
 ) -> int:
     """Enter a German draft; give its id."""
     files = {Language.DE: ("news.de.md", content)}
-    draft = Draft(topic, "Edelmetalle der Woche", "Gold hält sich", Language.DE, files, by=by)
+    draft = Draft(topic, "Edelmetalle der Woche", "Gold hält sich", Language.DE, files, by=by, filter=filter)
     return campaigns.create(conn, draft, now)
 
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from dispatcher.api import (
+    audience,
     campaigns,
     document,
     feeds,
@@ -35,8 +36,9 @@ from dispatcher.settings import Settings
 
 PATH = "/api/v1"
 _ROUTERS = (
-    campaigns.router, trials.router, previews.router, releasing.router, feeds.router, subscribers.router,
-    suppressions.router, imports.router, ledger.router, state.router, webhooks.router, rights.router, document.router,
+    campaigns.router, audience.router, trials.router, previews.router, releasing.router, feeds.router,
+    subscribers.router, suppressions.router, imports.router, ledger.router, state.router, webhooks.router,
+    rights.router, document.router,
 )  # fmt: skip
 
 

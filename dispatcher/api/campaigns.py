@@ -9,6 +9,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from dispatcher.api.audience import FilterSaid, FilterTold, told_filter
 from dispatcher.api.desk import AtDesk
 from dispatcher.api.entrance import Caller, needs
 from dispatcher.api.once import Done, OnceOnly
@@ -30,6 +31,7 @@ from dispatcher.compose.content import parse_content
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignKind, CampaignState, Language, Outcome, Scope, Topic
+from dispatcher.domain.audience.filters import EVERYBODY
 from dispatcher.domain.newsletters import accounts, missing
 from dispatcher.domain.newsletters import campaigns as life
 from dispatcher.domain.newsletters.campaigns import Campaign, Draft
@@ -70,6 +72,7 @@ class CampaignTold(Told):
     rate_per_min: int | None = Field(description="Letters a minute at most, over all workers; null: no limit.")
     renews: int | None = Field(description="It asks to renew consent, under the declaration of this number.")
     version: int = Field(description="Of what was written: one more with each saving.")
+    filter: FilterTold | None = Field(description="For whom of those who agreed it is; null: for all of them.")
     created_at: Moment
     launched_at: Moment | None
     finished_at: Moment | None
@@ -102,6 +105,9 @@ class DraftSaid(Said):
         description="A letter for each language; the first one's is for whoever speaks none of the others."
     )
     rate_per_min: Annotated[int, Field(ge=1, le=_LARGEST_RATE)] | None = None
+    filter: FilterSaid | None = Field(
+        default=None, description="For whom of those who agreed it is; without it, for all of them."
+    )
     trial: TrialSaid | None = Field(
         default=None, description="How the `subjects` of its contents are tried; without it, by the defaults."
     )
@@ -307,8 +313,8 @@ def told(conn: Connection, of: Campaign, *, counts: bool = True) -> CampaignTold
     counted = None
     if counts and of.audience is not None:
         counted = Counts.model_validate(accounts.status(conn, of, clock.now(conn)))
-    shown = {name: getattr(of, name) for name in CampaignTold.model_fields if name != "counts"}
-    return CampaignTold(**shown, counts=counted)
+    shown = {name: getattr(of, name) for name in CampaignTold.model_fields if name not in {"counts", "filter"}}
+    return CampaignTold(**shown, filter=told_filter(conn, of.filter), counts=counted)
 
 
 def _draft(said: DraftSaid, caller: Caller) -> Draft:
@@ -319,5 +325,5 @@ def _draft(said: DraftSaid, caller: Caller) -> Draft:
         if language in found:
             raise ContentInvalid(file, 0, f"is the second one with language: {language}", "send one for each language")
         found[language] = (content.file or f"content.{language}.md", content.source)
-    name = said.name or said.subject
-    return Draft(said.topic, name, said.subject, next(iter(found)), found, said.rate_per_min, caller.actor)
+    name, wanted = said.name or said.subject, said.filter.read() if said.filter is not None else EVERYBODY
+    return Draft(said.topic, name, said.subject, next(iter(found)), found, said.rate_per_min, caller.actor, wanted)

@@ -11,7 +11,8 @@ import click
 from rich.markup import escape
 
 from dispatcher import broker
-from dispatcher.cli import preflight, revisions, signatures, trials
+from dispatcher.cli import audience, preflight, revisions, signatures, trials
+from dispatcher.cli.audience import filter_json, filter_options, read_topic, said_filter, show_filter
 from dispatcher.cli.content_files import read_contents
 from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
 from dispatcher.cli.figures import show_shares, show_status, show_waves, watch_status
@@ -24,6 +25,7 @@ from dispatcher.db.terms import CampaignState, Language, Topic
 from dispatcher.domain import zones
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.audience import audiences, local_time
+from dispatcher.domain.audience.filters import EVERYBODY
 from dispatcher.domain.newsletters import accounts, authors, freshness
 from dispatcher.domain.newsletters import campaigns as life
 from dispatcher.domain.newsletters import missing as missing_people
@@ -51,6 +53,7 @@ def campaigns() -> None:
 @click.option("--name", help="Your name for it; default: the subject.")
 @click.option("--rate", type=int, help="Letters a minute at most; default: as fast as can be.")
 @click.option("--by", help="Who wrote it; by default whoever is logged in.")
+@filter_options
 @trial_options
 @click.option("--json", "as_json", is_flag=True)
 @pass_context
@@ -59,15 +62,16 @@ def create(context: Context, /, file: Path, as_json: bool, **said: Any) -> None:
 
     \b
     dispatcher campaigns create --topic finance-news --subject "Gold in KW 48" --content news.de.md
+    dispatcher campaigns create --topic finance-news --subject "Gold in KW 48" --content news.de.md \\
+        --only agreed-since=2026-01-01 --without received=7
 
     Of `subjects` in its head, 2 to 4 are tried on a share of the audience before the rest gets one of them.
     """
-    topic, subject = said["topic"], said["subject"]
-    if topic not in list(Topic):
-        raise InputRefused(f"there is no topic {topic!r}", f"use one of: {', '.join(Topic)}")
+    topic, subject = read_topic(said["topic"]), said["subject"]
+    wanted = said_filter(said) or EVERYBODY
     default, contents = read_contents(file)
     by = preflight.actor(context, said["by"])
-    draft = Draft(Topic(topic), said["name"] or subject, subject, default, contents, said["rate"], by)
+    draft = Draft(topic, said["name"] or subject, subject, default, contents, said["rate"], by, wanted)
     with context.engine.begin() as conn:
         campaign_id = release.draft(conn, draft, context.house, clock.now(conn), trials.terms(said))
     if as_json:
@@ -239,7 +243,7 @@ def list_(context: Context, as_json: bool) -> None:
     with reading(context.engine).connect() as conn:
         found = life.newest(conn)
     if as_json:
-        print_json({"campaigns": [asdict(of) for of in found]})
+        print_json({"campaigns": [asdict(of) | {"filter": filter_json(of.filter)} for of in found]})
         return
     table = make_table("id", "state", "topic", "audience", "send at (UTC)", "name", right=("id", "audience"))
     for of in found:
@@ -278,6 +282,7 @@ def status(context: Context, campaign_id: int, watch: bool, by: str | None, as_j
     if as_json:
         print_json(
             asdict(counted)
+            | {"filter": filter_json(of.filter)}
             | {"written": [signatures.version_json(one) for one in written]}
             | {"releases": [signatures.release_json(one) for one in signed]}
             | {"trial": trials.to_json(trial) if trial is not None else None}
@@ -285,6 +290,8 @@ def status(context: Context, campaign_id: int, watch: bool, by: str | None, as_j
         )
         return
     show_status(of, counted)
+    with reading(context.engine).connect() as conn:
+        show_filter(conn, of)
     if trial is not None:
         trials.show(trial)
     signatures.show(written, signed)
@@ -361,5 +368,5 @@ def preview(context: Context, campaign_id: int, address: str, form: str, subject
             sys.stdout.buffer.flush()
 
 
-for _command in (revisions.contents, revisions.edit, revisions.take_back, trials.choose):
+for _command in (audience.count, revisions.contents, revisions.edit, revisions.take_back, trials.choose):
     campaigns.add_command(_command)

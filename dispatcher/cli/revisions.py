@@ -8,6 +8,7 @@ import click
 from sqlalchemy import Connection
 
 from dispatcher.cli import preflight, signatures, trials
+from dispatcher.cli.audience import filter_json, filter_options, said_filter
 from dispatcher.cli.content_files import read_contents
 from dispatcher.cli.context import Context, out, pass_context, print_json
 from dispatcher.cli.trials import trial_options
@@ -46,7 +47,17 @@ def contents(context: Context, campaign_id: int, lang: str | None, as_json: bool
     if as_json:
         files = {language: {"file": file, "source": source} for language, (file, source) in written.items()}
         who = [signatures.version_json(one) for one in versions]
-        print_json({"version": of.version, "subject": of.subject, "name": of.name, "contents": files, "written": who})
+        narrowed = filter_json(of.filter)
+        print_json(
+            {
+                "version": of.version,
+                "subject": of.subject,
+                "name": of.name,
+                "filter": narrowed,
+                "contents": files,
+                "written": who,
+            }
+        )
         return
     language = Language(lang) if lang else of.default_language
     if language not in written:
@@ -61,6 +72,8 @@ def contents(context: Context, campaign_id: int, lang: str | None, as_json: bool
 @click.option("--name", help="Another name of yours for it.")
 @click.option("--version", "read", type=int, help="Which version you read; needed where the newest is not yours.")
 @click.option("--by", help="Who writes it; by default whoever is logged in.")
+@filter_options
+@click.option("--everybody", is_flag=True, help="Take the filter away: for everybody who agreed.")
 @trial_options
 @pass_context
 def edit(context: Context, /, campaign_id: int, file: Path | None, **said: Any) -> None:
@@ -69,9 +82,14 @@ def edit(context: Context, /, campaign_id: int, file: Path | None, **said: Any) 
     \b
     dispatcher campaigns edit 7 --content news.de.md
     dispatcher campaigns edit 7 --subject "Gold in KW 49" --version 3
+    dispatcher campaigns edit 7 --only language=de --without provider=google
     """
-    if file is None and all(said[word] is None for word in ("subject", "name", "share", "wait", "otherwise")):
-        raise InputRefused("nothing is said that is to be another", "add --content, --subject, --name or --share")
+    wanted = said_filter(said)
+    is_silent = all(said[word] is None for word in ("subject", "name", "share", "wait", "otherwise"))
+    if file is None and wanted is None and is_silent:
+        raise InputRefused(
+            "nothing is said that is to be another", "add --content, --subject, --name, --only or --share"
+        )
     by = preflight.actor(context, said["by"])
     written = None
     if file is not None:
@@ -80,7 +98,7 @@ def edit(context: Context, /, campaign_id: int, file: Path | None, **said: Any) 
     with context.engine.begin() as conn:
         now = clock.now(conn)
         read = version_read(conn, campaign_id, said["read"], by)
-        revision = Revision(read, by, said["subject"], said["name"], written)
+        revision = Revision(read, by, said["subject"], said["name"], written, filter=wanted)
         stands = tried.find(conn, campaign_id)
         terms = trials.terms(said, stands.terms if stands is not None else None)
         saved = release.edit(conn, campaign_id, revision, context.house, now, terms)

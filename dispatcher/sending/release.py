@@ -34,6 +34,7 @@ from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.domain.newsletters import authors, campaigns, freshness, releases, revisions, series, trials
 from dispatcher.domain.newsletters.campaigns import Campaign, Contents, Draft
 from dispatcher.domain.newsletters.revisions import Revision
+from dispatcher.domain.newsletters.trials import Terms
 from dispatcher.domain.staff.audit import Actor
 from dispatcher.errors import ContentInvalid, InputRefused, MoveRefused
 from dispatcher.sending.binding import bind, content_hash, require_unchanged

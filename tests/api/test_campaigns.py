@@ -141,3 +141,20 @@ def test_subjects_are_tried_and_one_is_chosen_by_a_program(served: tuple[House, 
     assert [each["texts"] for each in after["subjects"]] == [{"de": "Gold steigt"}, {"de": "Gold fällt"}]
     (choice,) = [row for row in api_house.rows("audit_entry") if row.action == "campaigns.choose"]
     assert (choice.actor_name, choice.detail) == ("shop", {"subject": "B"})
+
+
+@on_sqlite
+def test_a_filter_is_counted_entered_and_told_and_what_is_none_is_refused(program: Program, api_house: House) -> None:
+    api_house.add(MARIA, "josef@example.com")
+    asked = {"topic": "finance-news", "only": ["language=de"], "without": ["domain=example.com"]}
+    counted = program.get("/audience", params=asked)
+    assert (counted["everybody"], counted["people"]) == (2, 1)
+    assert counted["filter"]["said_de"] == "liest Deutsch; Adresse nicht bei example.com"
+    assert program.get("/audience", params={"topic": "finance-news"})["filter"] is None
+    wanted = {"only": ["language=DE"], "without": ["domain=@example.com"]}
+    made = program.post("/campaigns", {**DRAFT, "filter": wanted})
+    assert made["filter"] == counted["filter"]
+    assert made["filter"]["only"] == ["language=de"]
+    assert program.post("/campaigns", DRAFT)["filter"] is None
+    for nonsense in ({"only": ["age=30"]}, {"only": ["agreed-since=2999-01-01"]}, {"only": ["received=4711"]}):
+        assert kind_of(program.refused("POST", "/campaigns", {**DRAFT, "filter": nonsense})) == "refused"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from dispatcher.db.tables import batch, campaign, content
+from dispatcher.db.tables import batch, campaign, content, subscriber
 from dispatcher.db.terms import CampaignState, ConsentKind, Outcome, Topic
 from dispatcher.domain import ledger
 from dispatcher.domain.ledger import Final
@@ -151,7 +151,7 @@ def test_schedule_refuses_a_time_that_cannot_be_meant(
 
 STATUS = {
     "state", "audience", "sent", "deferred", "failed", "unknown", "withheld", "remaining", "rate_per_s", "eta_s",
-    "problem", "prices_as_of", "prices_until", "next_at", "trial",
+    "problem", "prices_as_of", "prices_until", "next_at", "trial", "filter",
 }  # fmt: skip
 
 
@@ -161,7 +161,7 @@ def test_status_as_json_has_exactly_these_figures(dispatcher: Run, file: Path) -
     assert [one["version"] for one in said.pop("written")] == [1]
     assert said.pop("releases") == []
     assert set(said) == STATUS
-    none = dict.fromkeys(["eta_s", "problem", "prices_as_of", "prices_until", "next_at", "trial"])
+    none = dict.fromkeys(["eta_s", "problem", "prices_as_of", "prices_until", "next_at", "trial", "filter"])
     assert said == {**dict.fromkeys(STATUS, 0), **none, "state": "draft", "rate_per_s": 0.0}
 
 
@@ -310,3 +310,29 @@ def test_a_confirmation_mail_is_no_campaign_to_start(dispatcher: Run, stage: Sta
         campaign_id = conn.execute(select(campaign.c.id)).scalar_one()
         assert conn.execute(select(batch.c.no)).all() == []
     assert "is a confirmation mail" in dispatcher("campaigns", "start", campaign_id).error[0]
+
+
+def test_a_filter_is_counted_entered_told_and_taken_away(dispatcher: Run, file: Path, stage: Stage) -> None:
+    a = stage.add(3)
+    with stage.engine.begin() as conn:
+        conn.execute(update(subscriber).where(subscriber.c.id == stage.ids[a[0]]).values(language="en"))
+    ran = dispatcher("campaigns", "count", "--topic", "finance-news", "--without", "language=de")
+    assert ran.out == "1 of 3 people would get it now: does not read German\n"
+    ran = dispatcher("campaigns", "count", "--topic", "finance-news", "--only", "domain=example.de", "--json")
+    assert (ran.json["people"], ran.json["everybody"]) == (3, 3)
+    what, cure = dispatcher("campaigns", "count", "--topic", "finance-news", "--only", "age=30").error
+    assert what == "there is no condition 'age'"
+    assert "agreed-since" in cure
+    number = _create(dispatcher, file, "--only", "language=de", "--without", "provider=google")
+    assert "for: reads German; mailbox not at Google" in dispatcher("campaigns", "status", number).out
+    stored = {"only": ["language=de"], "without": ["provider=google"]}
+    assert dispatcher("campaigns", "status", number, "--json").json["filter"] == stored
+    assert dispatcher("campaigns", "list", "--json").json["campaigns"][0]["filter"] == stored
+    assert dispatcher("campaigns", "edit", number, "--only", "language=en", "--version", 1).code == 0
+    assert dispatcher("campaigns", "contents", number, "--json").json["filter"] == {
+        "only": ["language=en"],
+        "without": [],
+    }
+    assert dispatcher("campaigns", "edit", number, "--everybody", "--only", "language=en", "--version", 2).code == 1
+    assert dispatcher("campaigns", "edit", number, "--everybody", "--version", 2).code == 0
+    assert dispatcher("campaigns", "status", number, "--json").json["filter"] is None

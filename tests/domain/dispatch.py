@@ -12,6 +12,7 @@ from dispatcher.db.tables import batch, campaign, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, Topic, UnknownPolicy
 from dispatcher.domain import consent, ledger
 from dispatcher.domain.audience import audiences, dealing_out
+from dispatcher.domain.audience.dealing_out import Trial
 from dispatcher.domain.audience.filters import EVERYBODY, Filter
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.delivery import batches, passage

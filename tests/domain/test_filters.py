@@ -186,15 +186,13 @@ def test_a_filter_takes_whom_plain_python_takes_and_nobody_who_would_not_get_it_
         reasons = {row.subscriber_id: row.reason for row in conn.execute(audiences.everyone(TOPIC))}
         assert set(reasons) == set(people)
 
-        @settings(max_examples=stories(40))
+        @settings(max_examples=stories(15))
         @given(_filters())
         def agree(of: Filter) -> None:
             found = {row.subscriber_id: row.reason for row in conn.execute(audiences.everyone(TOPIC, of))}
             assert set(found) == {who for who, person in people.items() if _takes(of, person)}
             assert found.items() <= reasons.items()
-            gets, withheld = audiences.counted(conn, TOPIC, of)
-            assert gets == conn.execute(audiences.reached(TOPIC, of)).scalar_one()
-            assert gets + sum(withheld.values()) == len(found)
+            assert conn.execute(audiences.reached(TOPIC, of)).scalar_one() == list(found.values()).count(None)
 
         agree()
 

@@ -7,4 +7,5 @@ preflight_runs  how far a look at it is                shares     by mailbox pro
 releases    who let it go, bound to what they saw      trials, trial_figures   which subject is better
 freshness   prices that are too old hold it            on_hold    held, for the database was put back
 series, recurrence   issues that come again            news_feeds what fills a series from elsewhere
+renewals    campaigns that ask to renew a consent
 """

@@ -47,7 +47,9 @@ RECIPIENTS, LETTERS, DOMAIN = "@recipients", "@letters", "@domain"  # places tha
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found. `where` is a file with its line, a name in the DNS, or one of the places above."""
+    """One thing that was found. `where` is a file with its line, a name in the DNS, or one of the places above. Of a
+    value that is in words there is one for each language: `filter_de` is the `$filter` of German sentences.
+    """
 
     check: Check
     name: str
@@ -61,7 +63,9 @@ class Finding:
         said = table[self.check][self.name]
         where = table["where"][self.where[1:]] if self.where.startswith("@") else self.where
         why = said.get("why") or table[self.check]["why"]
-        return Said(where, *(_filled(text, self.values) for text in (said["what"], why, said["cure"])))
+        end = f"_{language}"
+        values = {name.removesuffix(end): value for name, value in self.values.items()}
+        return Said(where, *(_filled(text, values) for text in (said["what"], why, said["cure"])))
 
     def to_json(self) -> dict[str, Any]:
         """Give it as it is stored."""

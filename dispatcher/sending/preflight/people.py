@@ -5,18 +5,21 @@ and the first few are kept. Nothing is signed: that takes three times as long an
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jinja2 import TemplateError
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language
+from dispatcher.domain.audience import audiences, narrowing
 from dispatcher.domain.delivery import recipients
 from dispatcher.domain.delivery.recipients import Recipient
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.newsletters.trial_figures import FEWEST
 from dispatcher.errors import DispatcherError
+from dispatcher.sending import filter_words
 from dispatcher.sending.preflight.examination import Examination, Progress
 from dispatcher.sending.preflight.findings import RECIPIENTS, Check, Finding, Severity
 
@@ -48,11 +51,24 @@ class Seen:
             self.example = self.example or example
 
 
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """What a filter makes of the people who would get it: how many they are without it, the filter in words by
+    language; campaigns that it asks about and that are still being sent, or that name nobody any more.
+    """
+
+    everybody: int
+    words: Mapping[Language, str]
+    under_way: Sequence[int]
+    folded: Sequence[int]
+
+
 @dataclass(slots=True)
 class Tally:
     """What became of all of them."""
 
     people: int = 0
+    narrowed: Narrowed | None = None
     trial: tuple[int, int] | None = None  # how many subjects are tried, and on what part of the people (per cent)
     failing: Seen = field(default_factory=Seen)
     odd_names: Seen = field(default_factory=Seen)
@@ -65,7 +81,7 @@ def render_everyone(engine: Engine, exam: Examination, progress: Progress) -> Ta
     """Compose the letter of everybody who would get one now."""
     with reading(engine).connect() as conn:
         total = recipients.count_expected(conn, exam.of)
-    tally, after = Tally(trial=exam.tried), 0
+        tally, after = Tally(narrowed=_narrowed(conn, exam.of), trial=exam.tried), 0
     limit = max(len(look.raw) for look in exam.looks.values()) + _MORE
     progress(Check.PEOPLE, 0, total)
     while True:
@@ -80,8 +96,10 @@ def render_everyone(engine: Engine, exam: Examination, progress: Progress) -> Ta
 
 def check_people(tally: Tally) -> Iterator[Finding]:
     """Say what was found about them."""
+    yield from _filtered(tally)
     if not tally.people:
-        yield Finding(Check.PEOPLE, "nobody", Severity.WARN, RECIPIENTS)
+        if tally.narrowed is None:
+            yield Finding(Check.PEOPLE, "nobody", Severity.WARN, RECIPIENTS)
         return
     yield from _few_for_trial(tally)
     if tally.failing.count:
@@ -95,6 +113,31 @@ def check_people(tally: Tally) -> Iterator[Finding]:
     ):
         if seen.count:
             yield _about(name, severity, seen)
+
+
+def _narrowed(conn: Connection, of: Campaign) -> Narrowed | None:
+    if not of.filter or of.topic is None:
+        return None
+    everybody = int(conn.execute(audiences.reached(of.topic)).scalar_one())
+    words = {language: filter_words.say(conn, of.filter, language) for language in Language}
+    earlier = of.filter.earlier
+    return Narrowed(everybody, words, narrowing.under_way(conn, earlier), narrowing.folded(conn, earlier))
+
+
+def _filtered(tally: Tally) -> Iterator[Finding]:
+    of = tally.narrowed
+    if of is None:
+        return
+    values = {f"filter_{language}": said for language, said in of.words.items()}
+    values |= {"count": f"{tally.people:,}", "everybody": f"{of.everybody:,}"}
+    name, severity = ("filtered", Severity.NOTE) if tally.people else ("nobody_left", Severity.STOP)
+    yield Finding(Check.PEOPLE, name, severity, RECIPIENTS, values)
+    for name, severity, numbers in (
+        ("earlier_under_way", Severity.WARN, of.under_way),
+        ("earlier_folded", Severity.STOP, of.folded),
+    ):
+        if numbers:
+            yield Finding(Check.PEOPLE, name, severity, RECIPIENTS, {"campaigns": ", ".join(map(str, numbers))})
 
 
 def _few_for_trial(tally: Tally) -> Iterator[Finding]:

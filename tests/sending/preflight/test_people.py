@@ -4,10 +4,12 @@ from dataclasses import replace
 
 from sqlalchemy import update
 
+from dispatcher.db import clock
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import Language
+from dispatcher.domain.audience import filters
 from dispatcher.sending.preflight import people
-from dispatcher.sending.preflight.examination import nobody
+from dispatcher.sending.preflight.examination import Desk, lay_open, nobody
 from dispatcher.sending.preflight.findings import Severity
 from dispatcher.sending.preflight.people import SHOWN, check_people, render_everyone
 from dispatcher.sending.preflight.run import silent
@@ -106,3 +108,24 @@ def test_a_campaign_for_nobody_is_told(stage: Stage, lay: Open) -> None:
 def test_nothing_is_signed_on_trial_for_the_many(stage: Stage, lay: Open) -> None:
     exam = lay()
     assert exam.press._stationery == replace(stage.stationery, signer=None)
+
+
+def test_a_filter_is_told_with_how_many_it_leaves_and_one_that_leaves_nobody_stops(stage: Stage, desk: Desk) -> None:
+    a = stage.add(5)
+    _set(stage, a[0], language=Language.EN)
+
+    def told(*only: str) -> dict[str, tuple[Severity, str]]:
+        with stage.engine.begin() as conn:
+            now = clock.now(conn)
+            number = builders.create_campaign(conn, now, filter=filters.parse(only))
+            exam = lay_open(conn, number, desk, now, None)
+        found = check_people(render_everyone(stage.engine, exam, silent))
+        return {one.name: (one.severity, one.say(Language.EN).what) for one in found}
+
+    english = told("language=en")
+    assert english["filtered"] == (Severity.NOTE, "The filter leaves 1 of 5 people: reads English.")
+    nobody = told("language=en", "name=known", "domain=example.com")
+    assert set(nobody) == {"nobody_left"}
+    assert nobody["nobody_left"][0] is Severity.STOP
+    earlier = stage.campaign()
+    assert told(f"received={earlier}")["earlier_under_way"][0] is Severity.WARN
