@@ -12,6 +12,7 @@ from dispatcher.db.terms import CampaignState, Outcome
 from dispatcher.domain.audience import audiences
 from dispatcher.domain.newsletters import campaigns, tallies
 from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.sending import filter_words
 from dispatcher.sending import house as houses
 
 _LOOKED_AT = 20  # the newest that were sent, for how fast they went
@@ -27,6 +28,8 @@ class Outlook:
     relays: Sequence[str]
     per_minute: int | None
     is_limit: bool
+    filter: str = ""  # in words, of one that is to be launched
+    unfiltered: int = 0  # how many would get it without
 
     @property
     def everybody(self) -> int:
@@ -50,8 +53,13 @@ def outlook(visit: Visit, of: Campaign) -> Outlook:
         left = tallies.tally(visit.conn, of)
         people, withheld = left.remaining + left.deferred, Counter()
     speed = of.rate_per_min or _fastest(visit.conn, visit)
+    words, unfiltered = "", people
+    if of.filter and of.launched_at is None:
+        words = filter_words.say(visit.conn, of.filter, visit.language)
+        unfiltered = int(visit.conn.execute(audiences.reached(of.topic)).scalar_one())
     relays = [relay.name for relay in houses.relays(visit.desk.settings)]
-    return Outlook(people, withheld.most_common(), relays, speed, of.rate_per_min is not None)
+    is_limit = of.rate_per_min is not None
+    return Outlook(people, withheld.most_common(), relays, speed, is_limit, words, unfiltered)
 
 
 def _fastest(conn: Connection, visit: Visit) -> int | None:

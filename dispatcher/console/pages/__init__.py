@@ -2,6 +2,7 @@
 
 from dispatcher.console.declare import Page
 from dispatcher.console.pages import (
+    audience,
     audit,
     calendar,
     campaign,
@@ -57,6 +58,7 @@ PAGES: tuple[Page, ...] = (
     *releasing.PAGES,
     *replacing.PAGES,
     *editing.PAGES,
+    *audience.PAGES,
     *preview.PAGES,
     *missing.PAGES,
     *subscribers.PAGES,

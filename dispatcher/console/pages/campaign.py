@@ -16,7 +16,7 @@ from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.newsletters.shares import By, Share, shares
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import InputRefused, MoveRefused
-from dispatcher.sending import release
+from dispatcher.sending import filter_words, release
 from dispatcher.sending.preflight.findings import Check, title
 
 _S = CampaignState
@@ -46,6 +46,7 @@ def show(visit: Visit) -> Values:
         "trial": entitled.trial(moment, of),
         "languages": sorted(campaigns.contents(visit.conn, of.id)),
         "names": signed.names(visit.conn, of),
+        "filter": filter_words.say(visit.conn, of.filter, visit.language) if of.renews is None else "",
         "check_titles": {check.value: title(check, visit.language) for check in Check},
         "can_be_released": of.state in signed.CAN_BE_RELEASED and of.renews is None,
         "parts": _parts(visit.conn, of) if is_small or visit.asked("parts") else None,

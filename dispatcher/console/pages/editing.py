@@ -67,8 +67,8 @@ def edit(visit: Visit) -> Values | Response:
     """Show the form, with what is stored or what was typed."""
     of = newsletter(visit.conn, visit.number("campaign"))
     stored = campaigns.contents(visit.conn, of.id)
-    if (lock := _lock(of)) or not stored:
-        return _locked(visit, of, lock or "renewal")
+    if (locked := lock(of)) or not stored:
+        return _locked(visit, of, locked or "renewal")
     there = _stored(visit, of, stored)
     if there is None:
         return visit.go(f"/campaigns/{of.id}/file")
@@ -114,8 +114,8 @@ def files(visit: Visit) -> Values:
     """Show the content files as they are stored, or as they were typed."""
     of = newsletter(visit.conn, visit.number("campaign"))
     stored = campaigns.contents(visit.conn, of.id)
-    if (lock := _lock(of)) or not stored:
-        return _locked(visit, of, lock or "renewal")
+    if (locked := lock(of)) or not stored:
+        return _locked(visit, of, locked or "renewal")
     typed, there = _typed_files(visit), _stored(visit, of, stored)
     in_order = sorted(stored, key=lambda language: language is not of.default_language)
     conflict = _conflict(visit, of, stored, None) if typed else None
@@ -223,7 +223,7 @@ def _require_read(visit: Visit, of: Campaign) -> None:
         revisions.require_read(visit.conn, of.id, _read(visit))
     except SavedMeanwhile:
         raise Mend({}) from None
-    if _lock(campaigns.get(visit.conn, of.id)):
+    if lock(campaigns.get(visit.conn, of.id)):
         raise Mend({"": "editing.not_saved"})
 
 
@@ -258,7 +258,7 @@ def _conflict(visit: Visit, of: Campaign, stored: Contents, mine: Sheet | None) 
     return Conflict(versions, changes, len(names) - len(changes))
 
 
-def _lock(of: Campaign) -> str:
+def lock(of: Campaign) -> str:
     """Say why it cannot be edited; "": it can."""
     if of.renews is not None:
         return "renewal"

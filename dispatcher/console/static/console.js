@@ -54,3 +54,25 @@ for (const form of document.querySelectorAll("form.sheet")) {
     if (isTouched) event.preventDefault();
   });
 }
+
+// <div data-asks="/console/campaigns/7/audience/count">: what is typed into its form is counted while one types.
+for (const part of document.querySelectorAll("[data-asks]")) {
+  const form = part.closest("form");
+  let waits, asked;
+  const ask = async () => {
+    const fields = new URLSearchParams(new FormData(form));
+    fields.delete("form_token");
+    asked?.abort();
+    asked = new AbortController();
+    try {
+      const answer = await fetch(`${part.dataset.asks}?${fields}`, { signal: asked.signal });
+      if (answer.ok && !answer.redirected) part.innerHTML = await answer.text(); // rendered by our server, every value escaped
+    } catch (error) {
+      if (error.name !== "AbortError") throw error;
+    }
+  };
+  form.addEventListener("input", () => {
+    clearTimeout(waits);
+    waits = setTimeout(ask, 300);
+  });
+}
