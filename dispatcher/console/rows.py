@@ -82,12 +82,12 @@ def typed(form: Form) -> list[Row]:
 
 def changed(rows: Sequence[Row], button: str, more: str) -> list[Row]:
     """Give the rows after a button was pressed: `add` one of the field `more`, or `remove 2`; else as they are."""
-    match button.split():
-        case ["add"] if more in list(Field):
-            fixed = CHOICES.get(Field(more), ())
-            return [*rows, Row(Field(more), ONLY, tuple(fixed) if len(fixed) == 1 else ())]
-        case ["remove", number] if number.isdigit():
-            return [row for place, row in enumerate(rows) if place != int(number)]
+    deed, _, place = button.partition(" ")
+    if deed == "add" and more in list(Field):
+        only_one = CHOICES.get(Field(more), ())
+        return [*rows, Row(Field(more), ONLY, tuple(only_one) if len(only_one) == 1 else ())]
+    if deed == "remove":
+        return [row for number, row in enumerate(rows) if str(number) != place]
     return list(rows)
 
 

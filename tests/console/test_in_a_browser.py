@@ -9,8 +9,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from dispatcher.console import live
 from dispatcher.console.declare import ANYONE, Look
 from dispatcher.console.declare import Page as Declared
+from dispatcher.db import clock
 from dispatcher.db.terms import Role, SessionStage
+from dispatcher.domain.audience import filters
 from dispatcher.domain.staff import sessions
+from tests import builders
 from tests.chromium import chromium
 from tests.console.office import PAGES, PASSWORD, Office, on_sqlite, path_of
 from tests.console.serving import serving
@@ -162,4 +165,26 @@ def test_a_file_is_handed_in_looked_over_and_goes_on_when_the_browser_is_closed(
     page = context.new_page()
     page.goto(place)
     expect(page.locator("h1")).to_have_text("crm.csv · importiert")
+    context.close()
+
+
+def test_the_count_of_recipients_follows_what_is_ticked(browser: Browser, served: Office) -> None:
+    served.subscribe("anna@example.de")
+    with served.engine.begin() as conn:
+        number = builders.create_campaign(conn, clock.now(conn), filter=filters.parse(["name=known"]))
+    context = window(browser, served, served.let_in(served.add(Role.EDITOR)).token, width=360)
+    page = context.new_page()
+    page.goto(f"{served.settings.public_url}/console/campaigns/{number}/audience")
+    counted = page.get_by_role("status")
+    expect(counted).to_contain_text("1 von 1 Menschen")
+    for condition in ("Sprache", "Domain der Adresse", "Eingewilligt seit", "Früherer Newsletter"):
+        page.get_by_label("Weitere Bedingung").select_option(condition)
+        page.get_by_role("button", name="Hinzufügen").click()
+    assert list(problems(page)) == []
+    for condition in ("Früherer Newsletter", "Eingewilligt seit", "Domain der Adresse"):
+        page.get_by_role("button", name=f"Entfernen {condition}").click()
+    page.get_by_label("Englisch").check()
+    expect(counted).to_contain_text("0 von 1 Menschen")
+    page.get_by_label("Wie es gemeint ist").last.select_option("liest nicht")
+    expect(counted).to_contain_text("1 von 1 Menschen")
     context.close()

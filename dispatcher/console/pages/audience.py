@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from dispatcher.console import rows as forms
-from dispatcher.console.declare import Mend, Values, act, area, look
+from dispatcher.console.declare import Mend, Values, act, area, file, look
 from dispatcher.console.pages.campaign import newsletter
 from dispatcher.console.pages.checking import written
 from dispatcher.console.pages.editing import lock
@@ -142,5 +142,5 @@ PAGES = area(
     "campaigns",
     look(_ONE, _P, "campaign_audience", show),
     act(_ONE, _P, "audience.saved", save),
-    look(f"{_ONE}/count", _P, "_audience_count", count),
+    file(f"{_ONE}/count", _P, count),
 )

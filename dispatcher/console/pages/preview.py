@@ -24,6 +24,7 @@ from dispatcher.db.terms import Language, SubscriptionState
 from dispatcher.domain import consent, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.audience import audiences
+from dispatcher.domain.audience.filters import EVERYBODY
 from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.domain.newsletters import campaigns
 from dispatcher.domain.newsletters.campaigns import Campaign
@@ -164,8 +165,11 @@ def _doubt(conn: Connection, of: Campaign, to: Recipient) -> str:
     state, _ = consent.standing(conn, to.subscriber_id).get(of.topic, (None, None))
     if state is not SubscriptionState.CONFIRMED:
         return "no_consent"
-    beside = audiences.beside(of.topic, to.subscriber_id - 1, of.filter)
-    return "" if conn.execute(beside).scalar_one_or_none() == to.subscriber_id else "withheld"
+    for filter, doubt in ((EVERYBODY, "withheld"), (of.filter, "filtered")):
+        beside = audiences.beside(of.topic, to.subscriber_id - 1, filter)
+        if conn.execute(beside).scalar_one_or_none() != to.subscriber_id:
+            return doubt
+    return ""
 
 
 def _query(visit: Visit, to: Recipient) -> dict[str, str]:
