@@ -23,6 +23,7 @@ NEEDS: dict[str, set[Scope]] = {
     "cancel_campaign": {S.CAMPAIGNS_SEND},
     "choose_campaign_subject": {S.CAMPAIGNS_SEND},
     "set_campaign_rate": {S.CAMPAIGNS_SEND},
+    "count_audience": {S.CAMPAIGNS_READ},
     "list_feeds": {S.CAMPAIGNS_READ},
     "add_feed": {S.CAMPAIGNS_WRITE},
     "get_feed": {S.CAMPAIGNS_READ},
