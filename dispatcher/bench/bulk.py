@@ -118,9 +118,13 @@ def write_people(path: Path, rows: int) -> None:
             domain = _DOMAINS[4] if n % 100 == 0 else _DOMAINS[n % 4]
             at = f"2025-{n % 12 + 1:02}-{n % 28 + 1:02}T{n % 24:02}:{n % 60:02}:{n * 7 % 60:02}+01:00"
             writer.writerow([
-                f"person.{n}@{domain}", _NAMES[n % len(_NAMES)], "de", "finance-news", at, f"192.0.2.{n % 255}",
+                f"person.{n}@{domain}", _NAMES[n % len(_NAMES)], "de", "finance-news", at, _ip(n),
                 "https://www.example.de/newsletter form 3", "newsletter-2026-01",
             ])  # fmt: skip
+
+
+def _ip(n: int) -> str:
+    return f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}"
 
 
 @dataclass(slots=True)
@@ -196,7 +200,7 @@ def _chunks(count: int) -> Iterator[list[Event]]:
 def _event(n: int) -> Event:
     evidence = Evidence(
         source="https://www.example.de/newsletter form 3 (import: bench)",
-        ip=f"192.0.2.{n % 256}",
+        ip=_ip(n),
         user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
         language=Language.DE,
         declaration_named="newsletter-2026-01",
