@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dispatcher.bench import pages
+from dispatcher.bench import bulk, pages
+from dispatcher.bench.bulk import BulkFigures
 from dispatcher.bench.campaign import Case, Figures, measure
 from dispatcher.bench.pages import PageFigures, Tell
+from dispatcher.bench.signing import bare_signature_us
 
-N = TypeVar("N", Figures, PageFigures)
+N = TypeVar("N", Figures, PageFigures, BulkFigures)
 F = TypeVar("F")
 FAR = 0.025  # seconds to the far relay and back
 
@@ -27,7 +29,7 @@ FAR = 0.025  # seconds to the far relay and back
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What to measure. `people`: sizes of campaigns on PostgreSQL, the first is the one that the others are compared
-    with; none: no campaigns.
+    with; none: no campaigns. `rows` of a file to import, `events` to append to the ledger; 0: neither.
     """
 
     people: Sequence[int]
@@ -36,6 +38,8 @@ class Plan:
     sqlite: bool
     far: bool
     pages: bool
+    rows: int = 0
+    events: int = 0
 
 
 def cases(plan: Plan) -> list[Case]:
@@ -58,7 +62,11 @@ def cases(plan: Plan) -> list[Case]:
 
 def run(plan: Plan, out: Console, write_to: Path | None) -> None:
     """Measure, show, write."""
-    out.print(f"[bold]dispatcher bench[/]  {_machine()}")
+    machine = _machine()
+    out.print(f"[bold]dispatcher bench[/]  {machine}")
+    taken_in = _bulk(plan, out)
+    if taken_in:
+        out.print(_table(taken_in, _BULK_ROWS))
     visited = _with_bar(out, "pages", pages.measure) if plan.pages else []
     if visited:
         out.print(_table(visited, _PAGE_ROWS))
@@ -74,17 +82,23 @@ def run(plan: Plan, out: Console, write_to: Path | None) -> None:
             f"{signing.besides_us:.0f} µs besides"
         )
     if write_to is not None:
-        _write(write_to, figures, visited)
+        told = {
+            "machine": machine,
+            "figures": [{**asdict(one), "ratio": one.ratio} for one in figures],
+            "pages": [asdict(one) for one in visited],
+            "bulk": [asdict(one) for one in taken_in],
+        }
+        write_to.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
         out.print(f"written to {write_to}")
 
 
-def _write(path: Path, figures: Sequence[Figures], visited: Sequence[PageFigures]) -> None:
-    content = {
-        "machine": _machine(),
-        "figures": [{**asdict(one), "ratio": one.ratio} for one in figures],
-        "pages": [asdict(one) for one in visited],
-    }
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def _bulk(plan: Plan, out: Console) -> list[BulkFigures]:
+    found = []
+    for database in ("postgresql", "sqlite") if plan.sqlite else ("postgresql",):
+        for count, measured in ((plan.rows, bulk.measure_import), (plan.events, bulk.measure_append)):
+            if count:
+                found.append(_with_bar(out, f"{count:,} in bulk, {database}", partial(measured, database, count)))
+    return found
 
 
 def _with_bar(out: Console, name: str, work: Callable[[Tell], F]) -> F:
@@ -142,9 +156,20 @@ _PAGE_ROWS: list[tuple[str, Callable[[PageFigures], str]]] = [
     ("process of the pages, MB", lambda one: f"{one.web_mb:.0f}"),
 ]
 
+_BULK_ROWS: list[tuple[str, Callable[[BulkFigures], str]]] = [
+    ("rows", lambda one: f"{one.rows:,}"),
+    ("seconds", lambda one: f"{one.rows / one.rate:.1f}"),
+    ("rows a second", lambda one: f"{one.rate:,.0f}"),
+    ("CPU a row: who judges and writes, µs", lambda one: f"{one.own_us:.0f}"),
+    ("CPU a row: who reads the file, µs", lambda one: f"{one.reader_us:.0f}" if one.reader_us else "–"),
+    ("CPU a row: database, µs", lambda one: f"{one.database_us:.0f}" if one.database_us is not None else "–"),
+    ("memory without the database's, MB", lambda one: f"{one.peak_mb:.0f}"),
+]
+
 
 def _machine() -> str:
     asked = str(sysconfig.get_config_var("CONFIG_ARGS"))
     build = "built with --enable-optimizations" if "--enable-optimizations" in asked else "plain or unknown build"
     python = f"Python {platform.python_version()} ({build})"
-    return f"{os.cpu_count()} cores, {platform.machine()}, {python}, {sys.platform}"
+    cores = f"{os.cpu_count()} cores, {platform.machine()}, an RSA-2048 signature in {bare_signature_us():.0f} µs"
+    return f"{cores}, {python}, {sys.platform}"

@@ -27,6 +27,12 @@ def signing_costs(letter: bytes) -> list[SigningCost]:
     return [_cost(letter, algorithm) for algorithm in Algorithm]
 
 
+def bare_signature_us() -> float:
+    """Give what an RSA-2048 signature takes here: a figure by which one machine is held against another."""
+    key = SigningKey("bench", "example.de", read_pem(make_pem(Algorithm.RSA)))
+    return _least_us(lambda: key.sign(_SIGNED))
+
+
 def _cost(letter: bytes, algorithm: Algorithm) -> SigningCost:
     key = SigningKey("bench", "example.de", read_pem(make_pem(algorithm)))
     signer, now = Signer([key]), datetime.now(UTC)

@@ -139,10 +139,16 @@ def settings_of(home: Path, url: str, **more: str) -> tuple[Settings, Path]:
     return settings_module.load({"DISPATCHER_CONFIG": str(config)}, home), config
 
 
+def empty(url: str) -> Engine:
+    """Make the tables."""
+    engine = make_engine(url)
+    migrate.upgrade(engine)
+    return engine
+
+
 def filled(settings: Settings, count: int) -> Engine:
     """Make the tables, and so many people in them."""
-    engine = make_engine(settings.database_url)
-    migrate.upgrade(engine)
+    engine = empty(settings.database_url)
     ring = houses.keyring(settings)
     with engine.begin() as conn:
         now = clock.now(conn)

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     Date,
     ForeignKey,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -146,7 +145,7 @@ consent_event = Table(
     Column("chain_hash", LargeBinary(32), nullable=False),  # the link to the event before
     one_of("kind", ConsentKind),
     one_of("topic", Topic),
-    Index(None, "subscriber_id", "id", unique=True),  # a person's story, in order; subscriptions refer to it
+    Index(None, "subscriber_id", "id", unique=True),  # a person's story, in order
 )
 
 # Where each person stands with each topic, written in the same transaction as the event that put them there.
@@ -162,8 +161,8 @@ subscription = Table(
     Column("since", Utc, nullable=False),
     Column("declaration_number", Integer),  # in which words; NULL: in none that we know
     PrimaryKeyConstraint("topic", "subscriber_id"),  # topic first: an audience is read in this order
-    # The event is one of the same person. (One key of two columns costs an import half of what two keys did.)
-    ForeignKeyConstraint(["subscriber_id", "event_id"], ["consent_event.subscriber_id", "consent_event.id"]),
+    # No key to the event: a row is made of the event that it names, by one statement (consent_rows.set_standings), and
+    # `consent verify` holds each against the ledger, which says more: same person, same topic, and none overrules it.
     Index(None, "subscriber_id"),  # one person's topics
     # Retention looks for requests that nobody confirmed, among millions of subscriptions.
     Index(

@@ -35,6 +35,19 @@ def test_a_person_is_added_once_and_keeps_the_first_name(engine: Engine, keyring
     assert (first.name, first.address, first.created_at) == ("Maria Muster", "maria@example.de", NOW)
 
 
+def test_whoever_was_entered_meanwhile_is_not_entered_again_with_those_nobody_knew(
+    engine: Engine, keyring: Keyring
+) -> None:
+    jonas, maria = _newcomer(keyring, "jonas@example.de"), _newcomer(keyring, "maria@example.de")
+    with engine.begin() as conn:
+        known = subscribers.add_unknown(conn, [maria], NOW)
+    for _ in range(2):
+        with engine.begin() as conn:
+            ids = subscribers.add_unknown(conn, [jonas, maria], NOW)
+            assert ids == subscribers.by_hashes(conn, [jonas.address_hash, maria.address_hash])
+            assert ids[maria.address_hash] == known[maria.address_hash]
+
+
 def test_a_person_is_found_by_number_by_public_id_and_by_address(engine: Engine, keyring: Keyring) -> None:
     new = _newcomer(keyring, "maria@example.de")
     with engine.begin() as conn:

@@ -114,7 +114,8 @@ def test_a_subscription_that_the_events_do_not_bear_out_is_found(
     engine: Engine, people: list[int], values: dict[str, Any]
 ) -> None:
     of_first = (subscription.c.subscriber_id == people[0]) & (subscription.c.event_id == 1)
-    by_hand(engine, update(subscription).where(of_first).values(values))  # the key alone lets nobody name another's
+    with engine.begin() as conn:
+        conn.execute(update(subscription).where(of_first).values(values))
     [broken] = verified(engine).breaks
     assert (broken.wrong, broken.subscriber) == (Wrong.STANDING, people[0])
 

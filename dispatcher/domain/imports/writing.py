@@ -4,7 +4,7 @@ statement for each kind of thing that is new. All of it in the transaction of th
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -49,6 +49,7 @@ class Looked:
     judged: Judged
     rejected: list[Rejected]
     repeated: int
+    known: Set[bytes]  # address hashes of people and of entries on the never-mail list
     ids: dict[bytes, int] = field(default_factory=dict)  # of those whom its news are about, by address hash
     news: Judged = field(default_factory=list)  # rows that say something new
     events: list[Event] = field(default_factory=list)  # what they say, for the ledger
@@ -83,7 +84,8 @@ def look(conn: Connection, chunk: Iterable[Row | Rejected], seen: Seen) -> Looke
         else:
             repeated += 1
     end = chain_head.read(conn)
-    return Looked(end, _judged(conn, fresh), rejected, repeated)
+    judged, known = _judged(conn, fresh)
+    return Looked(end, judged, rejected, repeated, known)
 
 
 def prepare(conn: Connection, looked: Looked, origin: str, now: datetime) -> None:
@@ -93,12 +95,12 @@ def prepare(conn: Connection, looked: Looked, origin: str, now: datetime) -> Non
     Who is known is taken in, too: their profile may have gone when they had left everything.
     """
     subscribers.learn_zones(conn, {row.address_hash: row.zone for row, _ in looked.judged if row.zone})
-    taken_in = [
-        Newcomer(row.address, row.address_hash, row.name, row.language, row.zone)
-        for row, verdict in looked.judged
-        if verdict.takes_in
-    ]
-    looked.ids = subscribers.add(conn, taken_in, now)
+    unknown, known = list[Newcomer](), list[Newcomer]()
+    for row, verdict in looked.judged:
+        if verdict.takes_in:
+            told = Newcomer(row.address, row.address_hash, row.name, row.language, row.zone)
+            (known if row.address_hash in looked.known else unknown).append(told)
+    looked.ids = subscribers.add_unknown(conn, unknown, now) | subscribers.add(conn, known, now)
     _gather(conn, looked, origin)
 
 
@@ -115,7 +117,8 @@ def write(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> li
         if taken.head not in intake.ends[-1:]:
             intake.ends = [taken.head]
         if looked.end is None or looked.end.head not in intake.ends:
-            again = {row.address_hash: verdict for row, verdict in _judged(conn, [row for row, _ in looked.news])}
+            judged, _ = _judged(conn, [row for row, _ in looked.news])
+            again = {row.address_hash: verdict for row, verdict in judged}
             looked.judged = [(row, again.get(row.address_hash, verdict)) for row, verdict in looked.judged]
             _gather(conn, looked, intake.origin)
         _list(conn, looked.news, intake.origin, now)
@@ -168,11 +171,11 @@ def _standings(conn: Connection, hashes: list[bytes]) -> dict[bytes, Standing]:
     return dict(found)
 
 
-def _judged(conn: Connection, rows: list[Row]) -> Judged:
+def _judged(conn: Connection, rows: list[Row]) -> tuple[Judged, Set[bytes]]:
     known = _standings(conn, [row.address_hash for row in rows])
     numbers = {name: version.number for name, version in declarations.by_name(conn).items()}
     words = Words(numbers, coverage.demands(conn))
-    return [(row, judge(row, known.get(row.address_hash, NOBODY), words)) for row in rows]
+    return [(row, judge(row, known.get(row.address_hash, NOBODY), words)) for row in rows], known.keys()
 
 
 def _gather(conn: Connection, looked: Looked, origin: str) -> None:
