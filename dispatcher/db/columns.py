@@ -124,6 +124,20 @@ def one_of_many(conn: Connection, subject: ColumnElement[Any], values: Collectio
     return subject == any_(cast(read, type_))  # without the cast it would be asked for one of the subquery's rows
 
 
+def one_of_given(dialect: str, subject: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Make the condition that a column of octets or ids is one of those that come as the parameter `name`, for a
+    statement that is put together once; `given` writes the parameter. For dozens, not for thousands.
+    """
+    if dialect == "postgresql":
+        return subject == any_(cast(bindparam(name, type_=Text), ARRAY(subject.type)))
+    return subject.in_(bindparam(name, expanding=True))
+
+
+def given(dialect: str, subject: ColumnElement[Any], values: Iterable[Any]) -> Any:
+    """Write the parameter of `one_of_given`."""
+    return _array(subject.type, list(values)) if dialect == "postgresql" else list(values)
+
+
 class Rows:
     """A table handed in with a statement: so many rows, one text, so that the statement stays prepared.
 

@@ -10,12 +10,14 @@ transaction. Whoever wants to know whether a letter may go reads `permits_newsle
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
 
+from dispatcher.db.columns import given, one_of_given
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain.coverage import is_covered, is_to_be_renewed
@@ -87,26 +89,54 @@ def withdraw(
 
     The address goes on the never-mail list for them, so that no later import brings it back. To repeat it is harmless.
     """
+    return withdraw_each(conn, [Leaving(subscriber_id, tuple(topics), evidence)], now)[0]
+
+
+class Leaving(NamedTuple):
+    """Somebody's word that they want nothing more on these topics."""
+
+    subscriber_id: int
+    topics: Sequence[Topic]
+    evidence: Evidence
+
+
+def withdraw_each(conn: Connection, leavings: Sequence[Leaving], now: datetime) -> list[list[Topic]]:
+    """Do for dozens, one after the other, what `withdraw` does for one; give what it gives for each."""
     end = chain_head.take(conn, now)  # nobody appends between the look at what stands and what is made of it
-    stands = conn.execute(_ENDED, {"of": subscriber_id}).all()
-    hashed, ended = stands[0].address_hash, {row.topic for row in stands}
-    topics = list(topics)
-    open_topics = [topic for topic in topics if topic not in ended]
-    append(conn, [Event(subscriber_id, topic, ConsentKind.WITHDRAWN, evidence) for topic in open_topics], now, end)
-    # Those that ended by themselves, too: who never confirmed, and now says no, has said it for good.
-    enter(conn, [Entry(hashed, topic, SuppressionReason.WITHDRAWN, evidence.source) for topic in topics], now)
-    return open_topics
+    hashes, ended = _ended(conn, {leaving.subscriber_id for leaving in leavings})
+    events, entries, given_up = list[Event](), dict[tuple[bytes, Topic], Entry](), list[list[Topic]]()
+    for who, topics, evidence in leavings:
+        open_topics = [topic for topic in topics if (who, topic) not in ended]
+        given_up.append(open_topics)
+        ended.update((who, topic) for topic in open_topics)
+        events += [Event(who, topic, ConsentKind.WITHDRAWN, evidence) for topic in open_topics]
+        # Those that ended by themselves, too: who never confirmed, and now says no, has said it for good.
+        for topic in topics:
+            entries[hashes[who], topic] = Entry(hashes[who], topic, SuppressionReason.WITHDRAWN, evidence.source)
+    append(conn, events, now, end)
+    enter(conn, list(entries.values()), now)
+    return given_up
 
 
-# A person's hash beside each topic that has ended for them; a row without topic, if none has.
-_ENDED = (
-    select(subscriber.c.address_hash, subscription.c.topic)
-    .outerjoin(
-        subscription,
-        and_(subscription.c.subscriber_id == subscriber.c.id, subscription.c.state == SubscriptionState.WITHDRAWN),
+def _ended(conn: Connection, who: Collection[int]) -> tuple[dict[int, bytes], set[tuple[int, Topic]]]:
+    """Give people's hashes, and which topics have ended for whom."""
+    dialect = conn.dialect.name
+    rows = conn.execute(_ended_of(dialect), {"who": given(dialect, subscriber.c.id, who)}).all()
+    ended = {(row.id, Topic(row.topic)) for row in rows if row.topic is not None}
+    return {row.id: bytes(row.address_hash) for row in rows}, ended
+
+
+@lru_cache(maxsize=2)
+def _ended_of(dialect: str) -> Select[tuple[int, bytes, str]]:
+    """Give the SELECT of people with each topic that has ended for them; a row without topic, if none has."""
+    has_ended = and_(
+        subscription.c.subscriber_id == subscriber.c.id, subscription.c.state == SubscriptionState.WITHDRAWN
     )
-    .where(subscriber.c.id == bindparam("of"))
-)
+    return (
+        select(subscriber.c.id, subscriber.c.address_hash, subscription.c.topic)
+        .outerjoin(subscription, has_ended)
+        .where(one_of_given(dialect, subscriber.c.id, "who"))
+    )
 
 
 def object_to(
@@ -135,17 +165,35 @@ def topics_of_letter(conn: Connection, subscriber_id: int, topic: Topic | None, 
     """Give the topics that the unsubscribe link of a letter ends: its own; with a mail that asked to renew several, all
     of which it spoke; every one there is, if the link names none.
     """
-    if topic is None:
-        return list(Topic)
-    spoken_of = conn.execute(_SPOKEN_OF, {"of": subscriber_id, "letter": campaign_id}).scalar_one_or_none() or ()
-    return [each for each in Topic if each is topic or each in spoken_of]
+    return topics_of_letters(conn, [Letter(subscriber_id, topic, campaign_id)])[0]
 
 
-_SPOKEN_OF = select(opt_in_request.c.topics).where(
-    opt_in_request.c.subscriber_id == bindparam("of"),
-    opt_in_request.c.renews.is_not(None),
-    opt_in_request.c.campaign_id == bindparam("letter"),
-)
+class Letter(NamedTuple):
+    """Somebody's letter, by what its unsubscribe link says."""
+
+    subscriber_id: int
+    topic: Topic | None
+    campaign_id: int
+
+
+def topics_of_letters(conn: Connection, letters: Sequence[Letter]) -> list[list[Topic]]:
+    """Do for dozens what `topics_of_letter` does for one."""
+    dialect, spoken_of = conn.dialect.name, dict[tuple[int, int], Sequence[str]]()
+    who = {letter.subscriber_id for letter in letters if letter.topic is not None}
+    if who:
+        rows = conn.execute(_spoken_of(dialect), {"who": given(dialect, opt_in_request.c.subscriber_id, who)})
+        spoken_of = {(row.subscriber_id, row.campaign_id): row.topics for row in rows}
+    return [
+        [each for each in Topic if topic in (None, each) or each in spoken_of.get((who, campaign_id), ())]
+        for who, topic, campaign_id in letters
+    ]
+
+
+@lru_cache(maxsize=2)
+def _spoken_of(dialect: str) -> Select[tuple[int, int, list[str]]]:
+    r = opt_in_request.c
+    asked = select(r.subscriber_id, r.campaign_id, r.topics).where(r.renews.is_not(None))
+    return asked.where(one_of_given(dialect, r.subscriber_id, "who"))
 
 
 def confirm(conn: Connection, subscriber_id: int, topics: Sequence[Topic], evidence: Evidence, now: datetime) -> None:

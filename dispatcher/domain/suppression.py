@@ -1,6 +1,6 @@
 """The never-mail list. What must stay true: it wins over every consent, and it holds no address, only keyed hashes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Insert,
     LargeBinary,
+    Select,
     Text,
     and_,
     bindparam,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from dispatcher.db.columns import Rows, Utc, insert_or
+from dispatcher.db.columns import Rows, Utc, given, insert_or, one_of_given
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import endings
@@ -190,6 +191,22 @@ def entries(conn: Connection, hashed: bytes) -> list[Suppression]:
     """Give every entry for one address."""
     rows = conn.execute(_OF_ONE, {"hashed": hashed})
     return [Suppression(r.scope, SuppressionReason(r.reason), r.source, r.at) for r in rows]
+
+
+def barred(conn: Connection, hashes: Collection[bytes]) -> dict[bytes, set[str]]:
+    """Give by address hash, dozens at a time, the scopes that no double opt-in lifts; whoever has none is not there."""
+    dialect = conn.dialect.name
+    found: dict[bytes, set[str]] = {}
+    for row in conn.execute(_of_each(dialect), {"hashes": given(dialect, suppression.c.address_hash, hashes)}):
+        if row.reason not in LIFTED_BY_OPT_IN:
+            found.setdefault(bytes(row.address_hash), set()).add(row.scope)
+    return found
+
+
+@lru_cache(maxsize=2)
+def _of_each(dialect: str) -> Select[tuple[bytes, str, str]]:
+    s = suppression.c
+    return select(s.address_hash, s.scope, s.reason).where(one_of_given(dialect, s.address_hash, "hashes"))
 
 
 def page(conn: Connection, after: tuple[bytes, str], limit: int) -> list[tuple[bytes, Suppression]]:

@@ -61,7 +61,7 @@ def ask(
     hashed = suppression.address_hash(keyring, wanted)
     request_id = _open(conn, keyring, person, Errand.LEAVE_ADDRESS, (wanted.mail, hashed), evidence.source, now)
     _note(conn, person, ConsentKind.MOVE_ASKED, consent.with_request(evidence, request_id), now)
-    return campaigns.create_confirmation(conn, request_id, person.language, now)
+    return campaigns.create_confirmations(conn, {request_id: person.language}, now)[0]
 
 
 def find(conn: Connection, token: str, now: datetime) -> Step:
@@ -117,7 +117,7 @@ def _allow(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, n
     other = (wanted.mail, hashed)
     request_id = _open(conn, keyring, step.person, Errand.TAKE_ADDRESS, other, evidence.source, now)
     _note(conn, step.person, ConsentKind.MOVE_ALLOWED, consent.with_request(evidence, request_id), now)
-    return campaigns.create_confirmation(conn, request_id, step.person.language, now)
+    return campaigns.create_confirmations(conn, {request_id: step.person.language}, now)[0]
 
 
 def _take(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, now: datetime) -> int:
@@ -143,7 +143,7 @@ def _take(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, no
     was = {"subscriber_id": person.id, "event_id": moved, "address_hash": person.address_hash, "until": now}
     conn.execute(insert(former_address), was)
     request_id = _open(conn, keyring, person, Errand.MOVED, (former, person.address_hash), evidence.source, now)
-    return campaigns.create_confirmation(conn, request_id, person.language, now)
+    return campaigns.create_confirmations(conn, {request_id: person.language}, now)[0]
 
 
 def _hold(conn: Connection, person: Subscriber) -> None:

@@ -5,13 +5,15 @@ single use and in the mail only; nothing but pressing the button makes consent c
 """
 
 import secrets
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
 from dispatcher.compose.words import moment
+from dispatcher.db.entering import enter
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, Topic
 from dispatcher.domain import consent, coverage, suppression, tokens
@@ -29,7 +31,6 @@ from dispatcher.zone import ZONE
 VALID = timedelta(days=7)
 MAILS_PER_DAY = 2  # to one address: the first, and one more
 _OVER = ("this link is not valid any more", "sign up again; the new mail brings a new link")
-_ENTER = insert(opt_in_request).returning(opt_in_request.c.id)
 _PATHS = {Errand.OPT_IN: "c", Errand.LEAVE_ADDRESS: "a", Errand.TAKE_ADDRESS: "a", Errand.MOVED: "a"}
 
 
@@ -69,26 +70,69 @@ class Asked:
     topics: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class IsKnown:
+    """A request of somebody whose address is known already."""
+
+    wanted: Request
+
+
 def request(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) -> int | None:
     """Enter a request and the confirmation mail for it; give the mail's campaign. None: no mail is due.
 
     No mail is due to an address that is on the never-mail list for good or whose owner's data is restricted, for topics
     on which consent is current, and after MAILS_PER_DAY in a day. The asker is told the same in every case.
     """
+    (entered,) = request_each(conn, keyring, [wanted], now)
+    return _of_somebody_known(conn, keyring, wanted, now) if isinstance(entered, IsKnown) else entered
+
+
+def request_each(
+    conn: Connection, keyring: Keyring, wanted: Sequence[Request], now: datetime
+) -> list[int | IsKnown | None]:
+    """Do for dozens at once what `request` does for one; those whose address is known are given back, to be served by
+    it: for them more is asked, and their rows may be somebody else's for a while.
+    """
+    if not wanted:
+        return []
+    hashes = [suppression.address_hash(keyring, each.address) for each in wanted]
+    barred = suppression.barred(conn, set(hashes))
+    given, asking = list[int | IsKnown | None](), dict[bytes, tuple[int, _Asker]]()
+    for place, (hashed, each) in enumerate(zip(hashes, wanted, strict=True)):
+        topics = _free(each.topics, barred.get(hashed, ()))
+        given.append(IsKnown(each) if topics else None)
+        if topics:  # whoever asks twice at once is known by the time of the second
+            asking.setdefault(hashed, (place, _Asker(each, topics)))
+    new = [Newcomer(a.wanted.address, hashed, a.wanted.name, a.wanted.language) for hashed, (_, a) in asking.items()]
+    added = {who: asking[hashed] for hashed, who in subscribers.add_new(conn, new, now).items()}
+    mails = _open(conn, keyring, {who: asker for who, (_, asker) in added.items()}, now)
+    for who, (place, _) in added.items():
+        given[place] = mails[who]
+    return given
+
+
+class _Asker(NamedTuple):
+    """A request, and on which of its topics nothing bars a mail."""
+
+    wanted: Request
+    topics: list[Topic]
+
+
+def _free(topics: Sequence[Topic], barred: Container[str]) -> list[Topic]:
+    return [] if EVERY_TOPIC in barred else [topic for topic in topics if topic not in barred]
+
+
+def _of_somebody_known(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) -> int | None:
     hashed = suppression.address_hash(keyring, wanted.address)
-    barred = {e.scope for e in suppression.entries(conn, hashed) if e.reason not in suppression.LIFTED_BY_OPT_IN}
-    if EVERY_TOPIC in barred or barred >= set(wanted.topics):
-        return None
+    topics = _free(wanted.topics, suppression.barred(conn, [hashed]).get(hashed, ()))
     newcomer = Newcomer(wanted.address, hashed, wanted.name, wanted.language)
-    person, is_new = subscribers.find_or_add(conn, newcomer, now)
-    topics = [t for t in wanted.topics if t not in barred]
-    if not is_new:
-        current = coverage.current_topics(conn, person.id)
-        topics = [t for t in topics if t not in current]
-        if person.restricted_at is not None or not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
-            return None
-        subscribers.come_back(conn, newcomer)
-    return _open(conn, keyring, person.id, topics, wanted, now)
+    person = subscribers.ensure(conn, newcomer, now)
+    current = coverage.current_topics(conn, person.id)
+    topics = [t for t in topics if t not in current]
+    if person.restricted_at is not None or not topics or _mails_today(conn, person.id, now) >= MAILS_PER_DAY:
+        return None
+    subscribers.come_back(conn, newcomer)
+    return _open(conn, keyring, {person.id: _Asker(wanted, topics)}, now)[person.id]
 
 
 def find(conn: Connection, token: str, now: datetime) -> Opened:
@@ -193,24 +237,37 @@ def new_link(keyring: Keyring) -> dict[str, bytes]:
     return {"nonce": nonce, "token_sha256": tokens.token_sha256(tokens.opt_in_token(keyring.signing, nonce))}
 
 
-def _open(
-    conn: Connection, keyring: Keyring, subscriber_id: int, topics: list[Topic], wanted: Request, now: datetime
-) -> int:
-    row = {
+def _open(conn: Connection, keyring: Keyring, asking: Mapping[int, _Asker], now: datetime) -> dict[int, int]:
+    """Enter people's requests, events and mails; give the mail's campaign by person."""
+    if not asking:
+        return {}
+    rows = [_row(keyring, who, asker, now) for who, asker in asking.items()]
+    entered = enter(conn, opt_in_request.c.token_sha256, rows)
+    requests = [entered[row["token_sha256"]] for row in rows]
+    events = [
+        Event(who, topic, ConsentKind.REQUESTED, consent.with_request(asker.wanted.evidence, request_id))
+        for request_id, (who, asker) in zip(requests, asking.items(), strict=True)
+        for topic in asker.topics
+    ]
+    consent.append(conn, events, now)
+    languages = (asker.wanted.language for asker in asking.values())
+    mails = campaigns.create_confirmations(conn, dict(zip(requests, languages, strict=True)), now)
+    return dict(zip(asking, mails, strict=True))
+
+
+def _row(keyring: Keyring, subscriber_id: int, asker: _Asker, now: datetime) -> dict[str, object]:
+    evidence = asker.wanted.evidence
+    return {
         **new_link(keyring),
         "subscriber_id": subscriber_id,
-        "topics": list(topics),
-        "language": wanted.language,
-        "declaration_id": wanted.evidence.declaration_id,
-        "privacy_sha256": wanted.evidence.privacy_sha256,
-        "source": wanted.evidence.source,
+        "topics": asker.topics,
+        "language": asker.wanted.language,
+        "declaration_id": evidence.declaration_id,
+        "privacy_sha256": evidence.privacy_sha256,
+        "source": evidence.source,
         "requested_at": now,
         "expires_at": now + VALID,
     }
-    request_id = int(conn.execute(_ENTER, row).scalar_one())
-    evidence = consent.with_request(wanted.evidence, request_id)
-    consent.append(conn, [Event(subscriber_id, t, ConsentKind.REQUESTED, evidence) for t in topics], now)
-    return campaigns.create_confirmation(conn, request_id, wanted.language, now)
 
 
 def _mails_today(conn: Connection, subscriber_id: int, now: datetime) -> int:

@@ -23,7 +23,7 @@ from dispatcher.sending import address_change
 from dispatcher.sending.address_change import Step
 from dispatcher.web.forms import Form
 from dispatcher.web.language import choose
-from dispatcher.web.limits import Admitted, Refused, admit
+from dispatcher.web.limits import Admitted, Attempt, Refused, admit_each
 from dispatcher.web.signup import FORM_VERSION
 from dispatcher.web.site import Site
 
@@ -41,7 +41,7 @@ class Asked:
 def ask(conn: Connection, site: Site, request: Request, person: Subscriber, wanted: Address) -> Asked | Refused:
     """Begin a change of address, within the limits of the sign-up form."""
     now = clock.now(conn)
-    admission = admit(conn, site.keyring, site.client(request), wanted, now)
+    (admission,) = admit_each(conn, site.keyring, [Attempt(site.client(request), wanted)], now)
     if isinstance(admission, Refused):
         return admission
     if not isinstance(admission, Admitted):

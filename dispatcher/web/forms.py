@@ -1,7 +1,8 @@
-"""What a POST brings: read up to a limit of bytes and of time, and parsed. Endpoints get a Form and run in a thread.
+"""What a POST brings: read up to a limit of bytes and of time, and parsed. Endpoints made by `posted` get a Form and
+run in a thread.
 
-Two ways to read. `posted` refuses what is too large, too slow or no form. `posted_anyhow` refuses nothing: it hands
-over what could be read, for one-click unsubscribing, where in every doubt the person leaves.
+Two ways to read. `whole` refuses what is too large, too slow or no form. `anyhow` refuses nothing: it hands over what
+could be read, for one-click unsubscribing, where in every doubt the person leaves.
 
 How much is read is the endpoint's Size; none takes files but one that says so.
 """
@@ -75,29 +76,29 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def posted(answer: Answer, size: Size = SMALL) -> Endpoint:
-    """Make an endpoint that answers a form. 413: larger than its size; 408: too slow; 400: not readable."""
+    """Make an endpoint that answers a form in a thread. Answers what `whole` raises."""
 
     async def endpoint(request: Request) -> Response:
-        body, is_whole = await _read(request, size.octets)
-        if not is_whole:
-            raise HTTPException(413 if len(body) > size.octets else 408)
-        return await run_in_threadpool(answer, request, await _parse(request, body, size))
+        return await run_in_threadpool(answer, request, await whole(request, size))
 
     return endpoint
 
 
-def posted_anyhow(answer: Answer) -> Endpoint:
-    """Make an endpoint that answers a POST whatever its body is; one that cannot be read is an empty form."""
+async def whole(request: Request, size: Size = SMALL) -> Form:
+    """Read a form. Raises HTTPException 413: larger than its size; 408: too slow; 400: not readable."""
+    body, is_whole = await _read(request, size.octets)
+    if not is_whole:
+        raise HTTPException(413 if len(body) > size.octets else 408)
+    return await _parse(request, body, size)
 
-    async def endpoint(request: Request) -> Response:
-        body, _ = await _read(request, MOST_BYTES)
-        try:
-            form = await _parse(request, body, SMALL)
-        except HTTPException:
-            form = Form({})
-        return await run_in_threadpool(answer, request, form)
 
-    return endpoint
+async def anyhow(request: Request) -> Form:
+    """Read a form whatever its body is; one that cannot be read is an empty form."""
+    body, _ = await _read(request, MOST_BYTES)
+    try:
+        return await _parse(request, body, SMALL)
+    except HTTPException:
+        return Form({})
 
 
 async def _read(request: Request, most: int) -> tuple[bytearray, bool]:

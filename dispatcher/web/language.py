@@ -23,10 +23,13 @@ LOCALES = {Language.DE: "de_DE", Language.EN: "en_GB"}
 
 def choose(request: Request, of_the_person: Language | None = None) -> Language:
     """Give the language of a page: as asked for (`?lang=en`), else the person's, else what the browser prefers."""
+    return asked_for(request) or of_the_person or preferred(request.headers.get("accept-language", ""))
+
+
+def asked_for(request: Request) -> Language | None:
+    """Give the language that the link itself asks for, if it does."""
     asked = request.query_params.get("lang", "")
-    if asked in list(Language):
-        return Language(asked)
-    return of_the_person or preferred(request.headers.get("accept-language", ""))
+    return Language(asked) if asked in list(Language) else None
 
 
 def preferred(accept_language: str) -> Language:

@@ -17,8 +17,3 @@ def of_link(conn: Connection, keyring: Keyring, purpose: Purpose, request: Reque
     if person is None:
         raise TokenInvalid("this link is not valid")
     return link, person
-
-
-def is_dry(keyring: Keyring, purpose: Purpose, request: Request) -> bool:
-    """Claim that the token in a page's path is ours and stands for nobody: a trial. Raises TokenInvalid."""
-    return tokens.verify(keyring, purpose, request.path_params["token"]).public_id == tokens.DRY_RUN

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from dispatcher.web.addresses import AddressChange
-from dispatcher.web.forms import Endpoint, posted, posted_anyhow
+from dispatcher.web.forms import Endpoint, posted
 from dispatcher.web.kept_files import KeptFiles
 from dispatcher.web.legal import Legal
 from dispatcher.web.pages import STATIC
@@ -51,13 +51,13 @@ def routes(site: Site) -> list[BaseRoute]:
 def _front_page(site: Site, root: str) -> list[BaseRoute]:
     signup = SignUp(site)
     paths = [f"{root}/", root] if root else ["/"]
-    front = [_route(path, signup.form, posted(signup.answer)) for path in paths]
+    front = [_route(path, signup.form, signup.answer) for path in paths]
     return [*front, _route(f"{root}/join", signup.form, posted(signup.join))]
 
 
 def _unsubscribe(site: Site, root: str) -> list[BaseRoute]:
     leave = Unsubscribe(site)
-    return _with_token(f"{root}/u", leave.question, posted_anyhow(leave.answer), leave.options)
+    return _with_token(f"{root}/u", leave.question, leave.answer, leave.options)
 
 
 def _standing(legal: Legal, root: str) -> list[BaseRoute]:

@@ -5,12 +5,15 @@ whether we take them for a program or not; only the button on the confirmation p
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import assert_never
 
 import structlog
 from sqlalchemy import Connection
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,17 +21,19 @@ from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
 from dispatcher.domain import consent, coverage, tokens
-from dispatcher.domain.addresses import Address, masked, parse_address
+from dispatcher.domain.addresses import masked
 from dispatcher.domain.declarations import Declaration
 from dispatcher.domain.people import subscribers
-from dispatcher.domain.tokens import Link, Purpose
-from dispatcher.errors import InputRefused, TokenInvalid
+from dispatcher.domain.tokens import Keyring, Link, Purpose
+from dispatcher.errors import TokenInvalid
 from dispatcher.sending import declarations, opt_in
-from dispatcher.sending.opt_in import Opened
+from dispatcher.sending.opt_in import IsKnown, Opened
 from dispatcher.web import stamp
-from dispatcher.web.forms import Form
+from dispatcher.web.enrolling import ByProgram, Entered, Filled, Outcome, Typed, enrol
+from dispatcher.web.ferry import Ferry
+from dispatcher.web.forms import Form, whole
 from dispatcher.web.language import choose, listed, span
-from dispatcher.web.limits import Refused, Silenced, admit
+from dispatcher.web.limits import Refused, Silenced
 from dispatcher.web.pages import markdown
 from dispatcher.web.site import Site
 from dispatcher.web.stamp import Stamp
@@ -39,30 +44,12 @@ TRAP = "website"  # a field that people do not see
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """The form as it was filled in, and what is wrong with it, by field."""
-
-    address: str = ""
-    name: str = ""
-    topics: tuple[str, ...] = ()
-    errors: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """The form as it can be taken."""
-
-    address: Address
-    name: str
-    topics: tuple[Topic, ...]
-
-
 class SignUp:
     """`/`"""
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._ferry = Ferry(site.engine, "signing up", partial(_enrol, site.keyring))
 
     def form(self, request: Request) -> Response:
         """Show the empty form."""
@@ -76,49 +63,51 @@ class SignUp:
         ticked = tuple(topic for topic in Topic if topic in form.all("topic"))
         return self._form(choose(request), Typed(form.first("address")[:400], form.first("name")[:400], ticked))
 
-    def answer(self, request: Request, form: Form) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Take a filled-in form."""
-        language = choose(request)
-        with reading(self._site.engine).begin() as conn:
-            now = clock.now(conn)
-            given = stamp.read(self._site.keyring, form.first("stamp"))
-            if given is None or given.language is not language or given.age(now) < stamp.SHORTEST or form.first(TRAP):
-                log.info("signup.by_program")
-                return self._thanks(language)
-            words = declarations.words(conn, given.declaration_id)
-        wish = _read(form, words.topics if words is not None else ())
-        if isinstance(wish, Typed):
-            return self._form(language, wish, words, form.first("stamp"))
-        if given.age(now) > stamp.LONGEST:
-            return self._form(language, Typed(str(wish.address), wish.name, wish.topics, {"form": "signup.too_old"}))
-        return self._enter(request, given, wish, now)
-
-    def _enter(self, request: Request, given: Stamp, wish: Wish, now: datetime) -> Response:
-        site, language = self._site, given.language
+        form, site, language = await whole(request), self._site, choose(request)
+        given = stamp.read(site.keyring, form.first("stamp"))
+        if given is None or given.language is not language or form.first(TRAP):
+            log.info("signup.by_program")
+            return self._thanks(language)
         source = f"{site.settings.public_url}/ form {FORM_VERSION}"
         evidence = site.evidence(request, source, language, given.declaration_id)
-        asked = opt_in.Request(wish.address, wish.name, language, wish.topics, evidence)
-        with site.engine.begin() as conn:
-            admission = admit(conn, site.keyring, site.client(request), wish.address, now)
-            if isinstance(admission, Refused):
-                return self._too_many(language, admission.retry_after)
-            if isinstance(admission, Silenced):
+        match await self._ferry.take(Filled(form, given, site.client(request), evidence)):
+            case Entered(campaign_id):
+                return self._thanks(language, campaign_id)
+            case IsKnown(wanted):
+                return self._thanks(language, await run_in_threadpool(self._request, wanted))
+            case Typed() as typed:
+                return await run_in_threadpool(self._form, language, typed, form.first("stamp"))
+            case ByProgram():
+                log.info("signup.by_program")
+                return self._thanks(language)
+            case Silenced():
                 log.info("signup.silenced")
                 return self._thanks(language)
-            campaign_id = opt_in.request(conn, site.keyring, asked, now)
-        return self._thanks(language, campaign_id)
+            case Refused(retry_after):
+                return self._too_many(language, retry_after)
+            case never:
+                assert_never(never)
+
+    def _request(self, wanted: opt_in.Request) -> int | None:
+        with self._site.engine.begin() as conn:
+            return opt_in.request(conn, self._site.keyring, wanted, clock.now(conn))
 
     def _thanks(self, language: Language, campaign_id: int | None = None) -> Response:
         page = self._site.pages.answer("signup_done", language)
         if campaign_id is not None:  # after the answer has gone, so that its time tells nothing either
-            page.background = BackgroundTask(self._site.nudge, campaign_id)
+            page.background = BackgroundTask(self._call, campaign_id)
         return page
 
-    def _form(self, language: Language, typed: Typed, stood: Declaration | None = None, stamped: str = "") -> Response:
+    async def _call(self, campaign_id: int) -> None:
+        self._site.nudge(campaign_id)
+
+    def _form(self, language: Language, typed: Typed, stamped: str = "") -> Response:
         """Show the form: with the words that stood in it and their stamp, or with those of today and a new one."""
         with reading(self._site.engine).begin() as conn:
             now = clock.now(conn)
-            declaration = stood or declarations.shown(conn, language, now)
+            declaration = typed.words or declarations.shown(conn, language, now)
         return self._site.pages.answer(
             "signup",
             language,
@@ -126,7 +115,7 @@ class SignUp:
             typed=typed,
             topics=declaration.topics,
             declaration=markdown(declaration.text),
-            stamp=stamped if stood else stamp.seal(self._site.keyring, Stamp(now, language, declaration.id)),
+            stamp=stamped if typed.words else stamp.seal(self._site.keyring, Stamp(now, language, declaration.id)),
             trap=TRAP,
         )
 
@@ -134,6 +123,10 @@ class SignUp:
         headers = {"Retry-After": str(int(retry_after.total_seconds()) + 1)}
         wait = span(retry_after, language)
         return self._site.pages.answer("too_many", language, status=429, headers=headers, wait=wait)
+
+
+def _enrol(keyring: Keyring, conn: Connection, filled: Sequence[Filled], now: datetime) -> list[Outcome]:
+    return enrol(conn, keyring, filled, now)
 
 
 class Confirmation:
@@ -219,23 +212,3 @@ def _to_agree_to(conn: Connection, opened: Opened, language: Language, now: date
     if not topics:
         raise TokenInvalid("this link is not valid any more", "sign up again")
     return words, replace(opened, topics=topics)
-
-
-def _read(form: Form, covered: Sequence[Topic]) -> Wish | Typed:
-    """Read the form; what cannot be taken comes back as it was typed, with a word for each field."""
-    errors = {}
-    address, name = None, ""
-    try:
-        address = parse_address(form.first("address")[:400])
-    except InputRefused:
-        errors["address"] = "signup.address_wrong" if form.first("address").strip() else "signup.address_missing"
-    try:
-        name = subscribers.clean_name(form.first("name"))
-    except InputRefused:
-        errors["name"] = "signup.name_wrong"
-    topics = tuple(topic for topic in covered if topic in form.all("topic"))
-    if not topics:
-        errors["topic"] = "signup.topic_missing"
-    if errors or address is None:
-        return Typed(form.first("address")[:400], form.first("name")[:400], topics, errors)
-    return Wish(address, name, topics)

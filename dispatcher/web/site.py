@@ -34,9 +34,11 @@ class Site:
         return client_address(request, self.settings.trusted_proxies)
 
     def evidence(
-        self, request: Request, source: str, language: Language, declaration_id: int | None = None
+        self, request: Request, source: str, language: Language | None, declaration_id: int | None = None
     ) -> Evidence:
-        """Gather what a request proves. With a declaration, the privacy notice linked beside it is proven too."""
+        """Gather what a request proves. With a declaration, the privacy notice linked beside it is proven too: then in
+        its language.
+        """
         ip = self.client(request)
         return Evidence(
             source=source,
@@ -44,7 +46,7 @@ class Site:
             user_agent=_printable(request.headers.get("user-agent", "")) or None,
             language=language,
             declaration_id=declaration_id,
-            privacy_sha256=privacy_sha256(self.settings, language) if declaration_id else None,
+            privacy_sha256=privacy_sha256(self.settings, language) if declaration_id and language else None,
         )
 
 

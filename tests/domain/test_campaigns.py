@@ -121,7 +121,7 @@ def test_a_confirmation_is_due_at_once_before_all_newsletters_and_not_among_them
             "language": "de", "source": "a test", "requested_at": NOW, "expires_at": NOW,
         }  # fmt: skip
         asked = conn.execute(insert(opt_in_request).returning(opt_in_request.c.id), row).scalar_one()
-        of = campaigns.get(conn, campaigns.create_confirmation(conn, asked, Language.EN, NOW))
+        of = campaigns.get(conn, campaigns.create_confirmations(conn, {asked: Language.EN}, NOW)[0])
         assert campaigns.newest(conn) == []
     assert (of.kind, of.topic, of.request_id) == (CampaignKind.CONFIRMATION, None, asked)
     assert (of.state, of.send_at, of.unknown_policy) == (SCHEDULED, NOW, UnknownPolicy.RESEND)

@@ -291,7 +291,7 @@ def _confirmation(dispatch: Dispatch, who: int) -> Campaign:
         request_id = conn.execute(insert(opt_in_request).returning(opt_in_request.c.id), row).scalar_one()
         asked = consent.with_request(Evidence(source="a test"), request_id)
         consent.append(conn, [Event(who, TOPIC, ConsentKind.REQUESTED, asked)], dispatch.now)
-        campaign_id = campaigns.create_confirmation(conn, request_id, Language.DE, dispatch.now)
+        campaign_id = campaigns.create_confirmations(conn, {request_id: Language.DE}, dispatch.now)[0]
         for state in (CampaignState.PREPARING, CampaignState.SENDING):
             campaigns.require_move(conn, campaign_id, state)
         dealing_out.freeze_one(conn, campaign_id, who)

@@ -9,11 +9,13 @@ What must stay true: a move is one UPDATE whose WHERE names the states it may st
 who try at once, one wins and the other is told.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, literal_column, or_, select, update
 
+from dispatcher.db.entering import enter
 from dispatcher.db.tables import campaign, content, edition
 from dispatcher.db.terms import CampaignKind, CampaignState, Hold, Language, Topic, UnknownPolicy
 from dispatcher.domain.audience import filters, narrowing
@@ -97,7 +99,6 @@ _COLUMNS = [campaign.c[name] for name in Campaign.__slots__]
 _IS_NEWSLETTER: ColumnElement[bool] = literal_column(f"campaign.kind = '{CampaignKind.NEWSLETTER.value}'")
 
 
-_ENTER = insert(campaign).returning(campaign.c.id)
 Contents = dict[Language, tuple[str, str]]  # what a marketer wrote, by language: (file name, source)
 
 
@@ -137,25 +138,22 @@ def create(conn: Connection, draft: Draft, now: datetime) -> int:
     return campaign_id
 
 
-def create_confirmation(conn: Connection, request_id: int, language: Language, now: datetime) -> int:
-    """Enter the one letter that asks for a confirmation, due at once; give its id.
+def create_confirmations(conn: Connection, requests: Mapping[int, Language], now: datetime) -> list[int]:
+    """Enter for each request the one letter that asks for a confirmation, due at once; give their ids in this order.
 
     It goes the way of every campaign, before all newsletters, and may be sent again when its fate is unknown.
     """
-    row = {
-        "kind": CampaignKind.CONFIRMATION,
-        "name": f"confirmation {request_id}",
-        "subject": "",
-        "default_language": language,
-        "state": CampaignState.SCHEDULED,
-        "priority": 100,
-        "send_at": now,
-        "unknown_policy": UnknownPolicy.RESEND,
-        "expires_after_s": EXPIRES_AFTER_DEFAULT,
-        "request_id": request_id,
+    alike = {
+        "kind": CampaignKind.CONFIRMATION, "subject": "", "state": CampaignState.SCHEDULED, "priority": 100,
+        "send_at": now, "unknown_policy": UnknownPolicy.RESEND, "expires_after_s": EXPIRES_AFTER_DEFAULT,
         "created_at": now,
-    }
-    return int(conn.execute(_ENTER, row).scalar_one())
+    }  # fmt: skip
+    rows = [
+        {**alike, "name": f"confirmation {request_id}", "default_language": language, "request_id": request_id}
+        for request_id, language in requests.items()
+    ]
+    entered = enter(conn, campaign.c.request_id, rows)
+    return [entered[request_id] for request_id in requests]
 
 
 def get(conn: Connection, campaign_id: int) -> Campaign:

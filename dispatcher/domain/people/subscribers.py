@@ -1,7 +1,7 @@
 """A person: found by address or by public id, added once, and their story told."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -13,8 +13,9 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import ReturningInsert
 
-from dispatcher.db.columns import Rows, Utc, insert_or, one_of_many
+from dispatcher.db.columns import Rows, Utc, given, insert_or, one_of_given, one_of_many
 from dispatcher.db.copying import copy
+from dispatcher.db.entering import enter
 from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain.addresses import Address
@@ -69,6 +70,13 @@ def by_hash(conn: Connection, hashed: bytes) -> Subscriber | None:
 def by_public_id(conn: Connection, public_id: bytes) -> Subscriber | None:
     """Find a person by the id in a link."""
     return _one(conn, _BY_PUBLIC_ID, public_id)
+
+
+def by_public_ids(conn: Connection, public_ids: Collection[bytes]) -> dict[bytes, Subscriber]:
+    """Find people by the ids in their links, dozens at a time; give them by these."""
+    dialect = conn.dialect.name
+    rows = conn.execute(_by_public_ids(dialect), {"wanted": given(dialect, subscriber.c.public_id, public_ids)})
+    return {person.public_id: person for person in map(_person, rows)}
 
 
 def by_id(conn: Connection, subscriber_id: int) -> Subscriber | None:
@@ -174,32 +182,39 @@ def _or_give_back(statement: Any) -> Insert:
 
 
 def ensure(conn: Connection, newcomer: Newcomer, now: datetime) -> Subscriber:
-    """Find a person, adding them first if nobody knows them."""
-    return find_or_add(conn, newcomer, now)[0]
-
-
-def find_or_add(conn: Connection, newcomer: Newcomer, now: datetime) -> tuple[Subscriber, bool]:
-    """Find a person, as `add` does for many; give them, and whether nobody knew them before. Their row is locked."""
+    """Find a person, adding them first if nobody knows them, as `add` does for many. Their row is locked."""
     (public_id,) = new_public_ids(1)
-    row = {
-        "public_id": public_id,
-        "address": newcomer.address.mail,
-        "address_hash": newcomer.address_hash,
-        "provider": providers.by_domain(newcomer.address.domain),
-        "name": newcomer.name,
-        "language": newcomer.language,
-        "zone": newcomer.zone,
-        "created_at": now,
-    }
-    added = conn.execute(_adding(conn.dialect.name), row).one_or_none()
+    added = conn.execute(_adding(conn.dialect.name), _row(public_id, newcomer, now)).one_or_none()
     found = _person(added) if added is not None else by_hash(conn, newcomer.address_hash)
     assert found is not None
-    return found, found.public_id == public_id  # who gets a profile back keeps their own
+    return found
 
 
 @lru_cache(maxsize=2)
 def _adding(dialect: str) -> ReturningInsert[Any]:
     return _or_give_back(insert_or(dialect, subscriber)).returning(*_COLUMNS)
+
+
+def add_new(conn: Connection, newcomers: Sequence[Newcomer], now: datetime) -> dict[bytes, int]:
+    """Add those whom nobody knows yet, dozens at a time; give their ids by address hash. Nobody known is touched, nor
+    waited for, but for whoever adds the same person in a transaction that has not ended.
+    """
+    in_order = sorted(newcomers, key=lambda new: new.address_hash)  # or two who add the same people might deadlock
+    rows = [_row(public_id, new, now) for public_id, new in zip(new_public_ids(len(in_order)), in_order, strict=True)]
+    return enter(conn, subscriber.c.address_hash, rows)
+
+
+def _row(public_id: bytes, new: Newcomer, now: datetime) -> dict[str, object]:
+    return {
+        "public_id": public_id,
+        "address": new.address.mail,
+        "address_hash": new.address_hash,
+        "provider": providers.by_domain(new.address.domain),
+        "name": new.name,
+        "language": new.language,
+        "zone": new.zone,
+        "created_at": now,
+    }
 
 
 def come_back(conn: Connection, newcomer: Newcomer) -> None:
@@ -290,6 +305,13 @@ _PERSON = select(*_COLUMNS)
 _BY_HASH = _PERSON.where(subscriber.c.address_hash == bindparam("wanted"))
 _BY_PUBLIC_ID = _PERSON.where(subscriber.c.public_id == bindparam("wanted"))
 _BY_ID = _PERSON.where(subscriber.c.id == bindparam("wanted"))
+
+
+@lru_cache(maxsize=2)
+def _by_public_ids(dialect: str) -> Select[Any]:
+    return _PERSON.where(one_of_given(dialect, subscriber.c.public_id, "wanted"))
+
+
 # Not against who refers to the row: an append to the ledger does, and would wait for nothing.
 _HELD = _BY_ID.with_for_update(key_share=True)
 
