@@ -30,13 +30,15 @@ _NEEDED = {
     "offers": ("title", "valid_until"),
     "button": ("text", "link"),
 }
+# What stands in place of a field that others of its entry lean on; of any other that is needed, a dash.
+_INNOCENT = {"as_of": "2026-03-02", "valid_until": "2026-03-31", "link": "https://www.example.de/", "alt": "–"}
 _MOMENTS, _NUMBERS = frozenset({"as_of", "valid_until"}), frozenset({"price"})
 _PLAIN_MOMENT = re.compile(r"[0-9]{4}-[0-9:T .+-]*")
 _PLAIN_NUMBER = re.compile(r"[0-9][0-9_]*(\.[0-9]*)?")
 # A break of a line for YAML that is none for an editor, and what YAML does not take as it stands.
 _NOT_IN_LINES = re.compile("[\r\x85\u2028\u2029]|" + yaml.reader.Reader.NON_PRINTABLE.pattern)
 _LONGEST_LINE = 100
-_MOST_FAULTS = 12
+_MOST_FAULTS = 60  # each is one reading of the letter, of some milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,25 @@ class Manuscript:
         return found | ({"body": self.body} if self.body else {})
 
     def without(self, name: str) -> "Manuscript":
-        """Leave out a field of the head or the body, or all of an entry. What is needed becomes a dash."""
+        """Leave out one field. In place of what is needed stands what nobody can object to."""
         parts = name.split(".")
         if parts[0] in ENTRIES and len(parts) == 3:
-            kept = tuple({} if at == int(parts[1]) else entry for at, entry in enumerate(self.entries[parts[0]]))
-            return replace(self, entries={**self.entries, parts[0]: kept}, body=self.body or "–")
+            key, number = parts[2], int(parts[1])
+            entry = {other: text for other, text in self.entries[parts[0]][number].items() if other != key}
+            stands = {key: _INNOCENT.get(key, "–")} if key in {*_NEEDED[parts[0]], *_INNOCENT} else {}
+            return self._with_entry(parts[0], number, entry | stands)
         if name == "body":
             return replace(self, body="–")
         return replace(self, head={**self.head, name: "–" if name == "title" else ""})
+
+    def without_entry(self, name: str) -> "Manuscript":
+        """Leave out all of the entry in which a field stands; a field of none is left out by itself."""
+        parts = name.split(".")
+        return self._with_entry(parts[0], int(parts[1]), {}) if len(parts) == 3 else self.without(name)
+
+    def _with_entry(self, name: str, number: int, entry: Entry) -> "Manuscript":
+        entries = tuple(entry if at == number else one for at, one in enumerate(self.entries[name]))
+        return replace(self, entries={**self.entries, name: entries}, body=self.body or "–")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +128,15 @@ def write(letter: Manuscript) -> Written:
 
 
 def faults(letter: Manuscript) -> dict[str, ContentInvalid]:
-    """Give what is wrong, by field; "" is the letter as a whole. One fault of an entry hides its others."""
+    """Give what is wrong, by field; "" is the letter as a whole. One fault of a field hides its others."""
     found: dict[str, ContentInvalid] = {}
-    while len(found) < _MOST_FAULTS:
+    for _ in range(_MOST_FAULTS):
         at, fault = _first_fault(letter)
-        if fault is None or at in found:
-            break
-        found[at] = fault
-        letter = letter.without(at)
+        if fault is None or not at:
+            return found | ({"": fault} if fault is not None else {})
+        # What is still wrong without the field is wrong with its entry.
+        letter = letter.without_entry(at) if at in found else letter.without(at)
+        found.setdefault(at, fault)
     return found
 
 

@@ -4,11 +4,12 @@ Pure: a report and a language in, values for a template out.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from dispatcher.db.terms import Language
+from dispatcher.domain.newsletters.campaigns import Contents
 from dispatcher.sending.preflight.findings import RECIPIENTS, Check, Finding, Severity, title
 from dispatcher.sending.preflight.report import Report
 
@@ -52,9 +53,10 @@ class Shown:
         return next((found for weight, found in self.by_weight if weight == Severity.STOP), ())
 
 
-def shown(report: Report, language: Language) -> Shown:
-    """Put a report into words."""
-    found = [_alike(list(group), language) for _, group in groupby(report.findings, key=_kind)]
+def shown(report: Report, language: Language, contents: Contents) -> Shown:
+    """Put a report into words; `contents` are the campaign's files, which tell whose language a place is in."""
+    letters = {file: of for of, (file, _) in contents.items()}
+    found = [_alike(list(group), language, letters) for _, group in groupby(report.findings, key=_kind)]
     weights = [(one.value, [alike for alike in found if alike.weight == one]) for one in Severity]
     return Shown(report, [(weight, those) for weight, those in weights if those], _fine(report, language))
 
@@ -63,8 +65,8 @@ def _kind(finding: Finding) -> tuple[Severity, Check, str]:
     return finding.severity, finding.check, finding.name
 
 
-def _alike(findings: Sequence[Finding], language: Language) -> Alike:
-    first, told = findings[0], [finding.say(language) for finding in findings]
+def _alike(findings: Sequence[Finding], language: Language, letters: Mapping[str, Language]) -> Alike:
+    first, told = findings[0], [finding.say(language, letters) for finding in findings]
     return Alike(
         check=first.check.value,
         weight=first.severity.value,

@@ -167,6 +167,27 @@ def test_each_fault_is_named_by_its_field() -> None:
     }  # fmt: skip
 
 
+def test_every_fault_of_an_entry_is_named_and_none_that_follows_from_another() -> None:
+    wrong = Manuscript(
+        Language.DE,
+        {"title": "Gold"},
+        {
+            "articles": (
+                {"title": "A", "link": "gleich", "link_text": "Mehr", "image": "barren.jpg", "alt": "Ein Barren"},
+                {"title": "{{ nome }}", "link_text": "Mehr", "image": "https://www.example.de/b.jpg"},
+            ),
+            "products": ({"price": "zwölf", "currency": "Taler", "as_of": "gestern"},),
+            "offers": ({"price": "zwölf", "valid_until": "bald", "link": "javascript:alert(1)"},),
+        },
+        "Text",
+    )
+    assert set(manuscript.faults(wrong)) == {
+        "articles.0.link", "articles.0.image", "articles.1.title", "articles.1.link_text", "articles.1.image",
+        "products.0.name", "products.0.price", "products.0.as_of", "offers.0.title", "offers.0.price",
+        "offers.0.valid_until", "offers.0.link",
+    }  # fmt: skip
+
+
 def test_a_letter_without_a_word_is_a_fault_and_a_good_one_has_none() -> None:
     assert set(manuscript.faults(Manuscript(Language.EN, {"title": "Gold"}))) == {"title"}
     assert manuscript.faults(Manuscript(Language.EN, {"title": "Gold"}, {"articles": ({},)}, "Text")) == {}

@@ -43,7 +43,7 @@ def show(visit: Visit) -> Values:
     return {
         "of": of,
         "can_begin": of.state in CAN_BE_RELEASED,
-        "told": reports.shown(found[1], visit.language) if found else None,
+        "told": reports.shown(found[1], visit.language, campaigns.contents(visit.conn, of.id)) if found else None,
         "changed": changed,
         "is_old": found is not None and visit.now - found[1].at > gate.GOOD_FOR,
         **poll(moment),

@@ -28,7 +28,7 @@ from dispatcher.console.signed import ASKED, CAN_BE_RELEASED, asked_for
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignState, SeriesState
 from dispatcher.domain.delivery import batches
-from dispatcher.domain.newsletters import authors, releases, series
+from dispatcher.domain.newsletters import authors, campaigns, releases, series
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.newsletters.series import Series
 from dispatcher.domain.staff.audit import Entry
@@ -75,7 +75,7 @@ def show(visit: Visit) -> Values:
         "sender": f"{desk.house.sender_name} <{desk.house.sender_address}>",
         "wrote": authors.versions(visit.conn, of.id, limit=1),
         "eyes": _eyes(visit, of),
-        "told": reports.shown(report, visit.language) if report else None,
+        "told": reports.shown(report, visit.language, campaigns.contents(visit.conn, of.id)) if report else None,
         "is_composed": report is not None and report.people > 0,
         "series": _open_series(visit.conn, of),
         "asked": asked,

@@ -16,7 +16,7 @@ from dispatcher.zone import ZONE
 # What can be found here, by check: `pictures` are looked at here and, when they are asked for, in links.py.
 FINDS = {
     Check.CONTENT: ("markup",),
-    Check.PLACEHOLDERS: ("left", "draft"),
+    Check.PLACEHOLDERS: ("left", "gap", "draft"),
     Check.PRICES: ("ahead", "stale", "over", "last_day"),
     Check.LEGAL: ("no_impressum", "no_unsubscribe", "no_button"),
     Check.SIZE: ("near_clip",),
@@ -30,6 +30,13 @@ _DAY = timedelta(days=1)
 _LEFT = re.compile(
     r"\{\{|\}\}|\{%|%\}|\*?\|[A-Z][A-Z_]+\|\*?|%%\w+%%|\[\[\w+\]\]|\$\{\w+\}|%[A-Z][A-Z_]{2,}%"
     r"|\[(?:Vor|Nach|First|Last)?[ _-]?(?:name|Name|NAME)\]|\b(?:undefined|NaN|\[object Object\])"
+)
+# Words in square brackets, where Markdown made no link of them. Left out: what a writer means to stand so, whole
+# marks (`[sic]`, `[PDF]`, `[Anzeige]`) and notes of an editor; one letter, as in `[d]ie`, is a change in a quotation.
+_GAP = re.compile(
+    r"(?<!\[)\[(?!(?:sic|pdf|anzeige|werbung|ad|advertisement|anm\.[^\]]*|hervorh\.[^\]]*|emphasis[^\]]*)\])"
+    r"[^\W\d_][^\[\]\n]{1,60}\](?![\](\[])",
+    re.IGNORECASE,
 )
 _DRAFT = re.compile(r"\bTODO\b|\bFIXME\b|\bTBD\b|\bXXX+\b|(?i:lorem ipsum|platzhalter|placeholder)")
 _MARKUP = re.compile(
@@ -54,6 +61,11 @@ def check_placeholders(exam: Examination) -> Iterator[Finding]:
         for name, pattern, severity in (("left", _LEFT, Severity.STOP), ("draft", _DRAFT, Severity.WARN)):
             for shown in sorted({found.group() for text in texts for found in pattern.finditer(text)}):
                 yield Finding(Check.PLACEHOLDERS, name, severity, look.line_of(shown), {"shown": shown})
+        # Not in the text part: there a link of the letter may stand in brackets of its own.
+        seen = (look.subject, look.page.text, *subjects)
+        for shown in sorted({found.group() for text in seen for found in _GAP.finditer(text)}):
+            if not _LEFT.search(shown) and not _DRAFT.search(shown):
+                yield Finding(Check.PLACEHOLDERS, "gap", Severity.WARN, look.line_of(shown), {"shown": shown})
 
 
 def check_prices(exam: Examination) -> Iterator[Finding]:

@@ -4,16 +4,20 @@ The sentences lie in templates/preflight/words.de.yaml and so on, so that a pers
 change them. What must stay true: a finding names people by number, never by address, since it is stored.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from string import Template
 from typing import Any
 
 import yaml
+from babel.units import format_unit
 
 from dispatcher.assets import templates
+from dispatcher.compose import words as letters_words
 from dispatcher.db.terms import Language
 
 
@@ -42,6 +46,9 @@ class Severity(StrEnum):
     NOTE = "note"  # good to know
 
 
+_DAYS = ("as_of", "until")  # values that are days or moments, stored as ISO 8601 has them
+_IN_DAYS = 48  # hours: what is older is told in days
+_LINE = re.compile(r"(.+):([0-9]+)")
 RECIPIENTS, LETTERS, DOMAIN = "@recipients", "@letters", "@domain"  # places that have words of their own
 
 
@@ -57,15 +64,17 @@ class Finding:
     where: str
     values: Mapping[str, str] = field(default_factory=dict)
 
-    def say(self, language: Language) -> "Said":
-        """Give it in words."""
+    def say(self, language: Language, letters: Mapping[str, Language] | None = None) -> "Said":
+        """Give it in words. `letters`: which file is the letter of which language, for whoever writes in a form: then
+        places are letters, and cures name the form's fields instead of a file's keys.
+        """
         table = _words(language)
         said = table[self.check][self.name]
-        where = table["where"][self.where[1:]] if self.where.startswith("@") else self.where
         why = said.get("why") or table[self.check]["why"]
-        end = f"_{language}"
-        values = {name.removesuffix(end): value for name, value in self.values.items()}
-        return Said(where, *(_filled(text, values) for text in (said["what"], why, said["cure"])))
+        cure = said["cure"] if letters is None else said.get("cure_in_form", said["cure"])
+        values = _told(self.values, language)
+        where = _place(self.where, table["where"], letters or {})
+        return Said(where, *(_filled(text, values) for text in (said["what"], why, cure)))
 
     def to_json(self) -> dict[str, Any]:
         """Give it as it is stored."""
@@ -98,6 +107,39 @@ def in_order(findings: list[Finding]) -> list[Finding]:
     """Put what stops first; below that as checks stand in their list."""
     checks, severities = list(Check), list(Severity)
     return sorted(findings, key=lambda one: (severities.index(one.severity), checks.index(one.check), one.name))
+
+
+def _told(values: Mapping[str, str], language: Language) -> dict[str, str]:
+    """Give values in a language, and as people write them: days and moments, an age in days or hours."""
+    told = {name.removesuffix(f"_{language}"): value for name, value in values.items()}
+    for name in _DAYS:
+        if name in values:
+            told[name] = _day(values[name], language)
+    if "hours" in values:
+        hours = int(values["hours"])
+        many, unit = (hours, "hour") if hours < _IN_DAYS else (hours // 24, "day")
+        told["age"] = format_unit(many, f"duration-{unit}", locale=str(language))
+    return told
+
+
+def _day(stored: str, language: Language) -> str:
+    try:
+        at = datetime.fromisoformat(stored) if len(stored) > len("2026-11-20") else date.fromisoformat(stored)
+    except ValueError:
+        return stored
+    return letters_words.moment(at, language)
+
+
+def _place(where: str, words: Mapping[str, str], letters: Mapping[str, Language]) -> str:
+    """Say where: a place of its own, a letter and its line, or what stands there."""
+    if where.startswith("@"):
+        return words[where[1:]]
+    found = _LINE.fullmatch(where)
+    file, line = (found[1], found[2]) if found else (where, "")
+    if file not in letters:
+        return where
+    letter = words[f"letter_{letters[file]}"]
+    return _filled(words["line"], {"letter": letter, "line": line}) if line else letter
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

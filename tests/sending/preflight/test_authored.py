@@ -56,6 +56,9 @@ def test_a_letter_as_it_should_be_has_nothing_that_is_found(lay: Open) -> None:
         ("${name}", "left", Severity.STOP),
         ("{% raw %}{{ name }}{% endraw %}", "left", Severity.STOP),
         ("undefined", "left", Severity.STOP),
+        ("[Anlass]", "gap", Severity.WARN),
+        ("[hier das Datum einsetzen]", "gap", Severity.WARN),
+        ("[[Anlass]]", "left", Severity.STOP),
         ("TODO", "draft", Severity.WARN),
         ("Lorem ipsum", "draft", Severity.WARN),
     ],
@@ -71,8 +74,14 @@ def test_a_leak_that_only_readers_without_a_name_see_is_found_with_its_line(lay:
 
 
 @pytest.mark.parametrize(
-    "text", ["10 % Rabatt", "100 % Gold", "[Mehr](https://www.example.de/)", "ein Todo-Heft", "$ 20"]
-)
+    "text",
+    [
+        "10 % Rabatt", "100 % Gold", "[Mehr](https://www.example.de/)", "ein Todo-Heft", "$ 20",
+        "[Der ganze Bericht][bericht]\n\n[bericht]: https://www.example.de/ \"Bericht\"\n\nund",
+        "[Bericht]\n\n[Bericht]: https://www.example.de/\n\nund", "wie gesagt [1], [^2] und [d]er",
+        "„Gold [...] steigt [sic]“", "[Anzeige]", "[PDF]", "- [x] getan\n- [ ] offen\n\nund",
+    ],
+)  # fmt: skip
 def test_words_that_only_look_a_little_like_it_are_left_alone(lay: Open, text: str) -> None:
     assert found(authored.check_placeholders, lay(with_text(text))) == []
 

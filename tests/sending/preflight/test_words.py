@@ -43,6 +43,33 @@ def test_a_finding_says_what_why_and_the_cure_and_speaks_of_the_same_in_both_lan
     assert wanted[0] == wanted[1]
 
 
+def test_who_writes_in_a_form_reads_of_letters_and_fields_and_of_days_as_people_write_them() -> None:
+    values = {"what": "Gold", "as_of": "2026-11-20 09:30", "hours": "243"}
+    finding = Finding(Check.PRICES, "stale", Severity.WARN, "content.de.md:5", values)
+    told = finding.say(Language.DE, {"content.de.md": Language.DE})
+    assert told.where == "deutscher Brief, Zeile 5"
+    assert told.what == "Gold: Stand 20. November 2026, 9:30 Uhr, beim Versand 10 Tage alt."
+    assert "„Preis vom“" in told.cure
+    for_files = finding.say(Language.EN)
+    assert (for_files.where, "`as_of`" in for_files.cure) == ("content.de.md:5", True)
+    over = Finding(Check.PRICES, "over", Severity.STOP, "x.md", {"what": "Unze", "until": "2026-11-30"})
+    assert over.say(Language.EN, {"x.md": Language.DE}).where == "German letter"
+    assert "30 November 2026" in over.say(Language.EN).what
+    young = Finding(Check.PRICES, "stale", Severity.WARN, "x.md", values | {"hours": "30"})
+    assert "30 Stunden alt" in young.say(Language.DE).what
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_cures_call_the_fields_of_the_form_as_the_form_does(language: Language) -> None:
+    path = templates() / "web" / "console" / "words" / f"editing.{language}.yaml"
+    labels = set(yaml.safe_load(path.read_text("utf-8")).values())
+    cures = [said["cure_in_form"] for check in Check for said in _words(language)[check].values()
+             if isinstance(said, dict) and "cure_in_form" in said]  # fmt: skip
+    named = {name for cure in cures for name in re.findall("[„“](.+?)[“”]", cure)}
+    assert named
+    assert named <= labels
+
+
 def test_a_finding_comes_back_as_it_was_stored() -> None:
     finding = Finding(Check.LINKS, "dead", Severity.STOP, "a.md:3", {"link": "https://x", "said": "404"})
     assert Finding.from_json(finding.to_json()) == finding
