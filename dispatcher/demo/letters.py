@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine
 
-from dispatcher.assets import templates
 from dispatcher.compose.content import parse_content
+from dispatcher.compose.samples import sample
 from dispatcher.console.signed import ASKED
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
@@ -30,7 +30,6 @@ from dispatcher.sending.preflight.gate import Order, Released
 from dispatcher.settings import Settings
 from dispatcher.zone import ZONE
 
-_DATED = re.compile(r"(as_of|valid_until|valid_from): (\d{4}-\d\d-\d\d)")
 _LINK = re.compile(r"https://www\.example\.de(/[^\s)\"]*)")
 _PATIENCE = 60.0  # seconds until the pages are up, on a machine that is busy
 
@@ -89,17 +88,11 @@ def _draft(conn: Connection, settings: Settings, people: Staff, plan: Plan, now:
 
 
 def _contents(topic: Topic, url: str, now: datetime) -> Contents:
-    folder = templates() / "mail" / topic
-    files = {language: f"sample.{language}.md" for language in Language}
+    """Give the samples, whose links lead to pages that there are."""
     return {
-        language: (file, _of_today((folder / file).read_text(encoding="utf-8"), url, now))
-        for language, file in files.items()
+        language: (
+            f"sample.{language}.md",
+            _LINK.sub(lambda found: f"{url}/?{found[1].strip('/').replace('/', '-')}", sample(topic, language, now)),
+        )
+        for language in Language
     }
-
-
-def _of_today(source: str, url: str, now: datetime) -> str:
-    """Let prices be of yesterday and offers end next week; links lead to pages that there are."""
-    today = now.astimezone(ZONE).date()
-    days = {"as_of": today - timedelta(days=1), "valid_from": today, "valid_until": today + timedelta(days=7)}
-    dated = _DATED.sub(lambda found: f"{found[1]}: {days[found[1]]}", source)
-    return _LINK.sub(lambda found: f"{url}/?{found[1].strip('/').replace('/', '-')}", dated)

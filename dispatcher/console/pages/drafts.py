@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from dispatcher.assets import templates
 from dispatcher.compose import manuscript
 from dispatcher.compose.content import parse_content
+from dispatcher.compose.samples import sample
 from dispatcher.console import faults
 from dispatcher.console.declare import Mend, Values, act, area, look, sized
 from dispatcher.console.faults import Told
@@ -85,10 +85,8 @@ def _sample(visit: Visit, _name: str) -> _Start:
     if not wanted:
         raise Mend({"language": "drafts.language_missing"})
     first = visit.language if visit.language in wanted else wanted[0]
-    files = {}
-    for language in sorted(wanted, key=lambda language: language is not first):
-        path = templates() / "mail" / topic / f"sample.{language}.md"
-        files[language] = (f"content.{language}.md", path.read_text(encoding="utf-8"))
+    in_order = sorted(wanted, key=lambda language: language is not first)
+    files = {language: (f"content.{language}.md", sample(topic, language, visit.now)) for language in in_order}
     return _Start(topic, _subject(files, ""), files)
 
 
