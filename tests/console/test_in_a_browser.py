@@ -9,10 +9,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from dispatcher.console import live
 from dispatcher.console.declare import ANYONE, Look
 from dispatcher.console.declare import Page as Declared
+from dispatcher.console.signed import ASKED
 from dispatcher.db import clock
 from dispatcher.db.terms import Role, SessionStage
 from dispatcher.domain.audience import filters
-from dispatcher.domain.staff import sessions
+from dispatcher.domain.staff import audit, sessions
+from dispatcher.domain.staff.audit import Deed
 from tests import builders
 from tests.chromium import chromium
 from tests.console.office import PAGES, PASSWORD, Office, on_sqlite, path_of
@@ -127,13 +129,21 @@ def test_the_overview_renews_itself_and_leads_to_the_log_in_when_the_session_end
     browser: Browser, served: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "HEARTBEAT", 0.3)
-    who = served.add(Role.VIEWER)
+    who, wanted = served.add(Role.SENDER, name="Berta Beispiel"), int(served.things["campaign"])
     context = window(browser, served, served.let_in(who).token, width=1280)
     page = context.new_page()
     page.goto(f"{served.settings.public_url}/console/")
     expect(page.locator("main")).to_contain_text("Gerade wird nichts gesendet.")
+    expect(page.get_by_role("heading", name="Wartet auf Freigabe")).to_have_count(0)
     served.liven()
-    expect(page.locator("main")).to_contain_text("48.213")
+    with served.engine.begin() as conn:
+        facts = {"version": 1, "how": "at", "date": "2030-01-07", "time": "09:00", "zone": "Europe/Berlin"}
+        audit.record(conn, audit.member(who), Deed(ASKED, "campaign", wanted, facts), clock.now(conn))
+    expect(page.get_by_label("Läuft gerade")).to_contain_text("48.213")
+    asked = page.get_by_label("Wartet auf Freigabe")
+    expect(asked).to_contain_text("An 48.213 Empfänger · am 7. Jan. 2030, 09:00, Zone Europe/Berlin")
+    expect(asked).to_contain_text("Berta Beispiel")
+    assert list(problems(page)) == []
     with served.engine.begin() as conn:
         sessions.end_all(conn, who)
     expect(page.locator("h1")).to_have_text("Anmelden")

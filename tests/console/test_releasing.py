@@ -244,6 +244,9 @@ def test_with_four_eyes_the_author_asks_and_somebody_else_releases_and_both_are_
     wish = {"how": "at", "date": f"{NEXT_YEAR}-01-07", "time": "09:00", "zone": "Europe/Berlin"}
     assert author.post(f"{letter.path}/release/ask", wish).status_code == 303
     other = letter.office.browser_of(Role.SENDER)
+    inbox = text_of(other.get("/"))
+    assert "Klara Feldmann" in inbox
+    assert f"An 3 Empfänger · am 7. Jan. {NEXT_YEAR}, 09:00, Zone Europe/Berlin" in inbox
     assert "Klara Feldmann bittet um Freigabe" in text_of(other.get(letter.path))
     page = other.get(f"{letter.path}/release")
     assert f'value="{NEXT_YEAR}-01-07"' in page.text

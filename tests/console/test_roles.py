@@ -26,6 +26,7 @@ TABLE = {
     "POST /invitation/{token}": ANYONE,
     "GET /": "VESDA",
     "GET /live/overview": "VESDA",
+    "GET /live/asked": "SA",
     "GET /campaigns": "VESDA",
     "GET /campaigns/compare": "VESDA",
     "GET /campaigns/calendar": "VESDA",

@@ -62,6 +62,10 @@ def test_how_subjects_are_tried_is_written_with_the_letter_and_shown_with_it(off
     assert "30 % der Empfänger bekommen die Betreffzeilen zu gleichen Teilen." in page
     assert "Nach 90 Minuten bekommen die übrigen die Zeile" in page
     assert "Betreff Gold steigt Sprachen" in page
+    to_release = text_of(browser.get(f"/campaigns/{number}/release"))
+    assert "Zeile A Gold steigt Zeile B Gold: was nun, Maria Muster?" in to_release
+    assert "30 % der Empfänger bekommen die Betreffzeilen" in to_release
+    assert "zeigt sich nichts klar, warten sie, bis jemand wählt" in to_release
     again = typed(browser.get(f"/campaigns/{number}/edit"))
     assert (again["wait"], again["wait.unit"], again["otherwise"]) == (["90"], ["min"], ["wait"])
     assert browser.post(f"/campaigns/{number}/edit", again | {"de.subjects": ""}).status_code == 303

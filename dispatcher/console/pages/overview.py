@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from dispatcher.console import figures, signed
+from dispatcher.console import figures
 from dispatcher.console.declare import Moment, Values, area, live, look
+from dispatcher.console.inbox import inbox
 from dispatcher.console.pages import consent
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import CampaignState, Topic
@@ -21,8 +22,8 @@ _PATIENCE = timedelta(minutes=1)  # a worker ticks every five seconds
 def show(visit: Visit) -> Values:
     """Give the whole page."""
     moment = Moment(visit.desk, visit.conn, visit.now, {})
-    asked = signed.requests(visit.conn) if visit.may(Permission.SEND_CAMPAIGNS) else []
-    return {"people": _people(visit), "asked": asked, **poll(moment)}
+    asked = poll_asked(moment) if visit.may(Permission.SEND_CAMPAIGNS) else {}
+    return {"people": _people(visit), **asked, **poll(moment)}
 
 
 def poll(moment: Moment) -> Values:
@@ -45,6 +46,11 @@ def poll(moment: Moment) -> Values:
     }
 
 
+def poll_asked(moment: Moment) -> Values:
+    """Give what waits for a release, for whoever may give it; it renews itself."""
+    return {"now": moment.now, "asked": inbox(moment.conn)}
+
+
 def _when(campaign: Campaign) -> datetime:
     return campaign.send_at or campaign.created_at
 
@@ -58,5 +64,6 @@ def _people(visit: Visit) -> list[tuple[Topic, int | None]]:
 PAGES = area(
     "overview",
     look("/", Permission.SEE_OVERVIEW, "overview", show),
+    live("/live/asked", Permission.SEND_CAMPAIGNS, "overview_asked", poll_asked, every=3.0),
     live("/live/overview", Permission.SEE_OVERVIEW, "overview_live", poll),
 )

@@ -17,9 +17,9 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from dispatcher import broker
-from dispatcher.console import moments
+from dispatcher.console import entitled, moments
 from dispatcher.console import report as reports
-from dispatcher.console.declare import Mend, Values, act, area, look
+from dispatcher.console.declare import Mend, Moment, Values, act, area, look
 from dispatcher.console.outlook import outlook
 from dispatcher.console.pages.checking import written
 from dispatcher.console.paper import Telling
@@ -72,6 +72,7 @@ def show(visit: Visit) -> Values:
         "is_under_way": of.state is _S.PAUSED,
         "outlook": outlook(visit, of),
         "subjects": _subjects(visit, of, desk),
+        "trial": entitled.trial(Moment(visit.desk, visit.conn, visit.now, {}), of),
         "sender": f"{desk.house.sender_name} <{desk.house.sender_address}>",
         "wrote": authors.versions(visit.conn, of.id, limit=1),
         "eyes": _eyes(visit, of),
