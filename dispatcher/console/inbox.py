@@ -17,7 +17,7 @@ from dispatcher.sending.preflight.report import newest
 class Waiting:
     """A newsletter whose release somebody asked for. `people`: as it was last looked over; None: it was not.
 
-    `how` is the key of a sentence in words/overview, after `goes_`; with it a wall-clock time and its zone, or a series.
+    `how` ends the key of a sentence, `overview.goes_...`; a wall-clock time and its zone, or a series, beside it.
     """
 
     of: Campaign
