@@ -20,6 +20,7 @@ from dispatcher.api import (
     previews,
     problems,
     releasing,
+    revisions,
     rights,
     state,
     subscribers,
@@ -36,8 +37,8 @@ from dispatcher.settings import Settings
 
 PATH = "/api/v1"
 _ROUTERS = (
-    campaigns.router, audience.router, trials.router, previews.router, releasing.router, feeds.router,
-    subscribers.router, suppressions.router, imports.router, ledger.router, state.router, webhooks.router,
+    campaigns.router, audience.router, trials.router, previews.router, releasing.router, revisions.router,
+    feeds.router, subscribers.router, suppressions.router, imports.router, ledger.router, state.router, webhooks.router,
     rights.router, document.router,
 )  # fmt: skip
 

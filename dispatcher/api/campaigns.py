@@ -1,5 +1,6 @@
 """/campaigns: enter, look at, run and account for newsletters."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
@@ -34,7 +35,7 @@ from dispatcher.db.terms import CampaignKind, CampaignState, Language, Outcome, 
 from dispatcher.domain.audience.filters import EVERYBODY
 from dispatcher.domain.newsletters import accounts, missing
 from dispatcher.domain.newsletters import campaigns as life
-from dispatcher.domain.newsletters.campaigns import Campaign, Draft
+from dispatcher.domain.newsletters.campaigns import Campaign, Contents, Draft
 from dispatcher.domain.newsletters.missing import Part, Place
 from dispatcher.domain.newsletters.shares import By, shares
 from dispatcher.errors import ContentInvalid, NotFound
@@ -317,13 +318,19 @@ def told(conn: Connection, of: Campaign, *, counts: bool = True) -> CampaignTold
     return CampaignTold(**shown, filter=told_filter(conn, of.filter), counts=counted)
 
 
-def _draft(said: DraftSaid, caller: Caller) -> Draft:
+def contents_of(said: Sequence[ContentSaid]) -> Contents:
+    """Read the letters by their languages. Raises ContentInvalid."""
     found: dict[Language, tuple[str, str]] = {}
-    for place, content in enumerate(said.contents):
+    for place, content in enumerate(said):
         file = content.file or f"contents[{place}]"
         language = Language(parse_content(content.source, file=file).language)
         if language in found:
             raise ContentInvalid(file, 0, f"is the second one with language: {language}", "send one for each language")
         found[language] = (content.file or f"content.{language}.md", content.source)
+    return found
+
+
+def _draft(said: DraftSaid, caller: Caller) -> Draft:
+    found = contents_of(said.contents)
     name, wanted = said.name or said.subject, said.filter.read() if said.filter is not None else EVERYBODY
     return Draft(said.topic, name, said.subject, next(iter(found)), found, said.rate_per_min, caller.actor, wanted)

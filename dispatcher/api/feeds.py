@@ -66,7 +66,7 @@ class FeedChange(Said):
 
     url: Address
     language: Language = Field(description="Of its entries.")
-    releases: bool = Field(description="The key needs campaigns:send as well for one that goes by itself.")
+    releases: bool = Field(description="The key needs campaigns:send as well for one that goes by itself, or did.")
     most: Most
     ahead_minutes: Ahead
 
@@ -165,13 +165,18 @@ def fetch(desk: AtDesk, _: Annotated[Caller, needs(Scope.CAMPAIGNS_WRITE)], feed
 def change(
     caller: Annotated[Caller, needs(Scope.CAMPAIGNS_WRITE)], once: OnceOnly, feed_id: FeedId, said: FeedChange
 ) -> Response:
-    """Let it be asked otherwise. The series that it fills stays; which of its entries were used is not forgotten."""
+    """Let it be asked otherwise. The series that it fills stays; which of its entries were used is not forgotten.
+
+    One that releases by itself, before or after, needs campaigns:send as well.
+    """
     if said.releases:
         caller.require(Scope.CAMPAIGNS_SEND)
 
     def act(conn: Connection, _now: datetime) -> Done:
         ahead = timedelta(minutes=said.ahead_minutes) if said.ahead_minutes is not None else None
         before = news_feeds.get(conn, feed_id)
+        if before.releases:
+            caller.require(Scope.CAMPAIGNS_SEND)
         wanted = Wanted(said.url, before.series_id, said.language, releases=said.releases, most=said.most, ahead=ahead)
         return Done(_told(conn, newsroom.change(conn, feed_id, wanted)))
 

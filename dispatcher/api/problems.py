@@ -28,6 +28,7 @@ from dispatcher.errors import (
     NotFound,
     PartUnavailable,
     RelayDown,
+    SavedMeanwhile,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -49,6 +50,9 @@ KINDS: Mapping[str, Kind] = {
     "not-found": Kind(404, "There is no such thing", "The path, or what it or the body names, does not exist."),
     "not-allowed": Kind(405, "Not with this method", "The path knows other methods; the Allow header names them."),
     "not-possible-now": Kind(409, "Not possible as things stand", "The campaign is in a state that does not allow it."),
+    "saved-meanwhile": Kind(
+        412, "Somebody has saved since", "The version in If-Match is not the newest one; nothing was overwritten."
+    ),
     "stopped": Kind(409, "Something stops the newsletter", "It was looked over; `findings` says what stops it."),
     "four-eyes": Kind(
         409, "It needs a second pair of eyes", "The key that releases it, or one of the same name, wrote it."
@@ -114,6 +118,7 @@ _PLAIN: Mapping[type[DispatcherError], str] = {
     InputRefused: "refused",
     NotFound: "not-found",
     FourEyesLacking: "four-eyes",
+    SavedMeanwhile: "saved-meanwhile",
     MoveRefused: "not-possible-now",
 }
 

@@ -10,6 +10,7 @@ from tests.api.program import DRAFT, MARIA, PLAIN, House, Program, kind_of, on_s
 from tests.relay import ScriptedRelay
 from tests.stage import Stage
 
+DEEDS = ["campaigns.edit", "campaigns.release", "campaigns.take_back"]
 ENGLISH = PLAIN.replace("language: de", "language: en")
 
 
@@ -64,6 +65,37 @@ def test_a_draft_can_be_put_off_and_ended_and_what_is_over_stays_so(served: tupl
     assert kind_of(program.refused("PUT", "/campaigns/1/rate", {"rate_per_min": 1})) == "not-possible-now"
     assert program.get("/campaigns", params={"state": "draft"})["items"] == []
     assert [one["id"] for one in program.get("/campaigns", params={"state": "cancelled"})["items"]] == [1]
+
+
+def test_a_draft_is_saved_anew_by_whoever_read_its_newest_version_and_what_is_scheduled_is_taken_back(
+    served: tuple[House, str],
+) -> None:
+    program = served[0].program()
+    made = program.post("/campaigns", DRAFT)
+    again = {"subject": "Silber", "name": "KW 50", "contents": [{"source": ENGLISH}, {"source": PLAIN}], "filter": None}
+    read = {"If-Match": f'"{made["version"]}"'}
+    saved = program.ask("PUT", "/campaigns/1", json=again, headers=read).json()
+    assert (saved["version"], saved["subject"], saved["name"], saved["default_language"]) == (
+        2,
+        "Silber",
+        "KW 50",
+        "en",
+    )
+    late = program.ask("PUT", "/campaigns/1", json=again, headers=read)
+    assert (late.status_code, kind_of(late.json())) == (412, "saved-meanwhile")
+    assert "saved version 2" in late.json()["detail"]
+    for nothing in ({}, {"If-Match": "*"}):
+        assert kind_of(program.ask("PUT", "/campaigns/1", json=again, headers=nothing).json()) == "invalid"
+    wrong = {**again, "contents": [{"source": PLAIN.replace("title:", "titel:")}]}
+    broken = program.ask("PUT", "/campaigns/1", json=wrong, headers={"If-Match": '"2"'})
+    assert kind_of(broken.json()) == "content-refused"
+    assert program.get("/campaigns/1")["version"] == 2
+    assert program.post("/campaigns/1/schedule", {"at": "2030-01-01T09:00"})["state"] == "scheduled"
+    refused = program.ask("PUT", "/campaigns/1", json=again, headers={"If-Match": '"2"'}).json()
+    assert kind_of(refused) == "not-possible-now"
+    assert program.post("/campaigns/1/take-back", {"because": "the price is wrong"})["state"] == "draft"
+    assert kind_of(program.refused("POST", "/campaigns/1/take-back", {"because": "again"})) == "not-possible-now"
+    assert [row.action for row in served[0].rows("audit_entry")] == DEEDS
 
 
 @on_sqlite

@@ -42,3 +42,7 @@ def test_a_feed_that_releases_by_itself_needs_the_scope_that_sends(api_house: Ho
     assert program.post("/feeds", said)["id"] == 1
     otherwise = {"url": "https://example.de/f", "language": "de", "releases": True, "most": 1, "ahead_minutes": None}
     assert "campaigns:send" in program.refused("POST", "/feeds/1/change", otherwise)["detail"]
+    assert api_house.program().post("/feeds/1/change", otherwise)["releases"]
+    assert "campaigns:send" in program.refused("POST", "/feeds/1/change", {**otherwise, "releases": False})["detail"]
+    assert program.post("/feeds/1/off")["releases"]  # to hold it is nobody's harm
+    assert "campaigns:send" in program.refused("POST", "/feeds/1/on")["detail"]

@@ -21,6 +21,8 @@ NEEDS: dict[str, set[Scope]] = {
     "pause_campaign": {S.CAMPAIGNS_SEND},
     "resume_campaign": {S.CAMPAIGNS_SEND},
     "cancel_campaign": {S.CAMPAIGNS_SEND},
+    "edit_campaign": {S.CAMPAIGNS_WRITE},
+    "take_campaign_back": {S.CAMPAIGNS_SEND},
     "choose_campaign_subject": {S.CAMPAIGNS_SEND},
     "set_campaign_rate": {S.CAMPAIGNS_SEND},
     "count_audience": {S.CAMPAIGNS_READ},
