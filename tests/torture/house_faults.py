@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import redis
 
-from dispatcher.settings import broker_socket
-from tests.journeys.house import RunningHouse, free_port, kill_tree, sender_of, wait_for
+from dispatcher.settings import broker_socket, load
+from tests.journeys.house import RunningHouse, kill_tree, sender_of, wait_for
 from tests.torture.faults import Scene, on, reach
 from tests.torture.ground import Databases, Ground
 from tests.torture.scenes import Result, result_of
@@ -31,7 +31,8 @@ def _house(databases: Databases, folder: Path) -> Iterator[tuple[Ground, Running
     with on(databases, folder, _WEATHER, people=PEOPLE) as ground:
         broker = Valkey(folder)
         broker.start()
-        house = RunningHouse(folder, ground.url, ground.witness, web_port=free_port(), lanes=ground.lanes)  # type: ignore[arg-type]
+        as_released = {"DISPATCHER_PUBLIC_URL": load(ground.environ, folder).public_url}  # the release is bound to it
+        house = RunningHouse(folder, ground.url, ground.witness, lanes=ground.lanes, extra=as_released)  # type: ignore[arg-type]
         house.start("worker", "--concurrency", "1")
         try:
             yield ground, house, broker
