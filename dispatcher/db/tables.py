@@ -264,7 +264,8 @@ signup_attempt = Table(
     Column("at", Utc, nullable=False, index=True),
     Column("bucket", Text, nullable=False),  # ip, address, domain, total
     Column("bucket_hash", LargeBinary(16), nullable=False),
-    Index(None, "bucket_hash", "at"),
+    Column("number", Id, nullable=False, server_default=text("0")),  # runs within a bucket
+    Index(None, "bucket_hash", "number"),  # the one that fills a bucket is found by its number
 )
 
 # --- Keeping -------------------------------------------------------------------------------------------------------

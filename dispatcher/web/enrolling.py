@@ -21,7 +21,7 @@ from dispatcher.sending import declarations, opt_in
 from dispatcher.sending.opt_in import IsKnown, Request
 from dispatcher.web import stamp
 from dispatcher.web.forms import Form
-from dispatcher.web.limits import Admitted, Attempt, Refused, Silenced, admit_each
+from dispatcher.web.limits import Admitted, Attempt, Refused, Silenced, admit_each, in_turn
 from dispatcher.web.security import IpAddress
 from dispatcher.web.stamp import Stamp
 
@@ -71,6 +71,7 @@ def enrol(conn: Connection, keyring: Keyring, filled: Sequence[Filled], now: dat
     wishes = {at: one for at, one in enumerate(looked_at) if isinstance(one, Request)}
     attempts = [Attempt(filled[at].ip, wish.address) for at, wish in wishes.items()]
     admitted = dict[int, Request]()
+    in_turn(conn)  # nobody's row is waited for here
     for (at, wish), admission in zip(wishes.items(), admit_each(conn, keyring, attempts, now), strict=True):
         if isinstance(admission, Admitted):
             admitted[at] = wish

@@ -13,7 +13,8 @@ def fill(house: House, bucket: Bucket, age: timedelta, missing: int = 0) -> None
     house.visitor().post("/", data=house.form())
     (row,) = [r for r in house.rows("signup_attempt") if r.bucket == bucket]
     copy = {"at": house.now() - age, "bucket": bucket, "bucket_hash": row.bucket_hash}
-    house.insert("signup_attempt", [copy] * (LIMITS[bucket].most - 1 - missing))
+    before = LIMITS[bucket].most - 1 - missing
+    house.insert("signup_attempt", [{**copy, "number": row.number - 1 - n} for n in range(before)])
 
 
 def requests(house: House) -> int:

@@ -1,7 +1,10 @@
 """Many sign up, or leave, at one moment: for each it is as if they had come one after the other."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from ipaddress import ip_address
+
+from sqlalchemy import text
 
 from dispatcher.db import clock
 from dispatcher.db.terms import ConsentKind, Topic
@@ -19,6 +22,7 @@ from tests.web.test_statements import counted
 from tests.web.visitor import MARIA, House
 
 FINANCE = Topic.FINANCE_NEWS
+_WAITS = text("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)")
 
 
 def filled(house: House, address: str, ip: str = "192.0.2.7", **more: timedelta) -> Filled:
@@ -128,3 +132,16 @@ def test_many_cost_the_database_no_more_statements_than_one(house: House) -> Non
         enrolled(house, *forms[1:])
     more_of_each = 14 if house.engine.dialect.name == "sqlite" else 0  # its limits are asked one by one
     assert len(together) <= len(alone) + more_of_each, together
+
+
+def test_two_processes_count_one_after_the_other(house: House) -> None:
+    hers, *theirs = [filled(house, f"{name}@example.com") for name in ("anna", "ben", "clara")]
+    with ThreadPoolExecutor(1) as other, house.engine.begin() as conn:
+        enrol(conn, house.keyring, [hers], clock.now(conn))
+        following = other.submit(enrolled, house, *theirs)
+        while house.engine.dialect.name == "postgresql" and not conn.execute(_WAITS).scalar_one():
+            assert not following.done()
+        conn.commit()
+        assert [type(one) for one in following.result(30)] == [Entered, Entered]
+    counted_in_all = [row.number for row in house.rows("signup_attempt") if row.bucket == Bucket.TOTAL]
+    assert sorted(counted_in_all) == [1, 2, 3]
