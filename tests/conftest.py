@@ -1,6 +1,8 @@
 """What all tests share: both databases, each test with one of its own; keys, a house, and made-up people."""
 
 import gc
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +33,9 @@ _SERVER = pytest.StashKey[PostgresServer]()
 def pytest_configure(config: pytest.Config) -> None:
     """Start one PostgreSQL for the whole run: in the controller, or in the only process."""
     never_wait_for_the_disk()
+    # Where it is set, each worker and each process that a test starts compiles everything anew: a minute of a core.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         config.stash[_SERVER] = server = PostgresServer()
         server.execute(f"CREATE DATABASE {TEMPLATE}")
