@@ -24,6 +24,7 @@ from tests.databases import (
     rest,
     sqlite_database,
 )
+from tests.order import long_first
 from tests.stage import Stage
 from tests.stories import stories as stories  # how hypothesis draws is set before anything is drawn
 
@@ -48,6 +49,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End it again."""
     if _SERVER in config.stash:
         config.stash[_SERVER].remove()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long, after chance has had its say."""
+    items[:] = long_first(items, getattr(config, "workerinput", {}).get("workercount", 1))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
