@@ -1,6 +1,8 @@
 """What all tests share: both databases, each test with one of its own; keys, a house, and made-up people."""
 
 import gc
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from tests.databases import (
     rest,
     sqlite_database,
 )
+from tests.order import long_first
 from tests.stage import Stage
 from tests.stories import stories as stories  # how hypothesis draws is set before anything is drawn
 
@@ -31,6 +34,9 @@ _SERVER = pytest.StashKey[PostgresServer]()
 def pytest_configure(config: pytest.Config) -> None:
     """Start one PostgreSQL for the whole run: in the controller, or in the only process."""
     never_wait_for_the_disk()
+    # Where it is set, each worker and each process that a test starts compiles everything anew: a minute of a core.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         config.stash[_SERVER] = server = PostgresServer()
         server.execute(f"CREATE DATABASE {TEMPLATE}")
@@ -45,10 +51,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         config.stash[_SERVER].remove()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long, after chance has had its say."""
+    items[:] = long_first(items, getattr(config, "workerinput", {}).get("workercount", 1))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Take what lives until the end out of the collector's sight: a full round over it takes a tenth of a second."""
+    """Take what lives until the end out of the collector's sight: a full round over it takes a tenth of a second.
+    Of what a test makes little is cyclic, so the collector need not look often.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 class _Node:

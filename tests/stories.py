@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 _CLOCKED_OR_OURS = (HealthCheck.too_slow, HealthCheck.function_scoped_fixture)
 
-settings.register_profile("short", deadline=None, suppress_health_check=_CLOCKED_OR_OURS)
+settings.register_profile("short", deadline=None, max_examples=40, suppress_health_check=_CLOCKED_OR_OURS)
 settings.register_profile("long", settings.get_profile("short"), max_examples=1000)
 settings.load_profile("short")
 

@@ -61,6 +61,7 @@ def test_a_file_that_others_could_read_or_a_link_does_not_decide_who_reads_the_d
     assert [path.name for path in outside.iterdir() if path.name.startswith(".d.")] == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # of which the file was made
 @pytest.mark.usefixtures("maria")
 def test_a_check_needs_neither_settings_nor_database(dispatcher: Run, outside: Path) -> None:
     dispatcher("consent", "dossier", MARIA, "-o", "d.html")

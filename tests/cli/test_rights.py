@@ -246,6 +246,7 @@ def test_a_request_does_not_end_in_no_words(dispatcher: Run, engine: Engine) -> 
         conn.execute(update(rights_request).values(done_at=clock.now(conn), outcome=""))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # a thousand lines are slow to set
 def test_more_requests_than_are_listed_are_said_to_be_more(dispatcher: Run, engine: Engine) -> None:
     with engine.begin() as conn:
         now = clock.now(conn)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from dispatcher.console import live
 from dispatcher.console.declare import ANYONE, Look
@@ -25,6 +25,23 @@ pytestmark = [pytest.mark.browser, on_sqlite]
 AXE = Axe().axe_script
 FULL = {"resultTypes": ["violations"]}
 COLOURS = {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}
+LOOK = """async rules => [
+  document.documentElement.scrollWidth,
+  (await axe.run(rules)).violations.map(it => [it.id, it.nodes.slice(0, 3).map(node => node.html.slice(0, 120))]),
+]"""
+PHONE = ViewportSize(width=360, height=800)
+DESK = ViewportSize(width=1280, height=800)
+SHARES = 4  # of one walk, for as many processes
+
+# A letter in its frame is no page: tests/compose looks at letters. What is for anyone is looked at by itself.
+WALK = [
+    page
+    for page in PAGES
+    if isinstance(page, Look)
+    and page.template != ""
+    and page.admits is not ANYONE
+    and not page.path.endswith("/preview/letter")
+]
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +56,10 @@ def served(office_of: Callable[..., Office]) -> Iterator[Office]:
         yield office
 
 
-def window(browser: Browser, office: Office, token: str, *, width: int, language: str = "de") -> BrowserContext:
-    """Open a window in which somebody is logged in; whatever a page complains about fails the test."""
-    context = browser.new_context(viewport={"width": width, "height": 800}, locale=language)
+def window(browser: Browser, office: Office, token: str, *, language: str = "de") -> BrowserContext:
+    """Open a window in which somebody is logged in."""
+    context = browser.new_context(viewport=DESK, locale=language)
+    context.add_init_script(AXE)
     if token:
         context.add_cookies([{"name": "console", "value": token, "url": office.settings.public_url}])
     return context
@@ -51,35 +69,26 @@ def stage_of(page: Declared) -> SessionStage:
     return page.admits if isinstance(page.admits, SessionStage) else SessionStage.FULL
 
 
-@pytest.mark.parametrize(("language", "width"), [("de", 360), ("en", 1280)])
-def test_every_page_fits_is_silent_and_axe_finds_nothing(
-    browser: Browser, served: Office, language: str, width: int
-) -> None:
-    things = served.things
-    who = served.add(Role.ADMIN, language=language)
+@pytest.mark.parametrize("share", range(SHARES))
+def test_every_page_fits_is_silent_and_axe_finds_nothing(browser: Browser, served: Office, share: int) -> None:
+    things, who = served.things, served.add(Role.ADMIN)
     served.liven()
     wrong: list[str] = []
     for stage in SessionStage:
-        context = window(browser, served, served.let_in(who, stage).token, width=width, language=language)
+        context = window(browser, served, served.let_in(who, stage).token)
         page = context.new_page()
         page.on("console", lambda message: wrong.append(f"said: {message.text}"))  # noqa: B023  (one list)
         page.on("pageerror", lambda error: wrong.append(f"said: {error}"))  # noqa: B023
-        for declared in PAGES:  # a letter in its frame is no page: tests/compose looks at letters
-            if declared.path.endswith("/preview/letter"):
-                continue
-            is_page = isinstance(declared, Look) and declared.template != ""
-            if is_page and stage_of(declared) is stage and declared.admits is not ANYONE:
-                page.goto(f"{served.settings.public_url}/console{path_of(declared, things)}")
-                wrong += [f"{declared.path}: {what}" for what in problems(page)]
+        for declared in (it for it in WALK[share::SHARES] if stage_of(it) is stage):
+            page.goto(f"{served.settings.public_url}/console{path_of(declared, things)}")
+            wrong += [f"{declared.path}: {what}" for what in problems(page)]
         context.close()
     assert wrong == []
 
 
-@pytest.mark.parametrize(("language", "width"), [("de", 360), ("en", 1280)])
-def test_pages_for_anyone_fit_and_axe_finds_nothing(
-    browser: Browser, served: Office, language: str, width: int
-) -> None:
-    context = window(browser, served, "", width=width, language=language)
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_pages_for_anyone_fit_and_axe_finds_nothing(browser: Browser, served: Office, language: str) -> None:
+    context = window(browser, served, "", language=language)
     page = context.new_page()
     wrong = []
     for path in ("/login", f"/invitation/{served.first_link()}", "/nothing"):
@@ -90,21 +99,30 @@ def test_pages_for_anyone_fit_and_axe_finds_nothing(
 
 
 def problems(page: Page) -> Iterator[str]:
-    """Give what is wrong with the page as it stands: too wide, or anything that axe finds, in both schemes."""
-    width = page.evaluate("document.documentElement.clientWidth")
-    if (content := page.evaluate("document.documentElement.scrollWidth")) > width:
-        yield f"{content} wide"
-    page.evaluate(AXE)  # read once: half a megabyte
-    for scheme, options in (("light", FULL), ("dark", COLOURS)):
-        page.emulate_media(color_scheme=scheme)
-        for found in page.evaluate("options => axe.run(options)", options)["violations"]:
-            yield f"{scheme}: {found['id']}: {[node['html'][:120] for node in found['nodes']][:3]}"
+    """Give what is wrong with the page as it stands, on a desk and on a phone: too wide, or anything that axe finds,
+    by day; and colours that lie too near to each other by night.
+
+    A page is asked for once; its words are German, which are the longer ones.
+    """
+    yield from seen(page, DESK, FULL)
+    page.set_viewport_size(PHONE)
+    yield from seen(page, PHONE, FULL)
+    page.emulate_media(color_scheme="dark")
+    yield from seen(page, PHONE, COLOURS)
     page.emulate_media(color_scheme="light")
+    page.set_viewport_size(DESK)
+
+
+def seen(page: Page, size: ViewportSize, rules: dict[str, list[str]]) -> Iterator[str]:
+    width, found = page.evaluate(LOOK, rules)
+    if width > size["width"]:
+        yield f"{size}: {width} wide"
+    yield from (f"{size}: {rule}: {nodes}" for rule, nodes in found)
 
 
 def test_somebody_logs_in_by_keyboard_and_sees_the_overview(browser: Browser, served: Office) -> None:
     served.add(Role.VIEWER, "vera@example.de", name="Vera Schau")
-    context = window(browser, served, "", width=1280)
+    context = window(browser, served, "")
     page = context.new_page()
     page.goto(f"{served.settings.public_url}/console/audit")
     page.get_by_label("E-Mail-Adresse").fill("vera@example.de")
@@ -130,7 +148,7 @@ def test_the_overview_renews_itself_and_leads_to_the_log_in_when_the_session_end
 ) -> None:
     monkeypatch.setattr(live, "HEARTBEAT", 0.3)
     who, wanted = served.add(Role.SENDER, name="Berta Beispiel"), int(served.things["campaign"])
-    context = window(browser, served, served.let_in(who).token, width=1280)
+    context = window(browser, served, served.let_in(who).token)
     page = context.new_page()
     page.goto(f"{served.settings.public_url}/console/")
     expect(page.locator("main")).to_contain_text("Gerade wird nichts gesendet.")
@@ -154,7 +172,7 @@ def test_a_file_is_handed_in_looked_over_and_goes_on_when_the_browser_is_closed(
     browser: Browser, served: Office
 ) -> None:
     who = served.add(Role.ADMIN)
-    context = window(browser, served, served.let_in(who).token, width=1280)
+    context = window(browser, served, served.let_in(who).token)
     page = context.new_page()
     page.goto(f"{served.settings.public_url}/console/subscribers/imports/new")
     page.get_by_label("Woher kommen diese Menschen?").fill("Export aus dem CRM")
@@ -171,7 +189,7 @@ def test_a_file_is_handed_in_looked_over_and_goes_on_when_the_browser_is_closed(
     place = page.url
     context.close()
     served.work()
-    context = window(browser, served, served.let_in(who).token, width=1280)
+    context = window(browser, served, served.let_in(who).token)
     page = context.new_page()
     page.goto(place)
     expect(page.locator("h1")).to_have_text("crm.csv · importiert")
