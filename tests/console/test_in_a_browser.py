@@ -200,8 +200,9 @@ def test_the_count_of_recipients_follows_what_is_ticked(browser: Browser, served
     served.subscribe("anna@example.de")
     with served.engine.begin() as conn:
         number = builders.create_campaign(conn, clock.now(conn), filter=filters.parse(["name=known"]))
-    context = window(browser, served, served.let_in(served.add(Role.EDITOR)).token, width=360)
+    context = window(browser, served, served.let_in(served.add(Role.EDITOR)).token)
     page = context.new_page()
+    page.set_viewport_size(PHONE)
     page.goto(f"{served.settings.public_url}/console/campaigns/{number}/audience")
     counted = page.get_by_role("status")
     expect(counted).to_contain_text("1 von 1 Menschen")
