@@ -103,9 +103,8 @@ def test_a_ledger_made_anew_is_found_by_a_checkpoint_kept_elsewhere(
 
 def _make_anew(engine: Engine, people: list[int]) -> None:
     """Do what somebody does who may write and has the time: all of it anew, and whole in itself."""
+    by_hand(engine, *map(delete, (subscription, consent_event, consent_chain, consent_checkpoint)))
     with engine.begin() as conn:
-        for table in (subscription, consent_event, consent_chain, consent_checkpoint):
-            conn.execute(delete(table))
         append(conn, people, 6, now=datetime.now(UTC))
 
 
@@ -348,9 +347,8 @@ def test_help_shows_examples(dispatcher: Run) -> None:
 def test_events_from_before_the_chain_are_chained_by_the_upgrade_and_said_to_be(
     dispatcher: Run, engine: Engine, people: list[int]
 ) -> None:
+    by_hand(engine, delete(subscription), delete(consent_event).where(consent_event.c.id == 2))
     with engine.begin() as conn:  # as an older version left them: unchained, with a gap
-        conn.execute(delete(subscription))
-        conn.execute(delete(consent_event).where(consent_event.c.id == 2))
         revise(conn, command.downgrade, "0004")
         conn.execute(text("UPDATE consent_event SET chain_hash = NULL"))
     assert dispatcher("db", "upgrade").code == 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine, delete, insert, select, text, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from dispatcher.db.engine import snapshot
 from dispatcher.db.tables import (
@@ -42,6 +42,18 @@ def people(engine: Engine, keyring: Keyring) -> list[int]:
 
 def _found(engine: Engine, now: datetime = NOW) -> list[tuple[Wrong, int | None]]:
     return [(each.wrong, each.event) for each in verified(engine, [], [KEY.public_pem], now).breaks]
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM consent_event WHERE id = 3", "TRUNCATE consent_event"])
+def test_the_database_itself_refuses_to_delete_from_the_ledger_and_says_what_to_do(
+    engine: Engine, people: list[int], statement: str
+) -> None:
+    if engine.dialect.name == "sqlite":
+        statement = statement.replace("TRUNCATE", "DELETE FROM")
+    cure = "is never deleted.*blanked instead: dispatcher subscribers erase"
+    with pytest.raises(IntegrityError, match=cure), engine.begin() as conn:
+        conn.execute(text(statement))
+    assert verified(engine).events == 6
 
 
 def test_octets_cannot_be_moved_from_one_field_into_another(engine: Engine, people: list[int]) -> None:

@@ -346,9 +346,7 @@ def test_values_of_two_types_are_never_written_out_alike() -> None:
 def test_whatever_is_appended_forgotten_and_signed_in_whatever_order_verifies(
     engine: Engine, keyring: Keyring, steps: list[int | str]
 ) -> None:
-    with engine.begin() as conn:
-        for table in (subscription, consent_event, consent_chain, consent_checkpoint):
-            conn.execute(delete(table))
+    by_hand(engine, *map(delete, (subscription, consent_event, consent_chain, consent_checkpoint)))
     people = fill(engine, keyring, 1)
     expected = 1
     for step in steps:
