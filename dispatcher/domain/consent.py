@@ -54,22 +54,53 @@ class Event(NamedTuple):
     evidence: Evidence
 
 
-def append(conn: Connection, events: Sequence[Event], now: datetime, taken: Head | None = None) -> list[int]:
+class Linked(NamedTuple):
+    """Events as rows of the ledger, chained behind this end: they can stand behind no other."""
+
+    behind: tuple[int, bytes]  # the highest number that was given out, and the hash of the last event
+    end: tuple[int, bytes]  # the same with these
+    rows: list[tuple[chain.Value, ...]]  # as consent_rows.write takes them
+
+
+def append(
+    conn: Connection, events: Sequence[Event], now: datetime, taken: Head | None = None, linked: Linked | None = None
+) -> list[int]:
     """Write events to the ledger, in order, and what they make of the subscriptions. Give the events' ids.
 
     Whoever appends holds the end of the chain until the transaction ends: others who append wait for it. `taken`: the
-    end, if this transaction holds it already and has appended nothing since.
+    end, if this transaction holds it already and has appended nothing since. `linked`: the same events, linked ahead;
+    if the chain ends elsewhere by now they are linked anew.
     """
     if not events:
         return []
     end = taken or chain_head.take(conn, now)
-    ids = list(range(end.last_id + 1, end.last_id + 1 + len(events)))
-    rows, head = _linked(events, ids, end.head, now)
-    consent_rows.write(conn, rows, ids[-1], head)
+    if linked is None or linked.behind != (end.last_id, end.head):
+        linked = link(events, (end.last_id, end.head), now)
+    last_id, head = linked.end
+    ids = list(range(end.last_id + 1, last_id + 1))
+    consent_rows.write(conn, linked.rows, last_id, head)
     pairs = {(event.topic, event.subscriber_id) for event in events}
     consent_rows.set_standings(conn, ids[0], ids[-1], has_pairs=len(pairs) < len(events))
     outbox.note_consent(conn, [(event.subscriber_id, event.topic, event.kind) for event in events], now)
     return ids
+
+
+def link(events: Sequence[Event], behind: tuple[int, bytes], now: datetime) -> Linked:
+    """Chain events behind this end, for `append`: in a thread of its own, while others are written."""
+    rows: list[tuple[chain.Value, ...]] = []
+    last_id, head = behind
+    salts = secrets.token_bytes(16 * len(events))
+    for place, (who, topic, kind, e) in enumerate(events):
+        last_id += 1
+        salt = salts[16 * place : 16 * place + 16]
+        personal = (e.source, e.ip, e.user_agent, e.message_id, e.relay_reply)
+        sealed = (
+            last_id, who, topic, kind, now, e.given_at, e.language, e.declaration_id,
+            e.declaration_named, e.privacy_sha256, e.request_id, e.mail_template, e.mail_sha256,
+        )  # fmt: skip
+        hashed, head = chain.link(head, salt, personal, sealed)
+        rows.append((*sealed, *personal, salt, hashed, head))
+    return Linked(behind, (last_id, head), rows)
 
 
 def forget_personal(conn: Connection, which: ColumnElement[bool]) -> None:
@@ -322,22 +353,3 @@ def standing(conn: Connection, subscriber_id: int) -> dict[Topic, tuple[Subscrip
         .limit(len(Topic))
     )
     return {Topic(r.topic): (SubscriptionState(r.state), r.since) for r in rows}
-
-
-def _linked(
-    events: Sequence[Event], ids: Sequence[int], head: bytes, now: datetime
-) -> tuple[list[tuple[chain.Value, ...]], bytes]:
-    """Give the rows of these events, as consent_rows.write takes them, and the hash of the last."""
-    rows: list[tuple[chain.Value, ...]] = []
-    salts = secrets.token_bytes(16 * len(ids))
-    for place, (event, event_id) in enumerate(zip(events, ids, strict=True)):
-        who, topic, kind, e = event
-        salt = salts[16 * place : 16 * place + 16]
-        personal = (e.source, e.ip, e.user_agent, e.message_id, e.relay_reply)
-        sealed = (
-            event_id, who, topic, kind, now, e.given_at, e.language, e.declaration_id,
-            e.declaration_named, e.privacy_sha256, e.request_id, e.mail_template, e.mail_sha256,
-        )  # fmt: skip
-        hashed, head = chain.link(head, salt, personal, sealed)
-        rows.append((*sealed, *personal, salt, hashed, head))
-    return rows, head
