@@ -10,7 +10,7 @@ transaction. Whoever wants to know whether a letter may go reads `permits_newsle
 """
 
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -87,20 +87,20 @@ def append(
 
 def link(events: Sequence[Event], behind: tuple[int, bytes], now: datetime) -> Linked:
     """Chain events behind this end, for `append`: in a thread of its own, while others are written."""
-    rows: list[tuple[chain.Value, ...]] = []
     last_id, head = behind
+    rows = list(chain.rows(head, _new(events, last_id + 1, now)))
+    return Linked(behind, (last_id + len(rows), rows[-1][-1] if rows else head), rows)  # type: ignore[arg-type]
+
+
+def _new(events: Sequence[Event], first_id: int, now: datetime) -> Iterator[chain.New]:
+    """Give events as they are chained, each with a salt."""
     salts = secrets.token_bytes(16 * len(events))
-    for place, (who, topic, kind, e) in enumerate(events):
-        last_id += 1
-        salt = salts[16 * place : 16 * place + 16]
-        personal = (e.source, e.ip, e.user_agent, e.message_id, e.relay_reply)
-        sealed = (
-            last_id, who, topic, kind, now, e.given_at, e.language, e.declaration_id,
-            e.declaration_named, e.privacy_sha256, e.request_id, e.mail_template, e.mail_sha256,
-        )  # fmt: skip
-        hashed, head = chain.link(head, salt, personal, sealed)
-        rows.append((*sealed, *personal, salt, hashed, head))
-    return Linked(behind, (last_id, head), rows)
+    for place, (who, topic, kind, evidence) in enumerate(events):
+        source, ip, agent, language, declared, named, notice, asked, given_at, template, mail, message, reply = evidence
+        personal = (source, ip, agent, message, reply)
+        number = first_id + place
+        sealed = (number, who, topic, kind, now, given_at, language, declared, named, notice, asked, template, mail)
+        yield salts[16 * place : 16 * place + 16], personal, sealed
 
 
 def forget_personal(conn: Connection, which: ColumnElement[bool]) -> None:

@@ -327,12 +327,18 @@ SEALED = st.tuples(
 )  # fmt: skip
 
 
-@given(st.binary(max_size=40), st.binary(max_size=20), st.tuples(*[TEXTS] * 5), SEALED)
-def test_an_event_is_chained_as_it_is_verified(
-    before: bytes, salt: bytes, personal: tuple[chain.Value, ...], sealed: tuple[chain.Value, ...]
-) -> None:
-    hashed = chain.personal_sha256(salt, personal)
-    assert chain.link(before, salt, personal, sealed) == (hashed, chain.chain_hash(before, hashed, sealed))
+# Any two may follow each other, and often with fields alike: None, and few texts.
+EVENTS = st.lists(st.tuples(st.binary(max_size=20), st.tuples(*[TEXTS] * 5), SEALED), max_size=4).map(
+    lambda events: [*events, *events[::2], *events[1:]]
+)
+
+
+@given(st.binary(max_size=40), EVENTS)
+def test_events_are_chained_as_they_are_verified(before: bytes, events: list[chain.New]) -> None:
+    for (salt, personal, sealed), row in zip(events, chain.rows(before, events), strict=True):
+        hashed = chain.personal_sha256(salt, personal)
+        before = chain.chain_hash(before, hashed, sealed)
+        assert row == (*sealed, *personal, salt, hashed, before)
 
 
 def test_values_of_two_types_are_never_written_out_alike() -> None:
