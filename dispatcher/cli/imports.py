@@ -32,6 +32,7 @@ from dispatcher.domain.imports.columns import Layout
 from dispatcher.domain.imports.reading import Table
 from dispatcher.domain.imports.rejects import Rejects, rejects_file
 from dispatcher.domain.imports.runs import Order, Run
+from dispatcher.domain.imports.seen import Seen
 from dispatcher.domain.imports.writing import Looked, skip
 from dispatcher.domain.people.subscribers import topics_of
 from dispatcher.errors import InputRefused
@@ -185,7 +186,7 @@ def _take_in(work: _Work) -> tuple[Tally, int]:
         ):
             _pass(work, islice(rows, start), intake)
             show(start)
-            with _begun(work, rows, intake) as chunks:
+            with _begun(work, rows, intake.seen) as chunks:
                 for looked, begun in chunks:
                     _take_chunk(work, looked, begun, intake, run)
                     show(tally.rows)
@@ -231,33 +232,26 @@ def _pass(work: _Work, rows: Iterator[Row | Rejected], intake: Intake) -> None:
 
 
 @contextmanager
-def _begun(work: _Work, rows: Iterator[Row | Rejected], intake: Intake) -> Iterator[Iterator[_Begun]]:
+def _begun(work: _Work, rows: Iterator[Row | Rejected], seen: Seen) -> Iterator[Iterator[_Begun]]:
     """Give chunk after chunk, looked at; on PostgreSQL also begun to be written, beside the one that is being written.
 
-    People are entered in the order of the file, by one thread, so they are locked before the end of the chain is. To
-    look is another thread's, for it costs as much.
+    People are entered in the order of the file, by one thread, so they are locked before the end of the chain is.
     """
-    engine = work.context.engine
     opened = deque[Connection](maxlen=3)  # that of the chunk at hand, and of the one that comes
 
-    def source() -> Iterator[Looked]:
+    def source() -> Iterator[_Begun]:
         for chunk in people.chunks(rows):
-            with reading(engine).connect() as conn:
-                looked = people.look(conn, chunk, intake.seen)
-            yield looked
-
-    def begun(chunks: Iterator[Looked]) -> Iterator[_Begun]:
-        for looked in chunks:
-            if work.dry_run or engine.dialect.name == "sqlite":  # where one writes at a time
+            with reading(work.context.engine).connect() as conn:
+                looked = people.look(conn, chunk, seen)
+            if work.dry_run or conn.dialect.name == "sqlite":  # where one writes at a time
                 yield looked, None
                 continue
-            opened.append(engine.connect())
+            opened.append(work.context.engine.connect())
             people.prepare(opened[-1], looked, work.order.origin, clock.now(opened[-1]))
-            people.link(looked, intake.end, clock.now(opened[-1]))  # the time of events is behind that of the end
             yield looked, opened[-1]
 
     try:
-        with closing(ahead(source())) as looked_at, closing(ahead(begun(looked_at))) as chunks:
+        with closing(ahead(source())) as chunks:
             yield chunks
     finally:
         for conn in opened:

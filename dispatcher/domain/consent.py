@@ -54,53 +54,22 @@ class Event(NamedTuple):
     evidence: Evidence
 
 
-class Linked(NamedTuple):
-    """Events as rows of the ledger, chained behind this end: they can stand behind no other."""
-
-    behind: tuple[int, bytes]  # the highest number that was given out, and the hash of the last event
-    end: tuple[int, bytes]  # the same with these
-    rows: list[tuple[chain.Value, ...]]  # as consent_rows.write takes them
-
-
-def append(
-    conn: Connection, events: Sequence[Event], now: datetime, taken: Head | None = None, linked: Linked | None = None
-) -> list[int]:
+def append(conn: Connection, events: Sequence[Event], now: datetime, taken: Head | None = None) -> list[int]:
     """Write events to the ledger, in order, and what they make of the subscriptions. Give the events' ids.
 
     Whoever appends holds the end of the chain until the transaction ends: others who append wait for it. `taken`: the
-    end, if this transaction holds it already and has appended nothing since. `linked`: the same events, linked ahead;
-    if the chain ends elsewhere by now they are linked anew.
+    end, if this transaction holds it already and has appended nothing since.
     """
     if not events:
         return []
     end = taken or chain_head.take(conn, now)
-    if linked is None or linked.behind != (end.last_id, end.head):
-        linked = link(events, (end.last_id, end.head), now)
-    last_id, head = linked.end
-    ids = list(range(end.last_id + 1, last_id + 1))
-    consent_rows.write(conn, linked.rows, last_id, head)
+    rows = list(chain.rows(end.head, _new(events, end.last_id + 1, now)))
+    ids = list(range(end.last_id + 1, end.last_id + 1 + len(events)))
+    consent_rows.write(conn, rows, ids[-1], rows[-1][-1])  # type: ignore[arg-type]
     pairs = {(event.topic, event.subscriber_id) for event in events}
     consent_rows.set_standings(conn, ids[0], ids[-1], has_pairs=len(pairs) < len(events))
     outbox.note_consent(conn, [(event.subscriber_id, event.topic, event.kind) for event in events], now)
     return ids
-
-
-def link(events: Sequence[Event], behind: tuple[int, bytes], now: datetime) -> Linked:
-    """Chain events behind this end, for `append`: in a thread of its own, while others are written."""
-    last_id, head = behind
-    rows = list(chain.rows(head, _new(events, last_id + 1, now)))
-    return Linked(behind, (last_id + len(rows), rows[-1][-1] if rows else head), rows)  # type: ignore[arg-type]
-
-
-def _new(events: Sequence[Event], first_id: int, now: datetime) -> Iterator[chain.New]:
-    """Give events as they are chained, each with a salt."""
-    salts = secrets.token_bytes(16 * len(events))
-    for place, (who, topic, kind, evidence) in enumerate(events):
-        source, ip, agent, language, declared, named, notice, asked, given_at, template, mail, message, reply = evidence
-        personal = (source, ip, agent, message, reply)
-        number = first_id + place
-        sealed = (number, who, topic, kind, now, given_at, language, declared, named, notice, asked, template, mail)
-        yield salts[16 * place : 16 * place + 16], personal, sealed
 
 
 def forget_personal(conn: Connection, which: ColumnElement[bool]) -> None:
@@ -353,3 +322,14 @@ def standing(conn: Connection, subscriber_id: int) -> dict[Topic, tuple[Subscrip
         .limit(len(Topic))
     )
     return {Topic(r.topic): (SubscriptionState(r.state), r.since) for r in rows}
+
+
+def _new(events: Sequence[Event], first_id: int, now: datetime) -> Iterator[chain.New]:
+    """Give events as they are chained, each with a salt."""
+    salts = secrets.token_bytes(16 * len(events))
+    for place, (who, topic, kind, evidence) in enumerate(events):
+        source, ip, agent, language, declared, named, notice, asked, given_at, template, mail, message, reply = evidence
+        personal = (source, ip, agent, message, reply)
+        number = first_id + place
+        sealed = (number, who, topic, kind, now, given_at, language, declared, named, notice, asked, template, mail)
+        yield salts[16 * place : 16 * place + 16], personal, sealed

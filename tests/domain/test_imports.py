@@ -12,14 +12,11 @@ from dispatcher.db.tables import consent_event, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, imports, suppression
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.consent import Evidence, Linked
+from dispatcher.domain.consent import Evidence
 from dispatcher.domain.imports import Claim, Fate, Intake, Rejected, Row, Says, Tally
-from dispatcher.domain.imports.writing import Looked
 from dispatcher.domain.people import profiles, subscribers
-from dispatcher.domain.proof import chain_head
 from dispatcher.domain.tokens import Keyring
 from tests import builders
-from tests.domain.ledgers import verified
 from tests.stories import stories
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -245,43 +242,3 @@ def test_thousands_of_rows_are_taken_in_chunk_by_chunk(engine: Engine, keyring: 
         counted = Counter(conn.execute(select(consent_event.c.kind)).scalars())
     assert _fates(intake.tally) == {Fate.CONFIRMED: imports.CHUNK * 2}
     assert counted == {"imported": imports.CHUNK * 2}
-
-
-def test_what_was_linked_ahead_is_written_so_and_linked_anew_if_somebody_came_between_or_a_chunk_was_lost(
-    engine: Engine, keyring: Keyring
-) -> None:
-    file = BytesIO((HEADER + "".join(_line(f"p{number}@example.de") for number in range(5))).encode())
-    first, second, third, fourth, fifth = imports.chunks(imports.read_rows(file, keyring, NOW), 1)
-    intake = Intake("x")
-    with engine.begin() as conn:
-        imports.take(conn, first, intake, NOW, dry_run=False)
-    with engine.begin() as conn:
-        looked, linked = _linked_ahead(conn, second, intake)
-        imports.write(conn, looked, intake, NOW)
-        assert _end(conn) == linked.end
-    with engine.begin() as conn:
-        looked, linked = _linked_ahead(conn, third, intake)
-        _agree(conn, builders.add_people(conn, keyring, ["between@example.de"], NOW)["between@example.de"], b"")
-        imports.write(conn, looked, intake, NOW)
-        assert _end(conn) == intake.end != linked.end
-    with engine.connect() as conn:  # what is not committed leaves an end that never was
-        imports.write(conn, _linked_ahead(conn, fourth, intake)[0], intake, NOW)
-    with engine.begin() as conn:
-        looked, linked = _linked_ahead(conn, fifth, intake)
-        imports.write(conn, looked, intake, NOW)
-        assert _end(conn) == intake.end != linked.end
-    assert (verified(engine).broken, verified(engine).events) == (None, 5)
-
-
-def _linked_ahead(conn: Connection, chunk: list[Row | Rejected], intake: Intake) -> tuple[Looked, Linked]:
-    looked = imports.look(conn, chunk, intake.seen)
-    imports.prepare(conn, looked, intake.origin, NOW)
-    imports.link(looked, intake.end, NOW)
-    assert looked.linked is not None
-    return looked, looked.linked
-
-
-def _end(conn: Connection) -> tuple[int, bytes]:
-    end = chain_head.read(conn)
-    assert end is not None
-    return end.last_id, end.head

@@ -7,7 +7,7 @@ believed only with its evidence, and a dry run gives exactly the verdicts of the
     claims.py     cells -> what a row says of a person, by the format of the file
     reading.py    all of this: a file -> rows, or why one cannot be read
     beside.py     reads a large file in a process of its own
-    ahead.py      reads, judges and links the next chunks while this one is written
+    ahead.py      reads and judges the next chunk while this one is written
     judging.py    a row and what we know of the person -> what is new, and what the row counts as
     writing.py    a chunk of rows -> people, consent events, suppressions
     runs.py       how far a file was taken in, so that it goes on there
@@ -17,9 +17,9 @@ believed only with its evidence, and a dry run gives exactly the verdicts of the
 from dispatcher.domain.imports.columns import COLUMNS, Format, Instructions
 from dispatcher.domain.imports.reading import open_table, read_rows
 from dispatcher.domain.imports.rows import Claim, Fate, Lack, Rejected, Row, Says, Tally
-from dispatcher.domain.imports.writing import CHUNK, Intake, chunks, count, link, look, prepare, take, write
+from dispatcher.domain.imports.writing import CHUNK, Intake, chunks, count, look, prepare, take, write
 
 __all__ = [
     "CHUNK", "COLUMNS", "Claim", "Fate", "Format", "Instructions", "Intake", "Lack", "Rejected", "Row", "Says", "Tally",
-    "chunks", "count", "link", "look", "open_table", "prepare", "read_rows", "take", "write",
+    "chunks", "count", "look", "open_table", "prepare", "read_rows", "take", "write",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from dispatcher.db.columns import one_of_many
 from dispatcher.db.tables import subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, coverage, declarations
-from dispatcher.domain.consent import Event, Evidence, Linked
+from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, Words, judge
 from dispatcher.domain.imports.rows import Claim, Rejected, Row, Tally
 from dispatcher.domain.imports.seen import Seen
@@ -39,7 +39,6 @@ class Intake:
     tally: Tally = field(default_factory=Tally)
     seen: Seen = field(default_factory=Seen)
     ends: list[bytes] = field(default_factory=list)  # of the chain, one after the other, with nobody's in between
-    end: tuple[int, bytes] | None = None  # of the chain, behind the chunk that is being written: for `link`
 
 
 @dataclass(slots=True)
@@ -54,7 +53,6 @@ class Looked:
     ids: dict[bytes, int] = field(default_factory=dict)  # of those whom its news are about, by address hash
     news: Judged = field(default_factory=list)  # rows that say something new
     events: list[Event] = field(default_factory=list)  # what they say, for the ledger
-    linked: Linked | None = None  # the same, linked ahead
 
 
 def chunks(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
@@ -106,16 +104,6 @@ def prepare(conn: Connection, looked: Looked, origin: str, now: datetime) -> Non
     _gather(conn, looked, origin)
 
 
-def link(looked: Looked, end: tuple[int, bytes] | None, now: datetime) -> None:
-    """Link the events of a chunk that is prepared, while the one before it is written: that one's hashes stand already.
-    `end`: where that one ends; None: nobody knows yet.
-
-    It is a guess that costs nothing: if somebody else appends before this one is written, it is linked anew then.
-    """
-    if end is not None:
-        looked.linked = consent.link(looked.events, end, now)
-
-
 def write(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> list[Row]:
     """Write down what is new about the people of a chunk that is prepared, and count its rows. Give those who became
     pending.
@@ -133,9 +121,9 @@ def write(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> li
             again = {row.address_hash: verdict for row, verdict in judged}
             looked.judged = [(row, again.get(row.address_hash, verdict)) for row, verdict in looked.judged]
             _gather(conn, looked, intake.origin)
-            looked.linked = None
         _list(conn, looked.news, intake.origin, now)
-        _append(conn, looked, intake, taken, now)
+        consent.append(conn, looked.events, now)
+        intake.ends.append(chain_head.take(conn, now).head)
     return count(looked, intake.tally)
 
 
@@ -154,16 +142,6 @@ def skip(chunk: Iterable[Row | Rejected], seen: Seen) -> None:
     for row in chunk:
         if isinstance(row, Row):
             seen.add(row.address_hash)
-
-
-def _append(conn: Connection, looked: Looked, intake: Intake, taken: Head, now: datetime) -> None:
-    """Append a chunk's events behind the end that is taken, and tell where they end before they are written."""
-    behind, linked = (taken.last_id, taken.head), looked.linked
-    if linked is None or linked.behind != behind:
-        linked = consent.link(looked.events, behind, now)
-    intake.end = linked.end
-    consent.append(conn, looked.events, now, taken, linked)
-    intake.ends.append(linked.end[1])
 
 
 def _is_news(verdict: Verdict) -> bool:
