@@ -52,6 +52,8 @@ class _Problems:
     async def http(self, request: Request, error: Exception) -> Response:
         """Answer what router, form or frame refuses."""
         assert isinstance(error, HTTPException)
+        if error.status_code == 503:  # without a thread, and without the database
+            return self._bare(request, "busy", 503)
         kind = error.detail if error.status_code == 403 and error.detail in {"origin", "form"} else ""
         return await run_in_threadpool(self._answer, request, error.status_code, kind)
 

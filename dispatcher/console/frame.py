@@ -20,8 +20,9 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from dispatcher.console import guard
-from dispatcher.console.declare import Act, Admits, Live, Look, Mend, Moment, Page
+from dispatcher.console.declare import ANYONE, Act, Admits, Live, Look, Mend, Moment, Page
 from dispatcher.console.desk import Desk
+from dispatcher.console.door import Door
 from dispatcher.console.guard import is_from_here
 from dispatcher.console.live import HEADERS, Parts
 from dispatcher.console.visit import Visit
@@ -31,7 +32,7 @@ from dispatcher.db.terms import Language, SessionStage
 from dispatcher.domain.staff import roles, sessions
 from dispatcher.domain.staff.roles import Permission
 from dispatcher.errors import DispatcherError, NotFound
-from dispatcher.web.forms import SMALL, Form, posted
+from dispatcher.web.forms import SMALL, Form, posted, whole
 from dispatcher.web.language import choose
 from dispatcher.web.receiving import is_multipart, receive
 
@@ -53,6 +54,7 @@ class Frame:
         self._desk = desk
         self._looks = {page.path: page for page in pages if isinstance(page, Look)}
         self._pages = pages
+        self._door = Door()
         self.areas = _fronts(pages, order)
 
     def routes(self) -> list[BaseRoute]:
@@ -111,6 +113,9 @@ class Frame:
                 await run_in_threadpool(self._checked, page, request)
             except _Elsewhere as elsewhere:
                 return RedirectResponse(f"{self._desk.paper.root}{elsewhere.path}", 303)
+        if page.admits is ANYONE:
+            form = await whole(request, page.size)
+            return await self._door.take(lambda: self._act(page, request, form))
         return await posted(lambda request, form: self._act(page, request, form), page.size)(request)
 
     def _act(self, page: Act, request: Request, form: Form) -> Response:

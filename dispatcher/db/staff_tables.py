@@ -69,7 +69,7 @@ staff_invitation = Table(
     Index("ix_staff_invitation_member_id", "member_id", unique=True),  # a new link ends the one before
 )
 
-# Log-ins that failed, for their limits. Keyed hashes; swept after a day.
+# Log-ins that failed, for their limits. Keyed hashes; swept after an hour.
 login_attempt = Table(
     "login_attempt",
     metadata,

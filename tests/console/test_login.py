@@ -1,13 +1,19 @@
 """Logging in and out, the second factor, links, and how often one may be wrong."""
 
+import asyncio
 import re
-from datetime import timedelta
+import threading
+from datetime import datetime, timedelta
 
 import httpx
 import pyotp
 import pytest
 from sqlalchemy import select, text, update
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
+from dispatcher.console.door import AT_ONCE, MOST_WAITING, Door
 from dispatcher.db import clock
 from dispatcher.db.tables import staff_member, staff_session
 from dispatcher.db.terms import Role
@@ -288,3 +294,42 @@ def test_a_new_password_ends_every_other_session(office: Office) -> None:
     with office.engine.begin() as conn:
         assert conn.execute(select(staff_member.c.password_hash)).scalar_one().startswith("$argon2id$")
     assert office.deeds() == ["profile.password"]
+
+
+@on_sqlite
+def test_all_strangers_together_get_so_many_guesses_an_hour_and_who_is_known_is_not_among_them(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "MOST_BY_STRANGERS", 30)
+    mark = b"a browser that is known"
+
+    def tries(now: datetime, kind: str, mark: bytes | None = None) -> int:
+        admit, ring = throttle.admit_stranger, office.keyring
+        each = (admit(conn, ring, f"{kind}{n}@example.de", f"{kind}{n}", mark, now) for n in range(100))
+        return sum(isinstance(one, throttle.Attempt) for one in each)
+
+    with office.engine.begin() as conn:
+        now = clock.now(conn)
+        assert tries(now, "a") == 30
+        assert tries(now + throttle.WITHIN - timedelta(seconds=1), "b") == 0
+        assert tries(now, "c", mark) == throttle.MOST_BY_ACCOUNT
+        assert isinstance(throttle.admit(conn, office.keyring, "code\0x", "d", None, now), throttle.Attempt)
+        assert tries(now + throttle.WITHIN, "e") == 30
+    assert len(office.rows("login_attempt")) == 30 * 3  # an hour later the first are gone
+
+
+def test_who_waits_at_the_door_takes_no_thread_and_has_a_bound() -> None:
+    may_go_on = threading.Event()
+
+    async def crowd() -> list[Response | BaseException]:
+        door, others = Door(), AT_ONCE + MOST_WAITING
+        waiting = [asyncio.create_task(door.take(lambda: Response(str(may_go_on.wait(30))))) for _ in range(others + 3)]
+        served = await asyncio.gather(*[run_in_threadpool(int) for _ in range(50)])  # more than there are threads
+        assert served == [0] * 50
+        may_go_on.set()
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    answers = asyncio.run(crowd())
+    refused = [one for one in answers if isinstance(one, HTTPException)]
+    assert [one.status_code for one in refused] == [503] * 3
+    assert len([one for one in answers if isinstance(one, Response)]) == AT_ONCE + MOST_WAITING

@@ -65,7 +65,7 @@ def by_password(
     with engine.begin() as conn:
         now = clock.now(conn)
         mark = throttle.read_mark(keyring, account, caller.mark, now)
-        attempt = throttle.admit(conn, keyring, account, caller.network, mark, now)
+        attempt = throttle.admit_stranger(conn, keyring, account, caller.network, mark, now)
         stored = conn.execute(select(_m.password_hash).where(_m.email == account)).scalar_one_or_none()
     if isinstance(attempt, Wait):
         return attempt

@@ -1,8 +1,10 @@
 """How often one may be wrong at a log-in.
 
 Wrong attempts are counted by the address from which they come, and by account. Whoever guesses at an account from
-everywhere gets ten guesses an hour. So that its owner is not locked out meanwhile, a browser in which they logged in
-before bears a mark, and whoever shows it has a count of their own. Who has neither mark nor patience asks for a link.
+everywhere gets ten guesses an hour; all who guess at many accounts from many networks get 2,000 together, so the table
+has a bound and so has the time that goes into hashes. So that its owner is not locked out meanwhile, a browser in which
+they logged in before bears a mark, and whoever shows it has a count of their own. Who has neither mark nor patience
+asks for a link.
 
 What must stay true: known and unknown accounts are counted alike; an attempt is counted before it is judged, so many at
 once get no more guesses than one after the other; an attempt that is refused is not counted.
@@ -12,6 +14,7 @@ import base64
 import binascii
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,8 +25,8 @@ from dispatcher.domain.tokens import Key, Keyring
 
 MOST_BY_ACCOUNT = 10
 MOST_BY_NETWORK = 50  # a whole office
+MOST_BY_STRANGERS = 2_000  # whoever shows no mark, all together
 WITHIN = timedelta(hours=1)
-_KEPT = timedelta(days=1)
 _MARK_LASTS = timedelta(days=180)
 _NONCE, _MAC = 12, 16
 _a = login_attempt.c
@@ -43,21 +46,23 @@ class Wait:
     retry_after: timedelta
 
 
+def admit_stranger(
+    conn: Connection, keyring: Keyring, account: str, network: str, mark: bytes | None, now: datetime
+) -> Attempt | Wait:
+    """Count an attempt of somebody of whom nothing is known unless they show a mark, or refuse it."""
+    limits = _limits(keyring, account, network, mark)
+    if mark is None:
+        limits[_hash(keyring, "strangers", "")] = MOST_BY_STRANGERS
+    return _admit(conn, limits, now)
+
+
 def admit(
     conn: Connection, keyring: Keyring, account: str, network: str, mark: bytes | None, now: datetime
 ) -> Attempt | Wait:
-    """Count an attempt, or refuse it. `account` is what was typed, in its one spelling; `mark` what the browser showed,
-    if it was made for this account.
+    """Count an attempt of somebody who has been let in so far, or refuse it. `account` is what was typed, in its one
+    spelling; `mark` what the browser showed, if it was made for this account.
     """
-    by_account = _hash(keyring, "account", account) if mark is None else _hash(keyring, "mark", mark.hex())
-    limits = {by_account: MOST_BY_ACCOUNT, _hash(keyring, "network", network): MOST_BY_NETWORK}
-    _lock(conn)
-    conn.execute(delete(login_attempt).where(_a.at <= now - _KEPT))
-    wait = max(_wait(conn, bucket, most, now) for bucket, most in limits.items())
-    if wait:
-        return Wait(wait)
-    rows = [{"at": now, "bucket_hash": bucket} for bucket in limits]
-    return Attempt(tuple(conn.execute(insert(login_attempt).returning(_a.id), rows).scalars()))
+    return _admit(conn, _limits(keyring, account, network, mark), now)
 
 
 def forgive(conn: Connection, attempt: Attempt) -> None:
@@ -87,6 +92,21 @@ def read_mark(keyring: Keyring, account: str, mark: str, now: datetime) -> bytes
     good = any(hmac.compare_digest(_mac(key, account, payload), mac) for key in keyring.keys)
     is_fresh = int.from_bytes(payload[:5], "big") > now.timestamp()
     return payload[5:] if good and is_fresh else None
+
+
+def _limits(keyring: Keyring, account: str, network: str, mark: bytes | None) -> dict[bytes, int]:
+    by_account = _hash(keyring, "account", account) if mark is None else _hash(keyring, "mark", mark.hex())
+    return {by_account: MOST_BY_ACCOUNT, _hash(keyring, "network", network): MOST_BY_NETWORK}
+
+
+def _admit(conn: Connection, limits: Mapping[bytes, int], now: datetime) -> Attempt | Wait:
+    _lock(conn)
+    conn.execute(delete(login_attempt).where(_a.at <= now - WITHIN))
+    wait = max(_wait(conn, bucket, most, now) for bucket, most in limits.items())
+    if wait:
+        return Wait(wait)
+    rows = [{"at": now, "bucket_hash": bucket} for bucket in limits]
+    return Attempt(tuple(conn.execute(insert(login_attempt).returning(_a.id), rows).scalars()))
 
 
 def _lock(conn: Connection) -> None:
