@@ -28,12 +28,13 @@ _REPLAYED = {"Idempotent-Replayed": "true"}
 @dataclass(frozen=True, slots=True)
 class Done:
     """What was done, as it is told; `after` is called when it is committed. `kept` is what twins get, where
-    what is told must not be stored.
+    what is told must not be stored. `finish` does what is left after the commit, and gives what is told then.
     """
 
     told: BaseModel
     after: Callable[[], object] | None = None
     kept: BaseModel | None = None
+    finish: Callable[[], BaseModel] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +46,30 @@ class Once:
     idempotency_key: str | None
     place: str  # method and path
 
-    def do(self, said: BaseModel | None, act: Callable[[Connection, datetime], Done], status: int = 200) -> Response:
-        """Do it, or give the answer that was kept. `said` is the content by which a twin is known. Raises OtherRequest,
-        and whatever `act` does: then nothing was done and nothing is kept.
+    def do(
+        self,
+        said: BaseModel | None,
+        act: Callable[[Connection, datetime], Done],
+        status: int = 200,
+        again: BaseModel | None = None,
+    ) -> Response:
+        """Do it, or give the answer that was kept; `again` in its stead, where it must not be kept. `said` is the
+        content by which a twin is known. Raises OtherRequest, and whatever `act` does: then nothing was done and
+        nothing is kept.
         """
         with self.desk.engine.begin() as conn:
             now = clock.now(conn)
             kept = self._recall(conn, said, now)
             if kept is not None:
-                return _response(kept, headers=_REPLAYED)
+                answer = kept if again is None else Answer(status, again.model_dump_json())
+                return _response(answer, headers=_REPLAYED)
             done = act(conn, now)
             answer = Answer(status, done.told.model_dump_json())
             if self.idempotency_key is not None:
                 kept = answer if done.kept is None else Answer(status, done.kept.model_dump_json())
                 api_answers.keep(conn, self.key_id, self.idempotency_key, kept)
+        if done.finish is not None:
+            answer = Answer(status, done.finish().model_dump_json())
         return _response(answer, after=done.after)
 
     def kept(self, said: BaseModel | None) -> Response | None:

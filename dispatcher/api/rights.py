@@ -7,14 +7,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import Field
+from sqlalchemy import Connection
+from starlette.responses import Response
 
 from dispatcher.api.desk import AtDesk, Desk
 from dispatcher.api.entrance import Caller, needs
+from dispatcher.api.once import Done, OnceOnly
 from dispatcher.api.shapes import Said, Told, Typed
+from dispatcher.db.engine import scrub
 from dispatcher.db.terms import Language, Scope, Topic
 from dispatcher.rights import serving
 from dispatcher.rights.dossier import House
-from dispatcher.rights.records import Facts
 from dispatcher.rights.serving import Order
 
 router = APIRouter(prefix="/rights", tags=["rights"])
@@ -54,27 +57,36 @@ class ErasureTold(Told):
     is_clean: bool = Field(description="No copy is left in the database's files. false: erase again when it is quiet.")
 
 
-@router.post("/export", operation_id="export_person")
-def export(desk: AtDesk, caller: Server, said: ExportSaid) -> ExportTold:
-    """Give a person everything held about them, explained (Art. 15 and 20 GDPR). Entered in the log each time."""
-    s = desk.settings
+@router.post("/export", operation_id="export_person", response_model=ExportTold)
+def export(desk: AtDesk, caller: Server, once: OnceOnly, said: ExportSaid) -> Response:
+    """Give a person everything held about them, explained (Art. 15 and 20 GDPR). Entered in the log each time; once for
+    requests with the same Idempotency-Key, each of which gets what is held when it comes: no copy is kept.
+    """
+    s, order = desk.settings, _order(desk, caller, said)
     house = House(s.sender_name, s.sender_address, s.impressum, caller.by)
-    told: list[ExportTold] = []
+    facts, language = serving.exported(desk.engine, desk.keyring, house, order, said.language)
+    told = ExportTold(language=language, held=facts)
 
-    def hand_out(facts: Facts, language: Language) -> None:
-        told.append(ExportTold(language=language, held=facts))
+    def act(conn: Connection, _now: datetime) -> Done:
+        serving.note_export(conn, desk.keyring, order)
+        return Done(told, kept=ExportTold(language=language, held={}))
 
-    serving.export(desk.engine, desk.keyring, house, _order(desk, caller, said), said.language, hand_out)
-    return told[0]
+    return once.do(said, act, again=told)
 
 
-@router.post("/erase", operation_id="erase_person")
-def erase(desk: AtDesk, caller: Server, said: PersonSaid) -> ErasureTold:
+@router.post("/erase", operation_id="erase_person", response_model=ErasureTold)
+def erase(desk: AtDesk, caller: Server, once: OnceOnly, said: PersonSaid) -> Response:
     """Erase a person (Art. 17 GDPR): address and name, for good. What stays is the proof of consent. Entered in the
     log; to repeat it is harmless.
     """
-    erased = serving.erase(desk.engine, desk.keyring, _order(desk, caller, said))
-    return ErasureTold(outcome=erased.outcome, topics=list(erased.topics), is_clean=erased.is_clean)
+    order = _order(desk, caller, said)
+
+    def act(conn: Connection, _now: datetime) -> Done:
+        outcome, topics = serving.erase_within(conn, desk.keyring, order)
+        told = ErasureTold(outcome=outcome, topics=list(topics), is_clean=False)
+        return Done(told, finish=lambda: told.model_copy(update={"is_clean": scrub(desk.engine)}))
+
+    return once.do(said, act)
 
 
 def _order(desk: Desk, caller: Caller, said: PersonSaid) -> Order:

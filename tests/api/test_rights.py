@@ -38,3 +38,17 @@ def test_who_is_not_known_is_not_served_nor_is_a_day_to_come(program: Program, a
     other = api_house.program(*(scope for scope in Scope if scope is not Scope.RIGHTS_WRITE))
     assert kind_of(other.refused("POST", f"/rights/{what}", {"address": MARIA})) == "scope-lacking"
     assert api_house.rows("rights_request") == []
+
+
+def test_a_right_that_is_asked_for_twice_under_one_key_is_served_and_entered_once(
+    program: Program, api_house: House
+) -> None:
+    api_house.add(MARIA)
+    ask, once, again = {"address": MARIA, "language": "en"}, {"Idempotency-Key": "1"}, {"Idempotency-Key": "2"}
+    told = program.post("/rights/export", ask, headers=once)
+    assert program.post("/rights/export", ask, headers=once)["held"]["person"] == told["held"]["person"]
+    erased = program.post("/rights/erase", {"address": MARIA}, headers=again)
+    twin = program.post("/rights/erase", {"address": MARIA}, headers=again)
+    assert (twin["outcome"], twin["topics"]) == ("erased", erased["topics"])
+    assert [row.kind for row in api_house.rows("rights_request")] == ["access", "erasure"]
+    assert MARIA not in str(api_house.rows("api_answer"))
