@@ -8,10 +8,14 @@ import pytest
 
 from dispatcher.assets import PACKAGE
 from dispatcher.console.objections import objection, worded
+from dispatcher.console.report import shown
 from dispatcher.db.terms import Language
 from dispatcher.domain import wording, zones
 from dispatcher.domain.newsletters import recurrence
+from dispatcher.domain.newsletters.releases import Binding
 from dispatcher.errors import ContentInvalid, InputRefused, MoveRefused
+from dispatcher.sending.preflight.findings import Check, Finding, Severity
+from dispatcher.sending.preflight.report import Report
 
 NOW = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
 ERRORS = {"InputRefused", "MoveRefused", "SavedMeanwhile", "ReleaseOutdated", "FourEyesLacking", "RelayDown"}
@@ -85,6 +89,15 @@ def test_what_is_really_refused_is_told_with_its_facts() -> None:
 
 def test_a_letter_that_cannot_be_read_is_told_as_to_whoever_writes_it() -> None:
     assert told(ContentInvalid("a.md", 3, "an image without `alt`", "")).startswith("Viele lesen ohne Bilder.")
+
+
+def test_content_that_stops_a_release_is_told_as_to_whoever_writes_it() -> None:
+    values = {"said": "a.md, line 3: an image without `alt`", "cure": "describe it"}
+    invalid = Finding(Check.CONTENT, "invalid", Severity.STOP, "a.md:3", values)
+    bound = Binding(b"", b"", b"", b"")
+    (stop,) = shown(Report(1, NOW, NOW, bound, 0, (invalid,)), Language.DE, {}).stops
+    assert stop.cures == ()
+    assert stop.spots[0].what.startswith("Viele lesen ohne Bilder.")
 
 
 def test_what_nobody_has_words_for_is_told_as_it_was_said() -> None:
