@@ -65,13 +65,18 @@ class AudienceTold(Told):
 @router.get("", operation_id="count_audience")
 def count(
     desk: AtDesk,
-    _: Annotated[Caller, needs(Scope.CAMPAIGNS_READ)],
+    caller: Annotated[Caller, needs(Scope.CAMPAIGNS_READ)],
     topic: Topic,
     only: Annotated[Conditions, Query(description=f"Each of these is true of them: {_SHAPE}")] = [],  # noqa: B006
     without: Annotated[Conditions, Query(description="And none of these, written alike.")] = [],  # noqa: B006
 ) -> AudienceTold:
-    """Count who would get a newsletter now, and whom a filter leaves of them."""
+    """Count who would get a newsletter now, and whom a filter leaves of them.
+
+    A filter by `domain` needs `subscribers:read` as well: a domain may be one person's, and a count would tell of them.
+    """
     of = filters.parse(only, without)
+    if any(one.field is filters.Field.DOMAIN for one in (*of.only, *of.without)):
+        caller.require(Scope.SUBSCRIBERS_READ)
     with reading(desk.engine).connect() as conn:
         narrowing.require_sound(conn, of, clock.now(conn))
         everybody = int(conn.execute(audiences.reached(topic)).scalar_one())

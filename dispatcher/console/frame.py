@@ -25,6 +25,7 @@ from dispatcher.console.desk import Desk
 from dispatcher.console.door import Door
 from dispatcher.console.guard import is_from_here
 from dispatcher.console.live import HEADERS, Parts
+from dispatcher.console.objections import Objection, objection
 from dispatcher.console.visit import Visit
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
@@ -130,7 +131,7 @@ class Frame:
         except NotFound as error:
             raise HTTPException(404) from error
         except DispatcherError as error:
-            return self._mend(page, request, form, problem=(error.what, error.cure))
+            return self._mend(page, request, form, problem=objection(error))
 
     async def _receive(self, page: Act, request: Request) -> Response:
         """Take in a form with a file; nobody's is read who may not hand one in."""
@@ -173,7 +174,7 @@ class Frame:
 
     def _mend(
         self, page: Act, request: Request, form: Form, *,
-        errors: Mapping[str, str] | None = None, problem: tuple[str, str] | None = None, status: int = 422,
+        errors: Mapping[str, str] | None = None, problem: Objection | None = None, status: int = 422,
     ) -> Response:  # fmt: skip
         """Show the look again, with what was typed and what has to be mended."""
         shown = self._looks.get(page.mends)

@@ -1,7 +1,7 @@
 """Templates, wording and formats of the console. What must stay true: every value is escaped.
 
 The wording lies in templates/web/console/words: a table per file, `people.de.yaml` beside `people.en.yaml`, so that two
-who add pages do not meet in one file.
+who add pages do not meet in one file. A sentence with a number in it has a second one for 1: `lead`, `lead_one`.
 """
 
 from collections.abc import Mapping
@@ -134,9 +134,28 @@ def words(language: Language) -> Mapping[str, Mapping[str, str]]:
 
 
 def say(language: Language, key: str, **values: object) -> str:
-    """Give one sentence by `table.key`, its `$names` filled."""
+    """Give one sentence by `table.key`, its `$names` filled.
+
+    Where there is `KEY_one` too, it is said for one: when the number that it leaves out of KEY is 1.
+    """
     table, _, name = key.partition(".")
+    of_one = _counts(language).get((table, name))
+    if of_one is not None and str(values.get(of_one)) == "1":
+        name = f"{name}_one"
     return Template(words(language)[table][name]).substitute(values)
+
+
+@cache
+def _counts(language: Language) -> Mapping[tuple[str, str], str]:
+    """Give, for every sentence that has a singular, the name of the number that the singular leaves out."""
+    found = {}
+    for table, sentences in words(language).items():
+        for name in sentences:
+            if f"{name}_one" in sentences:
+                named, left = (set(Template(sentences[key]).get_identifiers()) for key in (name, f"{name}_one"))
+                if len(named - left) == 1:
+                    found[table, name] = (named - left).pop()
+    return found
 
 
 def has(language: Language, key: str) -> bool:

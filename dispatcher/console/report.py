@@ -5,12 +5,14 @@ Pure: a report and a language in, values for a template out.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
+from dispatcher.console.objections import objection, worded
 from dispatcher.db.terms import Language
 from dispatcher.domain.newsletters.campaigns import Contents
-from dispatcher.sending.preflight.findings import RECIPIENTS, Check, Finding, Severity, title
+from dispatcher.errors import ContentInvalid
+from dispatcher.sending.preflight.findings import RECIPIENTS, Check, Finding, Said, Severity, title
 from dispatcher.sending.preflight.report import Report
 
 _IN_FILE = re.compile(r"^.+:(\d+)$")
@@ -66,15 +68,25 @@ def _kind(finding: Finding) -> tuple[Severity, Check, str]:
 
 
 def _alike(findings: Sequence[Finding], language: Language, letters: Mapping[str, Language]) -> Alike:
-    first, told = findings[0], [finding.say(language, letters) for finding in findings]
+    first, told = findings[0], [_said(finding, language, letters) for finding in findings]
     return Alike(
         check=first.check.value,
         weight=first.severity.value,
         title=title(first.check, language),
         why=told[0].why,
-        cures=tuple(dict.fromkeys(said.cure for said in told)),
+        cures=tuple(dict.fromkeys(said.cure for said in told if said.cure)),
         spots=tuple(_spot(finding, said.where, said.what) for finding, said in zip(findings, told, strict=True)),
     )
+
+
+def _said(finding: Finding, language: Language, letters: Mapping[str, Language]) -> Said:
+    """Put a finding into words; content that cannot be read is told as to whoever writes it."""
+    said = finding.say(language, letters)
+    if (finding.check, finding.name) != (Check.CONTENT, "invalid"):
+        return said
+    fault = objection(ContentInvalid(finding.where, 0, finding.values["said"], finding.values["cure"]))
+    sentence = worded(fault, language)
+    return replace(said, what=sentence, cure="") if sentence else said
 
 
 def _spot(finding: Finding, where: str, what: str) -> Spot:

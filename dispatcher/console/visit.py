@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from dispatcher.console import guard
 from dispatcher.console.desk import Desk
 from dispatcher.console.guard import NOTICE
+from dispatcher.console.objections import Objection, worded
 from dispatcher.console.paper import has, say
 from dispatcher.db import clock
 from dispatcher.db.terms import Language, SessionStage
@@ -39,7 +40,7 @@ class Visit:
     session: Session | None = None
     form: Form = field(default_factory=lambda: Form({}))
     errors: Mapping[str, str] = field(default_factory=dict)
-    problem: tuple[str, str] | None = None  # what could not be done, and the cure
+    problem: Objection | None = None  # why it could not be done
     areas: Mapping[str, tuple[str, Permission]] = field(default_factory=dict)
     _conn: Connection | None = None
     _deed: Deed | None = None
@@ -99,6 +100,10 @@ class Visit:
     def say(self, key: str, **values: object) -> str:
         """Give a sentence in the visitor's language."""
         return say(self.language, key, **values)
+
+    def worded(self, objection: Objection) -> str:
+        """Say in the visitor's language why something could not be done; empty where there is no sentence for it."""
+        return worded(objection, self.language)
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response:
         """Render a page."""

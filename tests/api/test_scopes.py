@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import pytest
+
 from dispatcher.db.terms import Scope
 from tests.api.program import House, on_sqlite
 
@@ -110,3 +112,14 @@ def test_to_look_through_somebodys_eyes_needs_the_scope_for_people_as_well(api_h
     program = api_house.program(S.CAMPAIGNS_READ)
     assert "subscribers:read" in program.refused("POST", "/campaigns/1/preview", {"address": "x@example.de"})["detail"]
     assert program.refused("POST", "/campaigns/1/preview", {})["status"] == 404
+
+
+@on_sqlite
+@pytest.mark.parametrize("way", ["only", "without"])
+def test_to_count_a_domain_needs_the_scope_for_people_as_well(api_house: House, way: str) -> None:
+    asked = {"topic": "finance-news", way: "domain=example.com"}
+    alone = api_house.program(S.CAMPAIGNS_READ)
+    answer = alone.ask("GET", "/audience", params=asked)
+    assert (answer.status_code, "subscribers:read" in answer.json()["detail"]) == (403, True)
+    assert alone.get("/audience", params={"topic": "finance-news", way: "language=de"})["people"] == 0
+    assert api_house.program(S.CAMPAIGNS_READ, S.SUBSCRIBERS_READ).get("/audience", params=asked)["people"] == 0

@@ -153,7 +153,7 @@ def test_a_sender_holds_a_campaign_lets_it_go_on_and_ends_it_and_all_of_it_is_on
 @on_sqlite
 def test_ending_is_asked_about_with_the_number_of_people_it_touches(office: Office, under_way: Sent) -> None:
     page = office.browser_of(Role.SENDER, "en").get(f"/campaigns/{under_way.id}/cancel")
-    assert "2 recipients will not get this campaign any more. 1 have it already." in text_of(page)
+    assert "2 recipients will not get this campaign any more. Recipients who have it already: 1." in text_of(page)
     assert under_way.now_is().state is CampaignState.SENDING
 
 

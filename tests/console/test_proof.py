@@ -57,7 +57,7 @@ def test_a_checkpoint_is_taken_and_handed_out_with_the_key_that_verifies_it(offi
     point = Checkpoint(**json.loads(handed.text))
     assert point.is_signed_by([officer.get("/consent/proof/key").text])
     assert point.events == 3
-    assert "1 Prüfpunkte stimmen; 0 Einträge" in verified(office, officer)
+    assert "Ein Prüfpunkt stimmt; seitdem noch nicht unterschrieben: 0." in verified(office, officer)
 
 
 @on_sqlite

@@ -9,7 +9,7 @@ import pytest
 from dispatcher.assets import PACKAGE
 from dispatcher.console.declare import Act
 from dispatcher.console.pages import AREAS, PAGES
-from dispatcher.console.paper import STATIC, has, words
+from dispatcher.console.paper import STATIC, has, say, words
 from dispatcher.db.terms import Language, Role
 from tests.web.test_markup import contrast, schemes
 
@@ -23,6 +23,24 @@ def test_both_languages_say_the_same_things_with_the_same_values() -> None:
             for key, sentence in sentences.items():
                 named = [set(Template(text).get_identifiers()) for text in (sentence, other[table][key])]
                 assert named[0] == named[1], f"{table}.{key}"
+
+
+NOUNS = (
+    "Empfänger", "Empfängern", "Personen", "Menschen", "Adressen", "Austritte", "Anfragen", "Meldungen", "Leitungen",
+    "Befunde", "Prüfungen", "Einträge", "Einträgen", "Prüfpunkte",
+)  # fmt: skip
+
+
+def test_one_is_told_in_the_singular() -> None:
+    assert say(Language.DE, "releasing.button", people="1") == "An einen Empfänger senden"
+    assert say(Language.DE, "releasing.button", people="2") == "An 2 Empfänger senden"
+    assert say(Language.EN, "releasing.heading", name="News", people=1) == "Send “News” to one recipient"
+    counted = re.compile(rf"(?<!von )\$([a-z]+) ({'|'.join(NOUNS)})\b")
+    for table, sentences in words(Language.DE).items():
+        for key, sentence in sentences.items():
+            for number, noun in counted.findall(sentence):
+                filled = say(Language.DE, f"{table}.{key}", **dict.fromkeys(Template(sentence).get_identifiers(), "1"))
+                assert f"1 {noun}" not in filled, f"{table}.{key}: no sentence {key}_one leaves ${number} out"
 
 
 def entered_elsewhere() -> set[str]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from dispatcher.console.ailments import ailment
 from dispatcher.console.declare import Mend, Moment, Values, act, area, live, look
 from dispatcher.console.pages import workers
 from dispatcher.console.visit import Visit
@@ -74,6 +75,7 @@ def poll(moment: Moment) -> Values:
         relays = None
     return {
         "now": moment.now,
+        "ailment": ailment,
         "wrong": [finding for finding in health.value if not finding.is_well] if health else None,
         "workload": workload.value if workload else None,
         "routes": [_route(moment.conn, relay, moment.now.date()) for relay in relays] if relays is not None else None,

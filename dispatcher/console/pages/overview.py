@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from dispatcher.console import figures
+from dispatcher.console.ailments import ailment
 from dispatcher.console.declare import Moment, Values, area, live, look
 from dispatcher.console.inbox import inbox
 from dispatcher.console.pages import consent
@@ -41,6 +42,7 @@ def poll(moment: Moment) -> Values:
         "next": planned[:_LATELY],
         "late": [one for one in planned if moment.now - _when(one) > _PATIENCE],
         "lately": [figures.of_counted(moment, one, counted[one.id]) for one in lately],
+        "ailment": ailment,
         "wrong": [finding for finding in found.value if not finding.is_well] if found else None,
         "stuck": [one for one in under_way if one.trouble],
     }

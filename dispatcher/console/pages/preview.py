@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 
 from dispatcher.console import inspection
 from dispatcher.console.declare import Mend, Values, act, area, look
+from dispatcher.console.objections import objection
 from dispatcher.console.pages.campaign import newsletter
 from dispatcher.console.paging import number
 from dispatcher.console.said import said_address
@@ -71,7 +72,7 @@ def show(visit: Visit) -> Values:
         press = _press(visit, of)
         values["letter"] = inspection.look_at(press, to, visit.now)
     except ContentInvalid as fault:
-        values["fault"] = fault
+        values["fault"] = objection(fault)
     return values
 
 

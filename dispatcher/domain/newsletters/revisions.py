@@ -95,5 +95,5 @@ def _other_version(conn: Connection, of: Campaign, read: int) -> MoveRefused:
     )
     return SavedMeanwhile(
         f"campaign {of.id} is not saved: since version {read}, which you read, {who}",
-        f"look at it (dispatcher campaigns contents {of.id}), then save yours on top of version {of.version}",
+        f"look at its contents as they stand now, then save yours on top of version {of.version}",
     )
