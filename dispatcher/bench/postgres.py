@@ -17,6 +17,11 @@ import psycopg
 from dispatcher.settings import environment
 
 _USERS = ("postgres", "nobody")
+# A shell that reads until whoever started it is gone, however they went; then the server and its data go.
+_GUARD = """cat > /dev/null
+[ -f "$1/data/postmaster.pid" ] && kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")" && sleep 1
+rm -rf "$1"
+"""
 
 
 class PostgresServer:
@@ -45,6 +50,9 @@ class PostgresServer:
             "UTF8",
             "--no-sync",
             "--locale=C.UTF-8",
+        )
+        self._guard = subprocess.Popen(  # noqa: S603  (our own words)
+            ["/bin/sh", "-c", _GUARD, "guard", self.folder], stdin=subprocess.PIPE, start_new_session=True
         )
         self.start()
 
@@ -97,6 +105,8 @@ class PostgresServer:
 
     def remove(self) -> None:
         """Stop it and delete its data."""
+        self._guard.kill()
+        self._guard.communicate()
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
