@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import psycopg
@@ -30,6 +31,7 @@ _COUNTED = "SELECT setval(quote_ident(sequencename)::regclass, 1, false) FROM pg
 
 _cleaners: dict[str, psycopg.Connection] = {}  # by database: the one connection that empties it
 _emptied: Counter[psycopg.Connection] = Counter()
+_had_turns: Counter[ModuleType] = Counter()  # by module: how many of its tests are on one database
 _kept: set[int] = set()  # the connections that outlive a test: those of our engines, which nobody has in hand
 
 
@@ -37,6 +39,20 @@ def in_turn(name: str, cases: Iterable[Any]) -> pytest.MarkDecorator:
     """Try each case on one database, and the next on the other: for many that have nothing to do with databases."""
     turns = zip(cases, cycle(("sqlite", "postgresql")))
     return pytest.mark.parametrize((name, "database_url"), list(turns), indirect=["database_url"])
+
+
+@pytest.hookimpl(tryfirst=True)
+def each_in_turn(metafunc: pytest.Metafunc) -> None:
+    """Try each test of a folder on one database, and the next of its module on the other, unless it says where.
+    A folder of pages or commands has it as its `pytest_generate_tests`; what is marked `both_databases` keeps both.
+    """
+    marks = list(metafunc.definition.iter_markers())
+    says = any(mark.name == "parametrize" and "database_url" in mark.args[0] for mark in marks)
+    if says or "database_url" not in metafunc.fixturenames or any(mark.name == "both_databases" for mark in marks):
+        return
+    _had_turns[metafunc.module] += 1
+    kind = "postgresql" if _had_turns[metafunc.module] % 2 else "sqlite"
+    metafunc.definition.add_marker(pytest.mark.parametrize("database_url", [kind], indirect=True))
 
 
 def never_wait_for_the_disk() -> None:

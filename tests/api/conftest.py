@@ -16,6 +16,7 @@ from dispatcher.web.app import create_app
 from dispatcher.web.server import listen, make_server
 from dispatcher.web.site import mounted
 from tests.api.program import House, Program, open_house
+from tests.databases import each_in_turn as pytest_generate_tests  # noqa: F401
 
 KEYS = f"k2:{(b'2' * 32).hex()} k1:{(b'1' * 32).hex()}"  # those of the fixture `keyring`
 

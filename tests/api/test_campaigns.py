@@ -14,6 +14,7 @@ DEEDS = ["campaigns.edit", "campaigns.release", "campaigns.take_back"]
 ENGLISH = PLAIN.replace("language: de", "language: en")
 
 
+@pytest.mark.both_databases
 def test_a_newsletter_is_entered_released_sent_and_accounted_for(served: tuple[House, str], stage: Stage) -> None:
     api_house, program = served[0], served[0].program()
     maria, josef = api_house.add(MARIA, "josef@example.de")

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import Engine, select, update
 
 from dispatcher.api.entrance import Allowance
@@ -74,6 +75,7 @@ def test_a_key_in_the_address_line_is_none(api_house: House) -> None:
     assert kind_of(nobody.refused("GET", "/key", headers={"Authorization": f"Basic {key}"})) == "no-key"
 
 
+@pytest.mark.both_databases
 def test_the_last_use_is_noted_to_the_minute(api_house: House) -> None:
     program = api_house.program(Scope.CAMPAIGNS_READ, name="editorial office")
     assert program.get("/key")["name"] == "editorial office"

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import httpx
+import pytest
 from sqlalchemy import update
 
 from dispatcher.db import clock
@@ -39,6 +40,7 @@ def test_the_key_of_one_request_is_refused_for_another(program: Program, api_hou
     assert other.post("/campaigns", DRAFT, headers=KEY)["id"] == 2  # of another program it is another key
 
 
+@pytest.mark.both_databases
 def test_of_many_twins_at_the_same_moment_one_does_it_and_all_get_its_answer(
     program: Program, api_house: House
 ) -> None:
@@ -63,6 +65,7 @@ def test_what_was_refused_is_not_kept_and_can_be_put_right_under_the_same_key(pr
     assert told["topics"] == [{"topic": "finance-news", "fate": "asked"}]
 
 
+@pytest.mark.both_databases
 def test_after_a_day_a_key_is_new_and_retention_lets_go_of_its_answer(program: Program, api_house: House) -> None:
     program.post("/campaigns", DRAFT, headers=KEY)
     (kept,) = api_house.rows("api_answer")

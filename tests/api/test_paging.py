@@ -1,11 +1,14 @@
 """Lists in pages: whoever reads on misses nothing and sees nothing twice, whatever is entered meanwhile."""
 
+import pytest
+
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
 from tests import builders
 from tests.api.program import DRAFT, PLAIN, House, Program, on_sqlite
 
 
+@pytest.mark.both_databases
 def test_what_is_entered_between_two_pages_shifts_none(program: Program, api_house: House) -> None:
     for _ in range(3):
         program.post("/campaigns", DRAFT)
@@ -23,6 +26,7 @@ def test_what_is_entered_between_two_pages_shifts_none(program: Program, api_hou
     assert seen["/consent-events"] == list(range(1, 7))
 
 
+@pytest.mark.both_databases
 def test_whoever_reads_events_on_later_gets_just_the_new_ones(program: Program, api_house: House) -> None:
     api_house.add("p1@example.de", topics=(Topic.FINANCE_NEWS,))
     page = program.get("/consent-events")
@@ -47,6 +51,7 @@ def test_a_list_of_people_can_be_narrowed_by_topic_and_state(program: Program, a
         assert [one["address"] for one in program.get("/subscribers", params=params)["items"]] == found
 
 
+@pytest.mark.both_databases
 def test_who_is_missing_is_named_page_by_page(served: tuple[House, str]) -> None:
     api_house, program = served[0], served[0].program()
     api_house.add(*(f"p{n}@example.de" for n in range(5)), topics=(Topic.FINANCE_NEWS,))

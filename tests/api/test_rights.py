@@ -17,6 +17,7 @@ def test_a_person_is_given_everything_that_is_held_and_the_log_says_by_whom(prog
     assert (row.kind, row.operator, row.outcome) == ("access", "API key 1 (shop)", "everything held was exported")
 
 
+@pytest.mark.both_databases
 def test_a_person_is_erased_and_to_repeat_it_is_harmless(program: Program, api_house: House) -> None:
     (maria,) = api_house.add(MARIA)
     told = program.post("/rights/erase", {"address": MARIA, "received_on": "2026-01-05"})

@@ -16,6 +16,7 @@ from dispatcher.cli.main import main
 from dispatcher.db import engine as engines
 from dispatcher.db.engine import make_engine
 from dispatcher.domain.tokens import Keyring
+from tests.databases import each_in_turn as pytest_generate_tests  # noqa: F401
 
 
 @dataclass(frozen=True)

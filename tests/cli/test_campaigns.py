@@ -210,6 +210,7 @@ def _mixed(stage: Stage) -> int:
     return campaign_id
 
 
+@pytest.mark.both_databases
 def test_missing_names_everyone_with_the_reason(dispatcher: Run, stage: Stage) -> None:
     ran = dispatcher("campaigns", "missing", _mixed(stage))
     assert ran.code == 0
@@ -312,6 +313,7 @@ def test_a_confirmation_mail_is_no_campaign_to_start(dispatcher: Run, stage: Sta
     assert "is a confirmation mail" in dispatcher("campaigns", "start", campaign_id).error[0]
 
 
+@pytest.mark.both_databases
 def test_a_filter_is_counted_entered_told_and_taken_away(dispatcher: Run, file: Path, stage: Stage) -> None:
     a = stage.add(3)
     with stage.engine.begin() as conn:

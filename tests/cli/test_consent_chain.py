@@ -66,6 +66,7 @@ def test_a_ledger_that_is_well_is_said_to_be(dispatcher: Run, engine: Engine, pe
     )
 
 
+@pytest.mark.both_databases
 def test_a_broken_ledger_is_named_with_event_person_time_and_cure(
     dispatcher: Run, engine: Engine, people: list[int]
 ) -> None:
@@ -224,6 +225,7 @@ def test_a_line_that_broke_off_spoils_no_other(
     assert ran.err.splitlines() == said
 
 
+@pytest.mark.both_databases
 def test_after_a_restore_the_loss_is_acknowledged_once_and_said_ever_after(
     dispatcher: Run, engine: Engine, people: list[int], outside: Path
 ) -> None:
@@ -291,6 +293,7 @@ def _age_checkpoints(engine: Engine, settings: Settings) -> None:
             checkpoints.keep(conn, replace(bare, signature=signature))
 
 
+@pytest.mark.both_databases
 def test_of_two_workers_who_come_at_once_one_makes_the_checkpoint(
     engine: Engine, keyring: Keyring, settings: Settings
 ) -> None:
@@ -344,6 +347,7 @@ def test_help_shows_examples(dispatcher: Run) -> None:
         assert f"dispatcher consent {name}" in dispatcher("consent", name, "--help").out
 
 
+@pytest.mark.both_databases
 def test_events_from_before_the_chain_are_chained_by_the_upgrade_and_said_to_be(
     dispatcher: Run, engine: Engine, people: list[int]
 ) -> None:

@@ -193,6 +193,7 @@ def test_a_language_that_is_missing_is_named(dispatcher: Run, files: tuple[str, 
     assert lost.error[0] == "gone.md cannot be read: No such file or directory"
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("people")
 def test_people_are_counted_and_named_by_version(dispatcher: Run) -> None:
     counted = dispatcher("declarations", "people", "2026-01", "--json").json["people"]

@@ -55,6 +55,7 @@ def _people(engine: Engine) -> list[dict[str, object]]:
     return sorted(found, key=lambda person: str(person["address"]))
 
 
+@pytest.mark.both_databases
 def test_what_is_exported_comes_in_again_elsewhere_as_it_was(
     dispatcher: Run, people: Stage, outside: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,7 @@ def test_addresses_are_put_on_the_never_mail_list(dispatcher: Run, people: Stage
     assert permitted == []  # josef never confirmed, left@ left, barred@ complained, and maria is on the list now
 
 
+@pytest.mark.both_databases
 def test_many_pages_hold_everybody_once(stage: Stage) -> None:
     with stage.engine.begin() as conn:
         ids = builders.add_people(

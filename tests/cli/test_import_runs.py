@@ -114,6 +114,7 @@ def _unkilled(dispatcher: Run, big: Path, sqlite_template: Path, monkeypatch: py
         engine.dispose()
 
 
+@pytest.mark.both_databases
 def test_an_import_that_is_killed_goes_on_where_it_was_and_ends_like_one_that_was_not(
     dispatcher: Run,
     engine: Engine,
@@ -139,6 +140,7 @@ def test_an_import_that_is_killed_goes_on_where_it_was_and_ends_like_one_that_wa
     assert again["unchanged"] == ran.json["confirmed"] + ran.json["pending"]
 
 
+@pytest.mark.both_databases
 def test_ctrl_c_says_that_the_same_command_goes_on_and_it_does(
     dispatcher: Run, big: Path, held: Callable[[signal.Signals], Stopped]
 ) -> None:
@@ -168,6 +170,7 @@ def test_nothing_was_imported_yet(dispatcher: Run) -> None:
     assert dispatcher("subscribers", "imports").out == "nothing was imported yet\n"
 
 
+@pytest.mark.both_databases
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
 def test_a_disk_that_is_full_stops_the_import_with_the_cure(dispatcher: Run, engine: Engine, outside: Path) -> None:
     (outside / "p.csv").write_text(HEADER + "broken\n", encoding="utf-8")
@@ -220,6 +223,7 @@ NASTY = [
 ]  # fmt: skip
 
 
+@pytest.mark.both_databases
 def test_a_dry_run_judges_a_nasty_file_row_by_row_as_the_real_one_does(dispatcher: Run, outside: Path) -> None:
     (outside / "left.txt").write_text("email\nleft@example.de\n", encoding="utf-8")
     (outside / "never.txt").write_text("never@example.de\n", encoding="utf-8")
@@ -240,6 +244,7 @@ def test_a_dry_run_judges_a_nasty_file_row_by_row_as_the_real_one_does(dispatche
         assert dry == {**dispatcher("subscribers", "import", f"{number}.csv", *ORIGIN, "--json").json, "dry_run": True}
 
 
+@pytest.mark.both_databases
 def test_thousands_who_left_stay_away_and_one_line_says_so(dispatcher: Run, engine: Engine, outside: Path) -> None:
     people = "".join(f"p{n}@example.de\n" for n in range(4_100))
     (outside / "p.csv").write_text("email\n" + people, encoding="utf-8")

@@ -138,6 +138,7 @@ def test_the_doctor_names_each_part_that_is_away_with_its_cure_and_hides_no_othe
     assert parts["dkim"]["says"] == "off: the relay has to sign"
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("url", ["postgresql://dispatcher:geheim@127.0.0.1:1/x", "sqlite:///x.db"])
 def test_the_doctor_stands_a_database_that_is_away_or_is_none(
     run: Run, outside: Path, monkeypatch: pytest.MonkeyPatch, url: str

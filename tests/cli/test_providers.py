@@ -21,6 +21,7 @@ def _listed(dispatcher: Run) -> dict[str, dict[str, object]]:
     return {facts["key"]: facts for facts in dispatcher("providers", "list", "--json").json["providers"]}
 
 
+@pytest.mark.both_databases
 def test_list_shows_every_provider_with_its_people(dispatcher: Run, stage: Stage) -> None:
     stage.add(3)
     with stage.engine.begin() as conn:

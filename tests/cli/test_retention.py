@@ -38,6 +38,7 @@ def test_the_plan_names_each_period_with_its_reason_and_what_is_due(dispatcher: 
         assert words in shown
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("_left")
 def test_a_run_does_what_was_planned_and_the_log_shows_it(dispatcher: Run) -> None:
     assert dispatcher("retention", "log", "--json").json == {"runs": []}

@@ -44,6 +44,7 @@ def _log(dispatcher: Run) -> list[dict[str, object]]:
     return requests
 
 
+@pytest.mark.both_databases
 @pytest.mark.usefixtures("maria")
 def test_an_export_holds_everything_with_explanations_as_json_and_as_a_page(dispatcher: Run, outside: Path) -> None:
     ran = dispatcher("subscribers", "access", MARIA, "-o", "m.json", "--html", "m.html", "--by", "anna")

@@ -54,6 +54,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
+@pytest.mark.both_databases
 def test_a_dry_run_says_what_the_real_one_does_and_writes_nothing(dispatcher: Run, stage: Stage, people: Path) -> None:
     _suppress(stage)
     dry = dispatcher("subscribers", "import", people, *ORIGIN, "--dry-run", "--json").json

@@ -12,6 +12,7 @@ from dispatcher.console import beside
 from dispatcher.console.app import console
 from dispatcher.web.app import create_app
 from tests.console.office import Office
+from tests.databases import each_in_turn as pytest_generate_tests  # noqa: F401
 from tests.web.conftest import KEYS
 
 
@@ -37,7 +38,7 @@ def office_of(
 
     yield open_with
     for thread in threading.enumerate():
-        if thread.name.startswith("preflight"):  # what was begun in this database ends in it
+        if thread.name.startswith(("preflight", "verifier", "beside")):  # what was begun in this database ends in it
             thread.join(60)
             assert not thread.is_alive()
 

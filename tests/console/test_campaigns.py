@@ -99,6 +99,7 @@ def test_the_list_goes_on_page_by_page_and_back(office: Office) -> None:
     assert browser.get(f"/campaigns{newer.replace('&amp;', '&')}").text.count("Ausgabe") == first.text.count("Ausgabe")
 
 
+@pytest.mark.both_databases
 def test_one_campaign_shows_the_figures_of_the_ledger_by_provider_and_by_relay(office: Office, under_way: Sent) -> None:
     browser = office.browser_of(Role.VIEWER, "en")
     page = text_of(browser.get(f"/campaigns/{under_way.id}"))
@@ -111,6 +112,7 @@ def test_one_campaign_shows_the_figures_of_the_ledger_by_provider_and_by_relay(o
     assert "1 6" in text_of(browser.get("/campaigns"))
 
 
+@pytest.mark.both_databases
 def test_what_renews_itself_follows_the_ledger_and_tells_the_state(office: Office, under_way: Sent) -> None:
     def polled() -> tuple[int, str]:
         with office.engine.connect() as conn:

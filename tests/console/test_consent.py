@@ -26,6 +26,7 @@ def officer(office: Office) -> Browser:
     return office.browser_of(Role.DATA_PROTECTION)
 
 
+@pytest.mark.both_databases
 def test_it_says_how_many_agreed_and_left_in_figures_and_as_a_chart(office: Office, officer: Browser) -> None:
     officer.post("/subscribers/1/withdraw", {"scope": "finance-news", "source": "letter"})
     page = officer.get("/consent")

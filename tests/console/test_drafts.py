@@ -263,6 +263,7 @@ def test_the_options_of_a_draft_are_set_with_its_text(office: Office) -> None:
     assert "prices_good_for: 90min\n" in files[Language.DE][1]
 
 
+@pytest.mark.both_databases
 def test_of_two_editors_the_second_is_told_what_changed_and_by_whom_and_nothing_is_overwritten(office: Office) -> None:
     number = enter(office)
     path = f"/campaigns/{number}/edit"

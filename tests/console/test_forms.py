@@ -123,6 +123,7 @@ def test_what_does_not_exist_is_said_in_the_consoles_look(office: Office) -> Non
     assert office.browser_of(Role.VIEWER).get("/people").status_code == 403
 
 
+@pytest.mark.both_databases
 def test_looking_changes_nothing(office: Office) -> None:
     things, browser = office.things, office.browser_of(Role.ADMIN)
     before = everything(office)
@@ -133,6 +134,7 @@ def test_looking_changes_nothing(office: Office) -> None:
     assert everything(office) == before
 
 
+@pytest.mark.both_databases
 def test_the_last_administrator_stays(office: Office) -> None:
     anna, paul = office.add(Role.ADMIN, "anna@example.de"), office.add(Role.ADMIN, "paul@example.de")
     browser = office.let_in(anna)
@@ -146,6 +148,7 @@ def test_the_last_administrator_stays(office: Office) -> None:
     assert [(entry.about_id, dict(entry.facts)) for entry in entries] == [(anna, {"role": "viewer", "before": "admin"})]
 
 
+@pytest.mark.both_databases
 def test_the_database_itself_refuses_to_change_what_was_done(office: Office) -> None:
     office.browser_of(Role.VIEWER)
     with office.engine.begin() as conn:

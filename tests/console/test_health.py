@@ -30,6 +30,7 @@ def setting(engine: Engine, key: Provider) -> tuple[int | None, object]:
     return found.rate_per_min, found.paused_until
 
 
+@pytest.mark.both_databases
 def test_rates_slowdowns_and_what_went_today_are_said_in_words(office_of: Callable[..., Office]) -> None:
     office = office_of(smtp_url=f"smtp://{RELAY}?tls=none&rate=600")
     sender = office.browser_of(Role.SENDER)

@@ -84,6 +84,7 @@ def test_a_session_is_new_at_each_log_in_and_gone_when_it_ends(office: Office, a
     assert anna.get("/profile").status_code == 303
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(("column", "ago"), [("seen_at", timedelta(hours=2)), ("started_at", timedelta(hours=12))])
 def test_a_session_ends_when_it_was_idle_or_is_old(office: Office, column: str, ago: timedelta) -> None:
     browser = office.browser_of(Role.VIEWER)
@@ -105,6 +106,7 @@ def test_whose_role_changes_or_who_is_switched_off_is_out_at_once(office: Office
     assert office.deeds() == [f"people.{end}"]
 
 
+@pytest.mark.both_databases
 def test_however_many_wrong_log_ins_get_nobody_in_and_lock_the_owner_out_of_no_browser_they_know(
     office: Office, anna: Browser
 ) -> None:
@@ -185,6 +187,7 @@ def test_whoever_may_send_sets_up_a_second_factor_before_anything_else_and_is_as
     assert office.deeds().count("login.code_refused") == 2
 
 
+@pytest.mark.both_databases
 def test_a_code_is_good_once_whoever_brings_it(office: Office) -> None:
     who = office.add(Role.EDITOR, ANNA)
     app = pyotp.TOTP(pyotp.random_base32())

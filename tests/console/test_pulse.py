@@ -24,6 +24,7 @@ def feel(pulse: Pulse, dispatch: Dispatch, of: Campaign) -> Beat:
         return pulse.feel(conn, stands, tallies.tally(conn, stands), dispatch.now)
 
 
+@pytest.mark.both_databases
 def test_the_first_look_reads_the_rows_and_the_next_ones_go_on_from_there(dispatch: Dispatch) -> None:
     people = dispatch.people(100)
     of = dispatch.campaign()
@@ -42,6 +43,7 @@ def test_the_first_look_reads_the_rows_and_the_next_ones_go_on_from_there(dispat
     assert feel(pulse, dispatch, of).line == (*first.line, 0, 360)
 
 
+@pytest.mark.both_databases
 def test_whoever_comes_back_later_finds_what_went_meanwhile_where_it_belongs(dispatch: Dispatch) -> None:
     people = dispatch.people(60)
     of = dispatch.campaign()

@@ -173,6 +173,7 @@ def test_nobody_is_added_who_is_never_to_be_mailed(office: Office) -> None:
     assert office.rows("subscriber") == []
 
 
+@pytest.mark.both_databases
 def test_people_are_listed_page_by_page_in_both_directions(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     with office.engine.begin() as conn:
         now = clock.now(conn)

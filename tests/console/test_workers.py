@@ -14,6 +14,7 @@ from tests.console.office import Office, text_of
 RELAY = "relay.example.de"
 
 
+@pytest.mark.both_databases
 def test_who_lives_who_is_silent_and_which_relay_is_off_is_said_in_words(office: Office) -> None:
     sender = office.browser_of(Role.SENDER)
     assert "Noch kein Worker hat sich gemeldet" in text_of(sender.get("/health"))

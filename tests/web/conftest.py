@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from dispatcher import settings as settings_module
 from dispatcher.settings import Settings
 from dispatcher.web.app import create_app
+from tests.databases import each_in_turn as pytest_generate_tests  # noqa: F401
 from tests.web.visitor import House, Visitor
 
 KEYS = f"k2:{(b'2' * 32).hex()} k1:{(b'1' * 32).hex()}"  # those of the fixture `keyring`

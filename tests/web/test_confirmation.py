@@ -35,6 +35,7 @@ def test_the_page_says_what_will_be_confirmed_and_shows_no_whole_address(house: 
     assert page.text.count("<button") == 1
 
 
+@pytest.mark.both_databases
 def test_the_button_makes_consent_current_with_its_own_proof(house: House, path: str) -> None:
     page = house.visitor("198.51.100.9").post(path, data={}, headers={"user-agent": "Browser/1"})
     assert page.status_code == 200

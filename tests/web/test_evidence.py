@@ -54,6 +54,7 @@ def _under_the_notice(house: House, language: str) -> Callable[[bytes], bool]:
     return lambda held: bytes(held) in {bytes(n.sha256) for n in house.rows("privacy_notice") if n.language == language}
 
 
+@pytest.mark.both_databases
 def test_a_sign_up_is_proven_by_its_request_its_mail_and_its_button(
     house: House, engine: Engine, send: Callable[[], Accepted]
 ) -> None:

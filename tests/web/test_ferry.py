@@ -64,6 +64,7 @@ def test_whoever_comes_while_others_are_served_goes_with_the_next_group(engine: 
     assert rows(engine) == 4
 
 
+@pytest.mark.both_databases
 def test_what_one_brings_costs_the_others_nothing(engine: Engine) -> None:
     serving, answers = take(engine, "a", "refused", "c")
     assert serving.groups == [["first"], ["a", "refused", "c"], ["a"], ["refused"], ["c"]]

@@ -59,6 +59,7 @@ def test_the_limit_of_a_domain_holds_for_its_other_addresses_and_not_for_other_d
     assert requests(house) == 2
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("bucket", list(Bucket))
 def test_the_last_attempt_within_a_limit_goes_through(house: House, bucket: Bucket) -> None:
     fill(house, bucket, age=timedelta(minutes=20), missing=1)
@@ -67,6 +68,7 @@ def test_the_last_attempt_within_a_limit_goes_through(house: House, bucket: Buck
     assert requests(house) == 2
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("bucket", list(Bucket))
 def test_attempts_are_forgotten_when_their_time_is_over(house: House, bucket: Bucket) -> None:
     fill(house, bucket, age=LIMITS[bucket].within + timedelta(seconds=1))

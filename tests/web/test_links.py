@@ -26,6 +26,7 @@ def paths(house: House) -> dict[str, str]:
     return {"c": confirm, "a": house.confirmation_path(), **signed}
 
 
+@pytest.mark.both_databases
 def test_get_and_head_on_every_page_change_nothing(house: House, paths: dict[str, str]) -> None:
     before = house.everything()
     standing = ["/", "/join", "/privacy", "/impressum", "/healthz", "/robots.txt", "/favicon.ico", "/nothing", "/u/x"]

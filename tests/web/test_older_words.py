@@ -64,6 +64,7 @@ def test_consent_under_older_words_can_be_withdrawn(house: House, maria: int, pa
         assert conn.execute(consent.permits_renewal(GOLD, 2)).all() == []
 
 
+@pytest.mark.both_databases
 def test_consent_under_older_words_is_renewed_by_mail_under_the_words_on_the_page(
     house: House, maria: int, path: str, nudged: list[int]
 ) -> None:

@@ -65,6 +65,7 @@ def test_a_button_that_is_not_ours_counts_as_the_form_of_topics_and_in_doubt_the
     assert house.confirmed(maria) == set()
 
 
+@pytest.mark.both_databases
 def test_a_person_moves_by_two_buttons_in_two_mailboxes(house: House, maria: int, path: str, nudged: list[int]) -> None:
     words = _do(house, path, "move", address=f" {NEW} ")
     assert "Bitte sehen Sie in das Postfach von m***@example.de" in words
@@ -131,6 +132,7 @@ def test_wishes_count_in_the_limits_of_the_sign_up_form(house: House, path: str)
     assert len(house.rows("opt_in_request")) == 2  # and one person is asked twice a day at most
 
 
+@pytest.mark.both_databases
 def test_an_address_that_many_name_is_not_asked_any_more_and_nobody_is_told(house: House, path: str) -> None:
     at = house.now() - timedelta(hours=1)
     house.visitor().post(path, data={"do": "move", "address": NEW})

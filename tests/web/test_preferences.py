@@ -46,6 +46,7 @@ def test_the_page_shows_where_the_person_stands_and_no_whole_address(house: Hous
     assert MARIA not in page.text
 
 
+@pytest.mark.both_databases
 def test_an_unticked_topic_is_left_at_once(house: House, maria: int, path: str) -> None:
     words = save(house, path, OFFERS)
     assert "Abgemeldet, ab sofort: Finanznews." in words

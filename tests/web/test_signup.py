@@ -37,6 +37,7 @@ def test_the_form_shows_unticked_topics_the_declaration_in_full_and_the_privacy_
     assert 'href="/privacy?lang=de"' in page.text
 
 
+@pytest.mark.both_databases
 def test_signing_up_enters_a_request_with_its_proof_and_calls_a_worker(house: House, nudged: list[int]) -> None:
     topics = ["product-news", "finance-news"]
     form = house.form(name="Maria Muster", topic=topics)

@@ -12,6 +12,8 @@ from dispatcher.domain.tokens import Purpose
 from dispatcher.sending import endings
 from tests.web.visitor import House
 
+pytestmark = pytest.mark.both_databases
+
 _GROWING = {
     "signup_attempt",
     "subscriber",

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from ipaddress import ip_address
 
+import pytest
 from sqlalchemy import text
 
 from dispatcher.db import clock
@@ -20,6 +21,8 @@ from dispatcher.web.unsubscribe import Leave
 from tests.domain.ledgers import verified
 from tests.web.test_statements import counted
 from tests.web.visitor import MARIA, House
+
+pytestmark = pytest.mark.both_databases
 
 FINANCE = Topic.FINANCE_NEWS
 _WAITS = text("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)")

@@ -83,6 +83,7 @@ def test_one_click_ends_the_consent_for_the_letters_topic_whatever_the_body_is(
     assert event.ip == "192.0.2.7"
 
 
+@pytest.mark.both_databases
 def test_one_click_is_answered_to_every_origin_without_cookie_and_without_redirect(house: House, path: str) -> None:
     headers = {**URLENCODED, "origin": "https://webmail.example.com", "cookie": "a=b", "referer": "https://x.example"}
     for spelling in (path, path + "/"):
@@ -100,6 +101,7 @@ def test_a_browser_that_asks_first_may_post(house: House, path: str) -> None:
     assert "POST" in answer.headers["access-control-allow-methods"]
 
 
+@pytest.mark.both_databases
 def test_one_click_again_is_answered_the_same_and_writes_nothing(house: House, path: str) -> None:
     first = house.visitor().post(path, content=ONE_CLICK, headers=URLENCODED)
     before = house.everything()

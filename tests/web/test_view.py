@@ -52,6 +52,7 @@ def test_it_may_use_inline_styles_and_nothing_else_and_stays_out_of_search_engin
     assert page.headers["x-robots-tag"] == "noindex"
 
 
+@pytest.mark.both_databases
 def test_it_names_the_day_of_the_consent_it_was_sent_under_also_to_somebody_who_has_left_since(
     house: House, maria: int
 ) -> None:
