@@ -38,7 +38,7 @@ _COMMANDS = {
     "intake": ("intake", "Take one incoming message."),
     "dkim": ("dkim", "Sign letters: keys, and their records in the DNS."),
     "catcher": ("demo", "Take every mail, deliver none."),
-    "bench": ("bench", "Measure whole campaigns and the recipients' pages on this machine."),
+    "bench": ("bench", "Measure whole campaigns, the recipients' pages and what comes in bulk on this machine."),
 }
 
 

@@ -114,7 +114,7 @@ def import_people(by: Worker) -> None:
     by.follow("Importe")
     by.follow("Nie anschreiben")
     by.follow("Liste importieren")
-    hand_in(by, "complained.txt", LEFT, "1 Adressen sperren")
+    hand_in(by, "complained.txt", LEFT, "Eine Adresse sperren")
 
 
 def hand_in(by: Worker, name: str, text: str, decision: str) -> None:
