@@ -4,11 +4,11 @@ The house says it in English, for the command line and the log. What stands in n
 said; a test holds the table against what is really found.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 
 from dispatcher.console.paper import Telling, say
+from dispatcher.console.recognised import find, row
 from dispatcher.console.troubles import trouble
 from dispatcher.db.terms import Language
 from dispatcher.health import Finding
@@ -16,11 +16,11 @@ from dispatcher.health import Finding
 
 def ailment(finding: Finding, language: Language) -> str:
     """Say what was found; empty where there is no sentence for it."""
-    for key, pattern in _TABLE:
-        if found := pattern.fullmatch(finding.says):
-            facts = {name: _told(name, text or "", language) for name, text in found.groupdict().items()}
-            return say(language, f"health.says_{key}", **facts)
-    return ""
+    found = find(_TABLE, finding.says)
+    if found is None:
+        return ""
+    key, facts = found
+    return say(language, f"health.says_{key}", **{name: _told(name, text, language) for name, text in facts.items()})
 
 
 def _told(name: str, text: str, language: Language) -> str:
@@ -49,24 +49,20 @@ _WRITTEN: Mapping[str, Callable[[str, Language], str]] = {
 }  # fmt: skip
 
 
-def _row(key: str, pattern: str) -> tuple[str, re.Pattern[str]]:
-    return key, re.compile(pattern, re.DOTALL)
-
-
 _AT = r"(?P<at>[\d-]+ [\d:]+) UTC"
 _TABLE = (
-    _row("broker", r"does not answer: (?P<why>.*)"),
-    _row("no_worker", r"(?P<count>[\d,]+) batch(?:es)? waits?, and no worker gives a sign"),
-    _row("silent", r"no sign of (?P<count>[\d,]+) process(?:es)?: .*"),
-    _row("relay_off", rf"(?:off|kept to .*) since {_AT} after (?P<count>[\d,]+) failures?: (?P<why>.*); .*"),
-    _row("owed", r"lines are owed to (?P<path>.*)"),
-    _row("other_endings", r"the file of endings (?P<path>.*) is not the one with which this database was used: .*"),
-    _row("campaigns_still", r"campaign (?P<id>\d+) stands still, (?P<problem>.*); so do (?P<others>[\d, ]+)"),
-    _row("campaign_still", r"campaign (?P<id>\d+) stands still, (?P<problem>.*)"),
-    _row("series", r"series (?P<id>\d+) is [\w-]+, .*"),
-    _row("feed", rf"feed (?P<id>\d+) \((?P<host>.*?)\) brings nothing since {_AT}: .*"),
-    _row("overdue", r"(?P<count>[\d,]+) requests? (?:is|are) overdue, the oldest since (?P<day>[\d-]+)"),
-    _row(
+    row("broker", r"does not answer: (?P<why>.*)"),
+    row("no_worker", r"(?P<count>[\d,]+) batch(?:es)? waits?, and no worker gives a sign"),
+    row("silent", r"no sign of (?P<count>[\d,]+) process(?:es)?: .*"),
+    row("relay_off", rf"(?:off|kept to .*) since {_AT} after (?P<count>[\d,]+) failures?: (?P<why>.*); .*"),
+    row("owed", r"lines are owed to (?P<path>.*)"),
+    row("other_endings", r"the file of endings (?P<path>.*) is not the one with which this database was used: .*"),
+    row("campaigns_still", r"campaign (?P<id>\d+) stands still, (?P<problem>.*); so do (?P<others>[\d, ]+)"),
+    row("campaign_still", r"campaign (?P<id>\d+) stands still, (?P<problem>.*)"),
+    row("series", r"series (?P<id>\d+) is [\w-]+, .*"),
+    row("feed", rf"feed (?P<id>\d+) \((?P<host>.*?)\) brings nothing since {_AT}: .*"),
+    row("overdue", r"(?P<count>[\d,]+) requests? (?:is|are) overdue, the oldest since (?P<day>[\d-]+)"),
+    row(
         "endpoint_off",
         rf"switched off after three days without an answer: endpoint \d+ \((?P<host>.*?)\) since {_AT}: .*",
     ),
