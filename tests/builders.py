@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from dispatcher.db import clock
 from dispatcher.db.terms import ConsentKind, Language, SuppressionReason, Topic, WorkerRole
 from dispatcher.domain import consent, declarations, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.audience.filters import EVERYBODY, Filter
 from dispatcher.domain.consent import Event, Evidence
@@ -48,7 +49,7 @@ def add_people(
     newcomers = []
     for address in addresses:
         parsed = parse_address(address)
-        newcomers.append(Newcomer(parsed, suppression.address_hash(keyring, parsed), name, Language.DE))
+        newcomers.append(Newcomer(parsed, address_hash(keyring, parsed), name, Language.DE))
     subscribers.add(conn, newcomers, now)
     ids = {}
     for start in range(0, len(newcomers), 1000):
@@ -68,7 +69,7 @@ def agree(
 
 def suppress(conn: Connection, keyring: Keyring, addresses: list[str], now: datetime) -> None:
     """Put addresses on the never-mail list."""
-    hashes = [suppression.address_hash(keyring, parse_address(a)) for a in addresses]
+    hashes = [address_hash(keyring, parse_address(a)) for a in addresses]
     suppression.suppress(conn, hashes, None, SuppressionReason.COMPLAINT, "a test", now)
 
 

@@ -14,9 +14,9 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import ConsentKind, Language, Scope, SubscriptionState, Topic
 from dispatcher.domain import declarations as words
 from dispatcher.domain import resting
-from dispatcher.domain.declarations import Version
 from dispatcher.domain.people import history
 from dispatcher.domain.people.history import Told as Happened
+from dispatcher.domain.versions import Version
 
 router = APIRouter(tags=["consent"])
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from dispatcher.domain import suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.people import subscribers
 from dispatcher.domain.people.subscribers import Subscriber
@@ -20,7 +20,7 @@ def by_id(conn: Connection, public_id: str) -> Subscriber:
 
 def by_address(conn: Connection, keyring: Keyring, address: str) -> Subscriber:
     """Find a person by address. Raises NotFound, AddressInvalid."""
-    person = subscribers.by_hash(conn, suppression.address_hash(keyring, parse_address(address)))
+    person = subscribers.by_hash(conn, address_hash(keyring, parse_address(address)))
     if person is None:
         raise NotFound("nobody here has this address", "check the spelling")
     return person

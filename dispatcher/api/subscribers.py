@@ -34,6 +34,7 @@ from dispatcher.api.shapes import (
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import CampaignKind, Language, Outcome, Scope, SubscriptionState, Topic
 from dispatcher.domain import consent, coverage, declarations, exports, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.exports import Wanted
@@ -187,7 +188,7 @@ def add(
         entered = adding.add(conn, desk.keyring, desk.settings, wish, now)
         asked = "asked" if entered.mail is not None else "not-asked"
         fates = [FateTold(topic=t, fate=entered.fates.get(t, asked)) for t in said.topics]
-        hashed = suppression.address_hash(desk.keyring, parse_address(said.address))
+        hashed = address_hash(desk.keyring, parse_address(said.address))
         person = known.by_hash(conn, hashed)
         told = EnteredTold(subscriber=person.public_id.hex() if person else None, topics=fates)
         mail = entered.mail

@@ -28,6 +28,7 @@ from dispatcher.api.shapes import (
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Scope, SuppressionReason
 from dispatcher.domain import suppression, suppression_files
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.suppression import Entry
 from dispatcher.errors import InputRefused
@@ -97,7 +98,7 @@ def list_(
 @router.post("/lookup", operation_id="lookup_suppressions")
 def lookup(desk: AtDesk, _: Annotated[Caller, needs(Scope.SUBSCRIBERS_READ)], said: AddressSaid) -> EntriesTold:
     """Give what stands on the list for an address, known here as a person or not."""
-    hashed = suppression.address_hash(desk.keyring, parse_address(said.address))
+    hashed = address_hash(desk.keyring, parse_address(said.address))
     with reading(desk.engine).connect() as conn:
         entries = suppression.entries(conn, hashed)
     return EntriesTold(items=[SuppressionTold.model_validate(entry) for entry in entries])
@@ -116,7 +117,7 @@ def suppress(
         if said.subscriber is not None:
             hashed = people.by_id(conn, said.subscriber).address_hash
         else:
-            hashed = suppression.address_hash(desk.keyring, parse_address(said.address or ""))
+            hashed = address_hash(desk.keyring, parse_address(said.address or ""))
         reason = SuppressionReason(said.reason)
         entries = [Entry(hashed, topic, reason, source) for topic in said.topics or (None,)]
         return Done(NeverTold(new=suppression_files.take(conn, entries, now, dry_run=False)))

@@ -10,7 +10,7 @@ from dispatcher import broker
 from dispatcher.cli.context import Context, out, pass_context, print_json
 from dispatcher.db import clock
 from dispatcher.db.terms import Language
-from dispatcher.domain.people.subscribers import topics_of
+from dispatcher.domain.typed import topics_of
 from dispatcher.errors import InputRefused
 from dispatcher.sending import adding
 from dispatcher.sending.adding import Given, Wish

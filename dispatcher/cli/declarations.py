@@ -17,10 +17,11 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
 from dispatcher.domain import declarations as words
 from dispatcher.domain import resting, wording, zones
-from dispatcher.domain.declarations import UNKNOWN, Draft, Version
-from dispatcher.domain.people.subscribers import topics_of
+from dispatcher.domain.declarations import UNKNOWN, Draft
 from dispatcher.domain.resting import Resting
 from dispatcher.domain.spreadsheets import guarded
+from dispatcher.domain.typed import topics_of
+from dispatcher.domain.versions import Version
 from dispatcher.errors import InputRefused
 from dispatcher.sending import declarations as shown
 from dispatcher.sending import renewal

@@ -8,7 +8,7 @@ import click
 
 from dispatcher.cli.context import Context, out, pass_context, print_json
 from dispatcher.db.engine import reading
-from dispatcher.domain import suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.people import subscribers
 from dispatcher.domain.people.history import Told
@@ -43,7 +43,7 @@ _WORDS = {
 def history(context: Context, address: str, as_json: bool) -> None:
     """Tell the whole story of one person's consent, with every piece of evidence."""
     with reading(context.engine).connect() as conn:
-        person = subscribers.by_hash(conn, suppression.address_hash(context.keyring, parse_address(address)))
+        person = subscribers.by_hash(conn, address_hash(context.keyring, parse_address(address)))
         if person is None:
             raise NotFound(f"nobody here has the address {address}", "check the spelling")
         told = read(conn, person.id)

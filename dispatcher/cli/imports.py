@@ -24,8 +24,8 @@ from dispatcher.counting import counted
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.domain import imports as people
-from dispatcher.domain.declarations import Version, by_name
-from dispatcher.domain.imports import Fate, Format, Instructions, Intake, Rejected, Row, Tally, runs
+from dispatcher.domain.declarations import by_name
+from dispatcher.domain.imports import Fate, Format, Instructions, Rejected, Row, Tally, runs, writing
 from dispatcher.domain.imports.ahead import ahead
 from dispatcher.domain.imports.beside import WORTH_IT, read_beside
 from dispatcher.domain.imports.columns import Layout
@@ -33,8 +33,9 @@ from dispatcher.domain.imports.reading import Table
 from dispatcher.domain.imports.rejects import Rejects, rejects_file
 from dispatcher.domain.imports.runs import Order, Run
 from dispatcher.domain.imports.seen import Seen
-from dispatcher.domain.imports.writing import Looked, skip
-from dispatcher.domain.people.subscribers import topics_of
+from dispatcher.domain.imports.writing import Intake, Looked, skip
+from dispatcher.domain.typed import topics_of
+from dispatcher.domain.versions import Version
 from dispatcher.errors import InputRefused
 from dispatcher.sending import declarations
 from dispatcher.sending.handed_in.people import ask
@@ -226,7 +227,7 @@ def _is_interruption(error: BaseException | None) -> bool:
 
 def _pass(work: _Work, rows: Iterator[Row | Rejected], intake: Intake) -> None:
     """Go past what an earlier run took in."""
-    for chunk in people.chunks(rows):
+    for chunk in writing.chunks(rows):
         skip(chunk, intake.seen)
         _write_down(work, [row for row in chunk if isinstance(row, Rejected)])
 
@@ -240,14 +241,14 @@ def _begun(work: _Work, rows: Iterator[Row | Rejected], seen: Seen) -> Iterator[
     opened = deque[Connection](maxlen=3)  # that of the chunk at hand, and of the one that comes
 
     def source() -> Iterator[_Begun]:
-        for chunk in people.chunks(rows):
+        for chunk in writing.chunks(rows):
             with reading(work.context.engine).connect() as conn:
-                looked = people.look(conn, chunk, seen)
+                looked = writing.look(conn, chunk, seen)
             if work.dry_run or conn.dialect.name == "sqlite":  # where one writes at a time
                 yield looked, None
                 continue
             opened.append(work.context.engine.connect())
-            people.prepare(opened[-1], looked, work.order.origin, clock.now(opened[-1]))
+            writing.prepare(opened[-1], looked, work.order.origin, clock.now(opened[-1]))
             yield looked, opened[-1]
 
     try:
@@ -262,13 +263,13 @@ def _take_chunk(work: _Work, looked: Looked, begun: Connection | None, intake: I
     """Take in a chunk, in one transaction with the note that it is taken in."""
     _write_down(work, looked.rejected)
     if work.dry_run:
-        people.count(looked, intake.tally)
+        writing.count(looked, intake.tally)
         return
     with begun or work.context.engine.connect() as conn:
         now = clock.now(conn)
         if begun is None:
-            people.prepare(conn, looked, intake.origin, now)
-        pending = people.write(conn, looked, intake, now)
+            writing.prepare(conn, looked, intake.origin, now)
+        pending = writing.write(conn, looked, intake, now)
         if work.confirm:
             intake.tally.asked += ask(conn, work.context.settings, work.context.keyring, pending, work.order.origin)
         runs.advance(conn, run, intake.tally)

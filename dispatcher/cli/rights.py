@@ -14,7 +14,7 @@ from dispatcher.cli.private_files import write
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, RightKind
-from dispatcher.domain import suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.people import rights
 from dispatcher.domain.people.rights import Asked
@@ -156,7 +156,7 @@ def add(context: Context, address: str, kind: str, received: datetime | None) ->
     \b
     dispatcher subscribers rights add maria@example.de --kind erasure --received 2026-11-20
     """
-    hashed = suppression.address_hash(context.keyring, parse_address(address))
+    hashed = address_hash(context.keyring, parse_address(address))
     with context.engine.begin() as conn:
         now = clock.now(conn)
         at = _received(received, now) or now

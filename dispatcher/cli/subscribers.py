@@ -15,6 +15,7 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import SubscriptionState
 from dispatcher.domain import consent as ledger
 from dispatcher.domain import coverage, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.people import subscribers as people
 from dispatcher.domain.people.subscribers import Subscriber
@@ -74,7 +75,7 @@ def show(context: Context, address: str, as_json: bool) -> None:
 
 def find(conn: Connection, keyring: Keyring, address: str) -> Subscriber:
     """Find a person by address. Raises NotFound, AddressInvalid."""
-    person = people.by_hash(conn, suppression.address_hash(keyring, parse_address(address)))
+    person = people.by_hash(conn, address_hash(keyring, parse_address(address)))
     if person is None:
         raise NotFound(f"nobody here has the address {address}", "check the spelling")
     return person

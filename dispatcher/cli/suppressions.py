@@ -16,8 +16,8 @@ from dispatcher.db.engine import reading
 from dispatcher.db.tables import suppression
 from dispatcher.db.terms import SuppressionReason, Topic
 from dispatcher.domain import suppression_files as files
-from dispatcher.domain.imports import chunks
 from dispatcher.domain.imports.rows import Rejected, Tally
+from dispatcher.domain.imports.writing import chunks
 
 
 @click.group()

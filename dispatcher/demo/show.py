@@ -27,9 +27,11 @@ from dispatcher.demo import letters, staff
 from dispatcher.demo.letters import Plan
 from dispatcher.demo.staff import Staff
 from dispatcher.domain import consent, imports, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.imports import Intake
+from dispatcher.domain.imports import writing
+from dispatcher.domain.imports.writing import Intake
 from dispatcher.domain.newsletters import accounts, campaigns, missing
 from dispatcher.domain.newsletters.accounts import Status
 from dispatcher.domain.people import subscribers
@@ -110,15 +112,15 @@ def _people(stage: _Stage) -> None:
         work = bar.add_task("importing people", total=1000)
         with stage.engine.begin() as conn:
             now = clock.now(conn)
-            for chunk in imports.chunks(imports.read_rows(file, ring, now)):
-                imports.take(conn, chunk, intake, now, dry_run=False)
+            for chunk in writing.chunks(imports.read_rows(file, ring, now)):
+                writing.take(conn, chunk, intake, now, dry_run=False)
                 bar.update(work, completed=intake.tally.rows)
             for address in _addresses("withdrawn.txt"):
-                person = subscribers.by_hash(conn, suppression.address_hash(ring, parse_address(address)))
+                person = subscribers.by_hash(conn, address_hash(ring, parse_address(address)))
                 assert person is not None
                 topics = list(consent.standing(conn, person.id))
                 consent.withdraw(conn, person.id, topics, Evidence(source="demo: withdrawn.txt"), now)
-            hashes = [suppression.address_hash(ring, parse_address(a)) for a in _addresses("suppressed.txt")]
+            hashes = [address_hash(ring, parse_address(a)) for a in _addresses("suppressed.txt")]
             suppression.suppress(conn, hashes, None, SuppressionReason.COMPLAINT, "demo: suppressed.txt", now)
     words = ", ".join(f"{count} {fate}" for fate, count in intake.tally.counts.items() if count)
     stage.out.print(

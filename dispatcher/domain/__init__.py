@@ -9,5 +9,6 @@ ledger, folding        what became of each letter      rates        how fast
 endings                what must outlive a restore     retention    what has had its time goes; periods: when
 imports, exports       people as files; uploads, suppression_files, spreadsheets
 staff                  accounts, roles, audit log      programs     API keys, webhooks
+address_hashes, versions, typed                        for whoever reads files, too: they know no database
 addresses, tokens, vault, zones                        the ground: they know nobody here
 """

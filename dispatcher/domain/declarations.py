@@ -17,6 +17,7 @@ from dispatcher.db.clock import this_moment
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import declaration, privacy_notice, renewal
 from dispatcher.db.terms import Language, Topic
+from dispatcher.domain.versions import Version
 from dispatcher.errors import InputRefused, LedgerBroken, NotFound
 
 KEY = "newsletter"  # the only declaration there is, so far
@@ -51,25 +52,6 @@ class Declaration:
     sha256: bytes
     topics: tuple[Topic, ...]
     valid_from: datetime
-
-    @property
-    def name(self) -> str:
-        """Give the name that import files and events use."""
-        return f"{self.key}-{self.version}"
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A version as a whole: what all its languages share."""
-
-    key: str
-    version: str
-    number: int
-    languages: tuple[Language, ...]
-    topics: tuple[Topic, ...]
-    valid_from: datetime
-    renews: frozenset[Topic]
-    covers_unknown: bool
 
     @property
     def name(self) -> str:
@@ -195,22 +177,6 @@ def named(conn: Connection, version: str) -> Version:
             return known
     there_are = ", ".join(known.version for known in standing) or "none yet"
     raise NotFound(f"there is no version {version!r} of the declaration", f"there are: {there_are}")
-
-
-def why_not_under(version: Version, topics: Iterable[Topic], given_at: datetime) -> str | None:
-    """Say why consent for these topics cannot have been given in these words at that moment; None: it can.
-
-    The first words may be older than their row: they are entered at the first start, and stood on paper before.
-    """
-    strange = [topic for topic in topics if topic not in version.topics]
-    if strange:
-        return f"{version.name} does not cover {', '.join(strange)}"
-    if version.number == 1 or given_at >= version.valid_from:
-        return None
-    first = version.valid_from.replace(microsecond=0)  # files name whole seconds
-    if given_at < first:
-        return f"{version.name} was not valid before {first:%Y-%m-%d %H:%M:%S} UTC, after that consent"
-    return None
 
 
 def by_name(conn: Connection) -> dict[str, Version]:

@@ -26,9 +26,7 @@ from dispatcher.db.columns import Rows, Utc, given, insert_or, one_of_given
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import EVERY_TOPIC, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import endings
-from dispatcher.domain.addresses import Address
 from dispatcher.domain.programs import outbox
-from dispatcher.domain.tokens import Keyring
 
 # What the staff may take off: their own entries, and a mailbox that works again. The rest is the person's word.
 LIFTED_BY_STAFF = frozenset({SuppressionReason.OPERATOR, SuppressionReason.BOUNCED})
@@ -55,11 +53,6 @@ class Entry(NamedTuple):
     scope: Topic | None
     reason: SuppressionReason
     source: str
-
-
-def address_hash(keyring: Keyring, address: Address) -> bytes:
-    """Give the 32 bytes under which an address is compared. Not to be guessed without the key (unlike a plain hash)."""
-    return keyring.oldest.hmac_sha256(b"address\0" + address.canonical.encode())
 
 
 def suppress(

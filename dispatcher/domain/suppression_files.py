@@ -17,12 +17,13 @@ from dispatcher.db.columns import one_of_many
 from dispatcher.db.tables import suppression as table
 from dispatcher.db.terms import EVERY_TOPIC, SuppressionReason, Topic
 from dispatcher.domain import suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.imports.lines import lines_of
 from dispatcher.domain.imports.records import Record, Records
 from dispatcher.domain.imports.rows import Rejected
 from dispatcher.domain.spreadsheets import bare, guarded
-from dispatcher.domain.suppression import Entry, address_hash, enter
+from dispatcher.domain.suppression import Entry, enter
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused
 

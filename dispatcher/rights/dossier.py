@@ -30,9 +30,10 @@ from dispatcher.db.tables import (
 )
 from dispatcher.db.terms import EVERY_TOPIC
 from dispatcher.domain import coverage
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.people import rights
-from dispatcher.domain.suppression import address_hash, entries
+from dispatcher.domain.suppression import entries
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused, NotFound
 from dispatcher.rights.records import Facts, moment, plain, rows

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, select
 from dispatcher.db.columns import holds
 from dispatcher.db.tables import batch, campaign, deferral, opt_in_request
 from dispatcher.db.terms import Language
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.people import subscribers
-from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
 from dispatcher.rights import dossier, wording
 from dispatcher.rights.dossier import MOST, House

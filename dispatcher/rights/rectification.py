@@ -15,12 +15,13 @@ from sqlalchemy import Connection, update
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import Language, SubscriptionState, Topic
 from dispatcher.domain import consent, zones
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.people import holding, subscribers
 from dispatcher.domain.people.subscribers import Subscriber
-from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
+from dispatcher.domain.typed import clean_name
 from dispatcher.errors import InputRefused
 from dispatcher.sending import opt_in
 
@@ -53,7 +54,7 @@ def hold(conn: Connection, subscriber_id: int, now: datetime, *, moves: bool) ->
 
 def rename(conn: Connection, subscriber_id: int, name: str) -> None:
     """Write another name. Raises InputRefused for one that fits no header line."""
-    _put(conn, subscriber_id, name=subscribers.clean_name(name))
+    _put(conn, subscriber_id, name=clean_name(name))
 
 
 def speak(conn: Connection, subscriber_id: int, language: Language) -> None:

@@ -14,12 +14,12 @@ from dispatcher.db import clock
 from dispatcher.db.engine import reading, scrub
 from dispatcher.db.terms import Language, RightKind, Topic
 from dispatcher.domain import consent
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.people import erasure, restriction, rights, subscribers
 from dispatcher.domain.people.rights import Done
 from dispatcher.domain.people.subscribers import Subscriber
-from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import InputRefused
 from dispatcher.rights import dossier, holdings, rectification

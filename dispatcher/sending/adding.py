@@ -15,8 +15,9 @@ from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import declarations as words
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.people.subscribers import clean_name
 from dispatcher.domain.tokens import Keyring
+from dispatcher.domain.typed import clean_name
+from dispatcher.domain.versions import why_not_under
 from dispatcher.errors import InputRefused
 from dispatcher.sending import declarations, entry, opt_in
 from dispatcher.sending.entry import Fate
@@ -99,7 +100,7 @@ def _proof(conn: Connection, wish: Wish, given: Given, source: str, now: datetim
     if given.declaration is None:
         return evidence
     found = words.named(conn, given.declaration)
-    reason = words.why_not_under(found, wish.topics, given.at)
+    reason = why_not_under(found, wish.topics, given.at)
     if reason is not None:
         raise InputRefused(reason, "name the words that they agreed to; `dispatcher declarations list` shows them")
     ids = {text.language: text.id for text in words.texts(conn, found.number)}

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, and_, func, insert, select, update
 from dispatcher.db.tables import former_address, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Errand, SuppressionReason, Topic
 from dispatcher.domain import consent, suppression, tokens
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.newsletters import campaigns
@@ -58,7 +59,7 @@ def ask(
         return None
     if _asked_today(conn, person.id, now) >= MAILS_PER_DAY:
         return None
-    hashed = suppression.address_hash(keyring, wanted)
+    hashed = address_hash(keyring, wanted)
     request_id = _open(conn, keyring, person, Errand.LEAVE_ADDRESS, (wanted.mail, hashed), evidence.source, now)
     _note(conn, person, ConsentKind.MOVE_ASKED, consent.with_request(evidence, request_id), now)
     return campaigns.create_confirmations(conn, {request_id: person.language}, now)[0]
@@ -110,7 +111,7 @@ def _allow(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, n
     assert step.wanted is not None
     _hold(conn, step.person)
     wanted = parse_address(step.wanted)
-    hashed = suppression.address_hash(keyring, wanted)
+    hashed = address_hash(keyring, wanted)
     _note(conn, step.person, ConsentKind.MOVE_ALLOWED, evidence, now)
     if not _is_free(conn, hashed):
         return None
@@ -126,7 +127,7 @@ def _take(conn: Connection, keyring: Keyring, step: Step, evidence: Evidence, no
     assert step.wanted is not None
     assert former is not None
     wanted = parse_address(step.wanted)
-    hashed = suppression.address_hash(keyring, wanted)
+    hashed = address_hash(keyring, wanted)
     if not _is_free(conn, hashed):
         raise TokenInvalid("this link is not valid any more", "the address was signed up by itself in the meantime")
     r = opt_in_request.c

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, SubscriptionState, Topic
 from dispatcher.domain import consent, coverage, declarations, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.consent import Event
 from dispatcher.domain.people import subscribers
 from dispatcher.domain.people.subscribers import Newcomer
@@ -35,7 +36,7 @@ def enter(
     conn: Connection, keyring: Keyring, wanted: Request, given_at: datetime, now: datetime
 ) -> Mapping[Topic, Fate]:
     """Enter consent that was given at a moment, by its evidence; say what became of each topic."""
-    hashed = suppression.address_hash(keyring, wanted.address)
+    hashed = address_hash(keyring, wanted.address)
     listed = {entry.scope: entry.reason for entry in suppression.entries(conn, hashed)}
     if EVERY_TOPIC in listed:
         return dict.fromkeys(wanted.topics, Fate.SUPPRESSED)

@@ -17,6 +17,7 @@ from dispatcher.db.entering import enter
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber
 from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Errand, Language, Topic
 from dispatcher.domain import consent, coverage, suppression, tokens
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.delivery.recipients import Asking
@@ -95,7 +96,7 @@ def request_each(
     """
     if not wanted:
         return []
-    hashes = [suppression.address_hash(keyring, each.address) for each in wanted]
+    hashes = [address_hash(keyring, each.address) for each in wanted]
     barred = suppression.barred(conn, set(hashes))
     given, asking = list[int | IsKnown | None](), dict[bytes, tuple[int, _Asker]]()
     for place, (hashed, each) in enumerate(zip(hashes, wanted, strict=True)):
@@ -123,7 +124,7 @@ def _free(topics: Sequence[Topic], barred: Container[str]) -> list[Topic]:
 
 
 def _of_somebody_known(conn: Connection, keyring: Keyring, wanted: Request, now: datetime) -> int | None:
-    hashed = suppression.address_hash(keyring, wanted.address)
+    hashed = address_hash(keyring, wanted.address)
     topics = _free(wanted.topics, suppression.barred(conn, [hashed]).get(hashed, ()))
     newcomer = Newcomer(wanted.address, hashed, wanted.name, wanted.language)
     person = subscribers.ensure(conn, newcomer, now)

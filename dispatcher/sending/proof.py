@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from dispatcher.compose.house import House
 from dispatcher.db.terms import CampaignState, Language
 from dispatcher.domain import consent, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.domain.newsletters import campaigns, trials
@@ -50,7 +51,7 @@ def _require_subject(of: Campaign, variant: int, subjects: int) -> None:
 
 def recipient_for(conn: Connection, of: Campaign, address: str, stationery: Stationery) -> Recipient:
     """Give a real recipient for a preview. Raises NotFound."""
-    person = subscribers.by_hash(conn, suppression.address_hash(stationery.keyring, parse_address(address)))
+    person = subscribers.by_hash(conn, address_hash(stationery.keyring, parse_address(address)))
     if person is None:
         raise NotFound(f"nobody here has the address {address}", "name a subscriber's address")
     return as_recipient(conn, of, person)
@@ -71,7 +72,7 @@ def test_parcel(
     """Compose a test copy of what is written now, in the campaign's default language. Raises InputRefused for an
     address on the never-mail list.
     """
-    if suppression.entries(conn, suppression.address_hash(stationery.keyring, to)):
+    if suppression.entries(conn, address_hash(stationery.keyring, to)):
         raise InputRefused("this address is on the never-mail list", "choose another one")
     made_up = release.trial_recipient(Language(of.default_language))
     reader = Recipient(0, bytes(8), to.mail, made_up.name, made_up.language, made_up.consented_on, 1)

@@ -20,11 +20,11 @@ from dispatcher.db.tables import opt_in_request, renewal, subscriber, subscripti
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import consent, coverage, declarations
 from dispatcher.domain.audience import audiences
-from dispatcher.domain.declarations import Version
 from dispatcher.domain.delivery import passage
 from dispatcher.domain.delivery.recipients import Asking, Recipient
 from dispatcher.domain.newsletters import renewals
 from dispatcher.domain.newsletters.campaigns import Campaign
+from dispatcher.domain.versions import Version
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import opt_in
 from dispatcher.sending.press import Stationery

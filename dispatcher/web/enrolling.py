@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Declaration
-from dispatcher.domain.people import subscribers
 from dispatcher.domain.tokens import Keyring
+from dispatcher.domain.typed import clean_name
 from dispatcher.errors import InputRefused
 from dispatcher.sending import declarations, opt_in
 from dispatcher.sending.opt_in import IsKnown, Request
@@ -102,7 +102,7 @@ def _read(filled: Filled, words: Declaration | None) -> Request | Typed:
     except InputRefused:
         errors["address"] = "signup.address_wrong" if form.first("address").strip() else "signup.address_missing"
     try:
-        name = subscribers.clean_name(form.first("name"))
+        name = clean_name(form.first("name"))
     except InputRefused:
         errors["name"] = "signup.name_wrong"
     covered = words.topics if words is not None else ()

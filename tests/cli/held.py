@@ -7,7 +7,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from dispatcher.domain import imports
+from dispatcher.domain.imports import writing
 from tests.processes import command
 
 
@@ -20,7 +20,7 @@ def held_import(
     # What a shell that runs things in the background lets Python do with Ctrl-C is not what a terminal does.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     there, go_on = events
-    write, taken = imports.write, [0]
+    write, taken = writing.write, [0]
 
     def write_and_hold(*arguments: Any, **named: Any) -> Any:
         taken[0] += 1
@@ -29,6 +29,6 @@ def held_import(
             go_on.wait(60)
         return write(*arguments, **named)
 
-    imports.chunks = partial(imports.chunks, size=chunk)  # type: ignore[assignment]
-    imports.write = write_and_hold
+    writing.chunks = partial(writing.chunks, size=chunk)  # type: ignore[assignment]
+    writing.write = write_and_hold
     command(environ, folder, words, said, said)

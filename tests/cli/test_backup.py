@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from dispatcher.db import clock
 from dispatcher.db.terms import Topic
-from dispatcher.domain import suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.tokens import Keyring
 from tests import builders
@@ -174,7 +174,7 @@ def test_files_of_other_machines_are_applied_once_and_harmlessly_again(
     dispatcher("consent", "withdraw", "anna@example.de")
     monkeypatch.delenv("DISPATCHER_ENDINGS")
     other = outside / "elsewhere" / "other.jsonl"
-    hashed = suppression.address_hash(keyring, parse_address("bert@example.de")).hex()
+    hashed = address_hash(keyring, parse_address("bert@example.de")).hex()
     with other.open("a", encoding="ascii") as file:
         mark = other.stat().st_size
         file.write(

@@ -13,10 +13,11 @@ from dispatcher.db.engine import make_engine, reading
 from dispatcher.db.tables import suppression
 from dispatcher.db.terms import SuppressionReason, Topic
 from dispatcher.domain import consent, exports
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.exports import Wanted
-from dispatcher.domain.suppression import address_hash, suppress
+from dispatcher.domain.suppression import suppress
 from tests import builders
 from tests.cli.conftest import Run
 from tests.stage import Stage

@@ -7,6 +7,7 @@ from dispatcher.db import clock
 from dispatcher.db.tables import campaign, consent_event
 from dispatcher.db.terms import ConsentKind, RightKind, SuppressionReason, Topic
 from dispatcher.domain import consent, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.people import rights
 from dispatcher.domain.tokens import Keyring
@@ -29,7 +30,7 @@ def maria(engine: Engine, keyring: Keyring) -> int:
 
 def _barred(engine: Engine, keyring: Keyring) -> list[tuple[str, SuppressionReason]]:
     with engine.begin() as conn:
-        entries = suppression.entries(conn, suppression.address_hash(keyring, parse_address(MARIA)))
+        entries = suppression.entries(conn, address_hash(keyring, parse_address(MARIA)))
     return [(entry.scope, entry.reason) for entry in entries]
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from dispatcher.db.tables import campaign, consent_event, subscriber, suppression
 from dispatcher.db.terms import Topic
-from dispatcher.domain.imports import CHUNK
+from dispatcher.domain.imports.writing import CHUNK
 from tests import builders
 from tests.cli.conftest import Run
 from tests.stage import Stage

@@ -19,7 +19,8 @@ from dispatcher.console.pages import PAGES
 from dispatcher.db import clock
 from dispatcher.db.tables import campaign, delivery, metadata
 from dispatcher.db.terms import ConsentKind, Language, RightKind, Role, Scope, SessionStage, Topic, UploadKind
-from dispatcher.domain import consent, declarations, suppression, uploads
+from dispatcher.domain import consent, declarations, uploads
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.delivery import workers
@@ -194,7 +195,7 @@ class Office:
         self.look_over(made, member)
         subscriber = self.subscribe("thing@example.com")
         with self.engine.begin() as conn:
-            hashed = suppression.address_hash(self.keyring, parse_address("thing@example.com"))
+            hashed = address_hash(self.keyring, parse_address("thing@example.com"))
             asked = rights.enter(conn, RightKind.ERASURE, hashed, clock.now(conn) - timedelta(days=40))
             rights.enter(conn, RightKind.ACCESS, hashed, clock.now(conn))
             now = clock.now(conn)

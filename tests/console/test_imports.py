@@ -13,6 +13,7 @@ from dispatcher.db import clock
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import Role, SuppressionReason, UploadState
 from dispatcher.domain import suppression, uploads
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.sending.handed_in.place import shelf_of
 from tests.console.office import FILE, Browser, Office, heading, on_sqlite, text_of
@@ -43,7 +44,7 @@ def people(office: Office) -> int:
 
 def test_a_file_is_handed_in_looked_over_and_imported_on_somebodys_word(office: Office) -> None:
     with office.engine.begin() as conn:
-        hashed = suppression.address_hash(office.keyring, parse_address("never@example.de"))
+        hashed = address_hash(office.keyring, parse_address("never@example.de"))
         suppression.suppress(conn, [hashed], None, SuppressionReason.COMPLAINT, "a letter", clock.now(conn))
     browser = office.browser_of(Role.ADMIN)
     text = (

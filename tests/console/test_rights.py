@@ -13,7 +13,7 @@ from sqlalchemy import update
 from dispatcher.db import clock
 from dispatcher.db.tables import rights_request
 from dispatcher.db.terms import RightKind, Role
-from dispatcher.domain import suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.people import rights
 from dispatcher.rights import sealed
@@ -35,7 +35,7 @@ def officer(office: Office) -> Browser:
 
 def enter(office: Office, kind: RightKind, days_ago: int) -> int:
     with office.engine.begin() as conn:
-        hashed = suppression.address_hash(office.keyring, parse_address(MARIA))
+        hashed = address_hash(office.keyring, parse_address(MARIA))
         return rights.enter(conn, kind, hashed, clock.now(conn) - timedelta(days=days_ago))
 
 

@@ -9,7 +9,7 @@ from dispatcher.db import clock
 from dispatcher.db.tables import suppression
 from dispatcher.db.terms import ConsentKind, Role, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent
-from dispatcher.domain import suppression as never
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.people import directory
 from dispatcher.domain.people.directory import Wanted
@@ -123,7 +123,7 @@ def test_an_address_that_is_nobodys_can_be_barred_and_no_page_keeps_it(office: O
     browser = staff(office)
     form = {"address": "never@example.com", "scope": "all", "reason": "bounced", "source": SOURCE}
     assert browser.post("/subscribers/suppress", form).headers["location"] == "/console/subscribers"
-    hashed = never.address_hash(office.keyring, parse_address("never@example.com"))
+    hashed = address_hash(office.keyring, parse_address("never@example.com"))
     with office.engine.begin() as conn:
         assert conn.execute(select(suppression.c.reason).where(suppression.c.address_hash == hashed)).scalar_one() == (
             SuppressionReason.BOUNCED

@@ -17,6 +17,7 @@ from dispatcher.db.terms import ConsentKind, Language, Topic
 from dispatcher.domain import consent, imports, periods, retention
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
+from dispatcher.domain.imports import writing
 from dispatcher.domain.retention import Step
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import opt_in
@@ -92,8 +93,8 @@ class Keeping:
             return list(conn.execute(select(metadata.tables[table])).all())
 
     def take_file(self, text: str, at: datetime) -> dict[str, int]:
-        intake = imports.Intake("a list")
+        intake = writing.Intake("a list")
         with self.engine.begin() as conn:
             rows = imports.read_rows(io.BytesIO(text.encode()), self.keyring, at)
-            imports.take(conn, rows, intake, at, dry_run=False)
+            writing.take(conn, rows, intake, at, dry_run=False)
         return {fate.value: count for fate, count in intake.tally.counts.items() if count}

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, event, select, update
 from dispatcher.db.tables import batch, delivery, subscriber, subscription
 from dispatcher.db.terms import ConsentKind, SuppressionReason, Topic
 from dispatcher.domain import consent, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.audience import dealing_out
 from dispatcher.domain.audience.audiences import why_not
@@ -43,7 +44,7 @@ def test_each_reason_why_somebody_is_withheld_is_written_down(dispatch: Dispatch
             (topical, TOPIC, SuppressionReason.OPERATOR),
             (fine, Topic.SPECIAL_OFFERS, SuppressionReason.OPERATOR),
         ):
-            hashed = suppression.address_hash(dispatch.keyring, parse_address(mails[who]))
+            hashed = address_hash(dispatch.keyring, parse_address(mails[who]))
             suppression.suppress(conn, [hashed], scope, reason, "a test", NOW)
     for who in (left, left_and_complained):
         dispatch.withdraw(who)

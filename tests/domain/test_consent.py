@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.tokens import Keyring
@@ -155,7 +156,7 @@ def test_topics_stand_apart(engine: Engine, maria: int) -> None:
 def test_to_withdraw_ends_the_consent_and_puts_the_address_on_the_list(
     engine: Engine, keyring: Keyring, maria: int
 ) -> None:
-    hashed = suppression.address_hash(keyring, parse_address("maria@example.de"))
+    hashed = address_hash(keyring, parse_address("maria@example.de"))
     with engine.begin() as conn:
         _append(conn, maria, ConsentKind.CONFIRMED)
         assert consent.withdraw(conn, maria, [GOLD], PROOF, NOW) == [GOLD]
@@ -170,7 +171,7 @@ def test_to_withdraw_twice_writes_one_event_and_one_entry(engine: Engine, keyrin
         assert consent.withdraw(conn, maria, [GOLD], PROOF, NOW) == [GOLD]
         assert consent.withdraw(conn, maria, [GOLD], PROOF, NOW + timedelta(hours=1)) == []
         kinds = conn.execute(select(consent_event.c.kind).order_by(consent_event.c.id)).scalars().all()
-        (entry,) = suppression.entries(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
+        (entry,) = suppression.entries(conn, address_hash(keyring, parse_address("maria@example.de")))
     assert kinds == ["confirmed", "withdrawn"]
     assert entry.at == NOW
 
@@ -179,7 +180,7 @@ def test_whoever_never_asked_can_still_say_no_for_good(engine: Engine, keyring: 
     with engine.begin() as conn:
         assert consent.withdraw(conn, maria, [GOLD], PROOF, NOW) == [GOLD]
         assert _states(conn, maria) == {GOLD: WITHDRAWN}
-        assert suppression.entries(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
+        assert suppression.entries(conn, address_hash(keyring, parse_address("maria@example.de")))
 
 
 def test_a_new_confirmation_lifts_a_withdrawal_or_an_erasure_and_no_other_entry(
@@ -189,7 +190,7 @@ def test_a_new_confirmation_lifts_a_withdrawal_or_an_erasure_and_no_other_entry(
     with engine.begin() as conn:
         people = builders.add_people(conn, keyring, [f"p{n}@example.de" for n in range(len(table))], NOW)
         for (mail, who), (reason, scope) in zip(people.items(), table, strict=True):
-            hashed = suppression.address_hash(keyring, parse_address(mail))
+            hashed = address_hash(keyring, parse_address(mail))
             suppression.suppress(conn, [hashed], scope, reason, "a test", NOW)
             consent.confirm(conn, who, [GOLD], PROOF, NOW)
             assert _states(conn, who) == {GOLD: CONFIRMED}
@@ -205,7 +206,7 @@ def test_a_confirmation_leaves_the_withdrawals_of_other_topics(engine: Engine, k
     with engine.begin() as conn:
         consent.withdraw(conn, maria, [GOLD, OFFERS], PROOF, NOW)
         consent.confirm(conn, maria, [GOLD], PROOF, NOW)
-        entries = suppression.entries(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
+        entries = suppression.entries(conn, address_hash(keyring, parse_address("maria@example.de")))
     assert [entry.scope for entry in entries] == [OFFERS]
 
 
@@ -220,7 +221,7 @@ def test_a_newsletter_needs_a_current_consent_an_address_and_no_entry(engine: En
         permitted = {}
         for (mail, who), (state, scope, reason, has_address) in zip(people.items(), table, strict=True):
             _append(conn, who, *makes[state])
-            hashed = suppression.address_hash(keyring, parse_address(mail))
+            hashed = address_hash(keyring, parse_address(mail))
             for one in scopes[scope]:
                 suppression.suppress(conn, [hashed], one, reason, "a test", NOW)
             if not has_address:
@@ -261,7 +262,7 @@ def test_a_confirmation_mail_needs_an_open_request_an_address_and_no_objection(
             if left:
                 _append(conn, who, ConsentKind.WITHDRAWN)
             if entry is not None:
-                hashed = suppression.address_hash(keyring, parse_address(mail))
+                hashed = address_hash(keyring, parse_address(mail))
                 suppression.suppress(conn, [hashed], entry[0], entry[1], "a test", NOW)
             if not has_address:
                 conn.execute(update(subscriber).where(subscriber.c.id == who).values(address=None))

@@ -12,6 +12,7 @@ from dispatcher.db.tables import declaration, privacy_notice, renewal
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import declarations, wording
 from dispatcher.domain.declarations import Draft
+from dispatcher.domain.versions import why_not_under
 from dispatcher.errors import InputRefused, LedgerBroken, NotFound
 from dispatcher.sending import declarations as shipped
 from tests.guards import unguarded
@@ -259,6 +260,6 @@ def test_consent_is_in_words_only_if_they_cover_its_topics_and_were_valid_by_the
         far = datetime(2099, 1, 1, tzinfo=UTC)
         declarations.enter(conn, replace(SECOND, version="2099-01", valid_from=far), NOW)
         found = declarations.versions(conn)[version - 1]
-    reason = declarations.why_not_under(found, topics, given_at)
+    reason = why_not_under(found, topics, given_at)
     assert (reason or "").startswith(why or "")
     assert (reason is None) == (why is None)

@@ -11,7 +11,7 @@ from dispatcher.db.terms import ConsentKind, Language, Outcome, SubscriptionStat
 from dispatcher.domain import consent, imports, ledger, suppression
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.imports import Fate
+from dispatcher.domain.imports import Fate, writing
 from dispatcher.domain.ledger import Deferral, Final
 from dispatcher.domain.people import erasure, profiles, subscribers
 from dispatcher.domain.people.subscribers import Subscriber
@@ -59,8 +59,8 @@ def _sign_up(conn: Connection, keyring: Keyring, now: datetime) -> str | None:
 
 def _import(conn: Connection, keyring: Keyring, source: str = "form 3", topic: Topic = GOLD) -> dict[Fate, int]:
     file = f"email,topics,consent_at,consent_source\n{MARIA},{topic},2026-01-01T10:00:00+01:00,{source}\n"
-    intake = imports.Intake("old list")
-    imports.take(conn, imports.read_rows(io.BytesIO(file.encode()), keyring, NOW), intake, NOW, dry_run=False)
+    intake = writing.Intake("old list")
+    writing.take(conn, imports.read_rows(io.BytesIO(file.encode()), keyring, NOW), intake, NOW, dry_run=False)
     return {fate: count for fate, count in intake.tally.counts.items() if count}
 
 
@@ -185,7 +185,7 @@ def test_neither_a_declarations_name_nor_the_person_s_own_gets_into_the_proof(en
     row = f"{MARIA},Maria Muster,finance-news,2026-01-01T10:00:00+01:00,by MARIA MUSTER at the fair,of {ON_THE_WIRE}"
     with engine.begin() as conn:
         rows = imports.read_rows(io.BytesIO(f"{header}\n{row}\n".encode()), keyring, NOW)
-        imports.take(conn, rows, imports.Intake("a list"), NOW, dry_run=False)
+        writing.take(conn, rows, writing.Intake("a list"), NOW, dry_run=False)
         source, named = conn.execute(select(consent_event.c.source, consent_event.c.declaration_named)).one()
     assert source.startswith("by <name> at the fair")
     assert named == "of <recipient>"

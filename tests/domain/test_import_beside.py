@@ -1,10 +1,12 @@
 """A file that another process reads: the same rows, the same errors, and no reader left behind."""
 
-import multiprocessing
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dispatcher.domain.imports import Instructions, Rejected, read_rows
@@ -26,7 +28,11 @@ ROWS = (
 @pytest.fixture(autouse=True)
 def _no_reader_is_left() -> Iterator[None]:
     yield
-    assert multiprocessing.active_children() == []
+    assert _readers() == []
+
+
+def _readers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "dispatcher.domain.imports.beside" in child.cmdline()]
 
 
 def test_another_process_gives_the_same_rows_and_says_how_far_it_is(tmp_path: Path) -> None:
@@ -52,7 +58,7 @@ def test_what_is_no_text_is_refused_at_its_place_and_a_reader_that_is_killed_is_
     with read_beside(path, KEYRING, NOW, Instructions(), {}) as beside:
         rows = beside.rows()
         next(rows)
-        (reader,) = multiprocessing.active_children()
+        (reader,) = _readers()
         reader.kill()
         with pytest.raises(InputRefused, match="the process that read the file was ended"):
             list(rows)
@@ -63,3 +69,10 @@ def test_whoever_stops_listening_ends_the_reader(tmp_path: Path) -> None:
     path.write_bytes(HEADER.encode() + ROWS[0].encode() * 20_000)
     with read_beside(path, KEYRING, NOW, Instructions(), {}) as beside:
         assert next(beside.rows()).line == 2
+
+
+def test_the_reader_loads_no_database_and_nothing_else_that_only_others_need() -> None:
+    asking = "import sys, dispatcher.domain.imports.beside; print(*{name.partition('.')[0] for name in sys.modules})"
+    said = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, timeout=60, check=True)
+    theirs = {name for name in said.stdout.split() if not name.startswith("_")} - sys.stdlib_module_names
+    assert theirs == {"dispatcher", "email_validator", "idna"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dispatcher.db.terms import Language, Topic
 from dispatcher.domain import imports
-from dispatcher.domain.imports import Claim, Lack, Rejected, Row, Says
+from dispatcher.domain.imports import Claim, Lack, Rejected, Row, Says, writing
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused
 
@@ -204,5 +204,5 @@ def test_a_long_file_is_read_row_by_row_and_never_held_in_memory() -> None:
 
 def test_a_stream_of_rows_is_cut_into_chunks() -> None:
     rows = [Rejected(number, "x") for number in range(7)]
-    assert [len(chunk) for chunk in imports.chunks(rows, size=3)] == [3, 3, 1]
-    assert list(imports.chunks([])) == []
+    assert [len(chunk) for chunk in writing.chunks(rows, size=3)] == [3, 3, 1]
+    assert list(writing.chunks([])) == []

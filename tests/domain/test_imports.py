@@ -11,9 +11,11 @@ from sqlalchemy import Connection, Engine, func, select
 from dispatcher.db.tables import consent_event, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, imports, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.imports import Claim, Fate, Intake, Rejected, Row, Says, Tally
+from dispatcher.domain.imports import Claim, Fate, Rejected, Row, Says, Tally, writing
+from dispatcher.domain.imports.writing import Intake
 from dispatcher.domain.people import profiles, subscribers
 from dispatcher.domain.tokens import Keyring
 from tests import builders
@@ -34,8 +36,8 @@ def _line(mail: str, topics: str = "finance-news", proof: str = PROOF) -> str:
 def _take(conn: Connection, keyring: Keyring, lines: str, *, dry_run: bool = False) -> tuple[Tally, list[Row]]:
     """Import as the command line does, chunk by chunk; give the tally and the rows that became pending."""
     intake, pending = Intake("CRM export"), list[Row]()
-    for chunk in imports.chunks(imports.read_rows(BytesIO((HEADER + lines).encode()), keyring, NOW), size=4):
-        pending += imports.take(conn, chunk, intake, NOW, dry_run=dry_run)
+    for chunk in writing.chunks(imports.read_rows(BytesIO((HEADER + lines).encode()), keyring, NOW), size=4):
+        pending += writing.take(conn, chunk, intake, NOW, dry_run=dry_run)
     return intake.tally, pending
 
 
@@ -44,7 +46,7 @@ def _fates(tally: Tally) -> dict[Fate, int]:
 
 
 def _states(conn: Connection, keyring: Keyring, mail: str) -> dict[Topic, SubscriptionState]:
-    person = subscribers.by_hash(conn, suppression.address_hash(keyring, parse_address(mail)))
+    person = subscribers.by_hash(conn, address_hash(keyring, parse_address(mail)))
     return {t: state for t, (state, _) in consent.standing(conn, person.id).items()} if person else {}
 
 
@@ -56,7 +58,7 @@ def test_a_row_with_evidence_enters_as_confirmed_with_its_proof(engine: Engine, 
     with engine.begin() as conn:
         declared = builders.declare(conn, NOW)
         tally, pending = _take(conn, keyring, _line("maria@example.de"))
-        person = subscribers.by_hash(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
+        person = subscribers.by_hash(conn, address_hash(keyring, parse_address("maria@example.de")))
         assert person is not None
         assert consent.standing(conn, person.id) == {GOLD: (SubscriptionState.CONFIRMED, GIVEN)}
         event = conn.execute(select(consent_event)).one()
@@ -72,7 +74,7 @@ def test_whoever_left_one_topic_and_lost_the_profile_gets_it_back_with_proof_of_
 ) -> None:
     with engine.begin() as conn:
         _take(conn, keyring, _line("maria@example.de"))
-        person = subscribers.by_hash(conn, suppression.address_hash(keyring, parse_address("maria@example.de")))
+        person = subscribers.by_hash(conn, address_hash(keyring, parse_address("maria@example.de")))
         assert person is not None
         consent.withdraw(conn, person.id, [GOLD], Evidence(source="a test"), NOW)
         profiles.blank(conn, [person.id], NOW)
@@ -130,7 +132,7 @@ def test_whoever_left_stays_away_whatever_the_file_says(engine: Engine, keyring:
 
 
 def test_whoever_left_and_was_deleted_is_known_by_the_hash_alone(engine: Engine, keyring: Keyring) -> None:
-    hashed = suppression.address_hash(keyring, parse_address("maria@example.de"))
+    hashed = address_hash(keyring, parse_address("maria@example.de"))
     with engine.begin() as conn:
         suppression.suppress(conn, [hashed], GOLD, SuppressionReason.WITHDRAWN, "a test", NOW)
         assert _fates(_take(conn, keyring, _line("maria@example.de"))[0]) == {Fate.WITHDRAWN: 1}
@@ -140,7 +142,7 @@ def test_whoever_left_and_was_deleted_is_known_by_the_hash_alone(engine: Engine,
 def test_nobody_on_the_never_mail_list_comes_in(engine: Engine, keyring: Keyring) -> None:
     with engine.begin() as conn:
         for number, reason in enumerate(SuppressionReason):
-            hashed = suppression.address_hash(keyring, parse_address(f"p{number}@example.de"))
+            hashed = address_hash(keyring, parse_address(f"p{number}@example.de"))
             suppression.suppress(conn, [hashed], None, reason, "a test", NOW)
         lines = "".join(_line(f"p{number}@example.de") for number in range(len(SuppressionReason)))
         assert _fates(_take(conn, keyring, lines)[0]) == {Fate.SUPPRESSED: len(SuppressionReason)}
@@ -212,7 +214,7 @@ def test_a_dry_run_gives_exactly_the_verdicts_of_the_real_one_and_a_second_run_f
             if past is not None:
                 mail = f"p{number}@example.de"
                 who = builders.add_people(conn, keyring, [mail], NOW)[mail]
-                past(conn, who, suppression.address_hash(keyring, parse_address(mail)))
+                past(conn, who, address_hash(keyring, parse_address(mail)))
         gone = f"p{pasts.index(_leave)}@example.de"
         dry, dry_pending = _take(conn, keyring, lines, dry_run=True)
         real, pending = _take(conn, keyring, lines)
@@ -230,15 +232,15 @@ def test_a_dry_run_gives_exactly_the_verdicts_of_the_real_one_and_a_second_run_f
 def test_thousands_of_rows_are_taken_in_chunk_by_chunk(engine: Engine, keyring: Keyring) -> None:
     claim = Claim(Says.AGREED, (GOLD,), GIVEN, source="form")
     rows = [
-        Row(n, address, suppression.address_hash(keyring, address), "", Language.DE, (claim,))
-        for n in range(imports.CHUNK * 2)
+        Row(n, address, address_hash(keyring, address), "", Language.DE, (claim,))
+        for n in range(writing.CHUNK * 2)
         if (address := parse_address(f"p{n}@example.de"))
     ]
     intake = Intake("x")
     with engine.begin() as conn:
-        for start in range(0, len(rows), imports.CHUNK):
-            chunk = rows[start : start + imports.CHUNK]
-            assert imports.take(conn, chunk, intake, NOW, dry_run=False) == []
+        for start in range(0, len(rows), writing.CHUNK):
+            chunk = rows[start : start + writing.CHUNK]
+            assert writing.take(conn, chunk, intake, NOW, dry_run=False) == []
         counted = Counter(conn.execute(select(consent_event.c.kind)).scalars())
-    assert _fates(intake.tally) == {Fate.CONFIRMED: imports.CHUNK * 2}
-    assert counted == {"imported": imports.CHUNK * 2}
+    assert _fates(intake.tally) == {Fate.CONFIRMED: writing.CHUNK * 2}
+    assert counted == {"imported": writing.CHUNK * 2}

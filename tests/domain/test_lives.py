@@ -20,6 +20,7 @@ from sqlalchemy import Engine, select
 from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import CampaignState, Language, Outcome, SuppressionReason, Topic
 from dispatcher.domain import consent, declarations, endings, suppression, tokens
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Draft
@@ -334,7 +335,7 @@ class Lives(RuleBasedStateMachine):
         return Evidence(source="form 3", ip="192.0.2.7", language=Language.DE, declaration_id=current.id)
 
     def _hash(self, box: str) -> bytes:
-        return suppression.address_hash(self.keyring, parse_address(box))
+        return address_hash(self.keyring, parse_address(box))
 
     def _person(self, box: str) -> Subscriber | None:
         with self.engine.begin() as conn:

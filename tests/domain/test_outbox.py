@@ -15,6 +15,7 @@ from dispatcher.db.terms import (
     WebhookKind,
 )
 from dispatcher.domain import consent, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.newsletters import campaigns
@@ -59,7 +60,7 @@ def test_of_an_erasure_one_thing_is_told_by_public_id_alone(stage: Stage) -> Non
         now = clock.now(conn)
         builders.agree(conn, [stage.ids[address]], Topic.PRODUCT_NEWS, now)
         erasure.erase(conn, stage.ids[address], BY_HAND, now)
-        hashed = suppression.address_hash(stage.keyring, parse_address(address))
+        hashed = address_hash(stage.keyring, parse_address(address))
         written = "".join(conn.execute(select(webhook_message.c.payload)).scalars())
     (erased,) = told(stage, WebhookKind.PERSON_ERASED)
     assert list(erased) == ["subscriber"]
@@ -71,7 +72,7 @@ def test_of_an_erasure_one_thing_is_told_by_public_id_alone(stage: Stage) -> Non
 
 def test_an_entry_of_the_never_mail_list_is_told_when_it_is_new_or_graver(stage: Stage) -> None:
     add_endpoint(stage.engine, stage.keyring, URL, [WebhookKind.SUPPRESSION_ADDED])
-    hashes = [suppression.address_hash(stage.keyring, parse_address(f"p{n}@example.de")) for n in range(2)]
+    hashes = [address_hash(stage.keyring, parse_address(f"p{n}@example.de")) for n in range(2)]
     stage.add(1)
     reason = SuppressionReason
     for second, (hashed, why) in enumerate(

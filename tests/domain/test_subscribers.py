@@ -9,11 +9,12 @@ from sqlalchemy import Engine, func, select
 
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import ConsentKind, Language, Outcome, Topic
-from dispatcher.domain import suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.people import subscribers
-from dispatcher.domain.people.subscribers import Newcomer, clean_name, topics_of
+from dispatcher.domain.people.subscribers import Newcomer
 from dispatcher.domain.tokens import Keyring
+from dispatcher.domain.typed import clean_name, topics_of
 from dispatcher.errors import InputRefused
 from tests import builders
 from tests.domain.dispatch import TOPIC, Dispatch, events_of, final
@@ -23,7 +24,7 @@ NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 def _newcomer(keyring: Keyring, mail: str, name: str = "Maria Muster") -> Newcomer:
     address = parse_address(mail)
-    return Newcomer(address, suppression.address_hash(keyring, address), name, Language.DE)
+    return Newcomer(address, address_hash(keyring, address), name, Language.DE)
 
 
 def test_a_person_is_added_once_and_keeps_the_first_name(engine: Engine, keyring: Keyring) -> None:

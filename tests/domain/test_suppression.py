@@ -10,6 +10,7 @@ from sqlalchemy import Engine, select
 from dispatcher.db.tables import suppression as table
 from dispatcher.db.terms import SuppressionReason, Topic
 from dispatcher.domain import suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.people import erasure
@@ -27,7 +28,7 @@ def test_a_graver_reason_takes_the_place_of_a_withdrawal_or_an_erasure_and_no_re
     pairs = list(itertools.product(SuppressionReason, repeat=2))
     with engine.begin() as conn:
         for number, (first, second) in enumerate(pairs):
-            hashed = suppression.address_hash(keyring, parse_address(f"p{number}@example.de"))
+            hashed = address_hash(keyring, parse_address(f"p{number}@example.de"))
             suppression.suppress(conn, [hashed], None, first, "first", NOW)
             suppression.suppress(conn, [hashed], None, second, "second", NOW + timedelta(days=1))
             (entry,) = suppression.entries(conn, hashed)
@@ -39,7 +40,7 @@ def test_a_graver_reason_takes_the_place_of_a_withdrawal_or_an_erasure_and_no_re
 
 
 def test_entries_for_topics_and_for_everything_stand_side_by_side(engine: Engine, keyring: Keyring) -> None:
-    hashed = suppression.address_hash(keyring, MARIA)
+    hashed = address_hash(keyring, MARIA)
     with engine.begin() as conn:
         suppression.suppress(conn, [hashed], Topic.FINANCE_NEWS, WITHDRAWN, "x", NOW)
         suppression.suppress(conn, [hashed], Topic.SPECIAL_OFFERS, WITHDRAWN, "x", NOW + timedelta(seconds=1))
@@ -52,7 +53,7 @@ def test_entries_for_topics_and_for_everything_stand_side_by_side(engine: Engine
 
 
 def test_a_lifted_withdrawal_lifts_nobody_elses(engine: Engine, keyring: Keyring) -> None:
-    hashes = [suppression.address_hash(keyring, parse_address(f"p{n}@example.de")) for n in range(2)]
+    hashes = [address_hash(keyring, parse_address(f"p{n}@example.de")) for n in range(2)]
     with engine.begin() as conn:
         suppression.suppress(conn, hashes, None, WITHDRAWN, "x", NOW)
         suppression.lift_withdrawals(conn, hashes[0], list(Topic))
@@ -63,7 +64,7 @@ def test_a_lifted_withdrawal_lifts_nobody_elses(engine: Engine, keyring: Keyring
 def test_what_the_staff_lifts_lets_nobody_be_brought_back_who_left(
     engine: Engine, keyring: Keyring, before: str
 ) -> None:
-    hashed = suppression.address_hash(keyring, MARIA)
+    hashed = address_hash(keyring, MARIA)
     with engine.begin() as conn:
         if before != "nobody":
             (maria,) = builders.add_people(conn, keyring, [MARIA.mail], NOW).values()
@@ -90,7 +91,7 @@ def test_what_the_staff_lifts_lets_nobody_be_brought_back_who_left(
 def test_the_staff_lifts_nothing_that_is_a_persons_word(
     engine: Engine, keyring: Keyring, reason: SuppressionReason
 ) -> None:
-    hashed = suppression.address_hash(keyring, MARIA)
+    hashed = address_hash(keyring, MARIA)
     with engine.begin() as conn:
         suppression.suppress(conn, [hashed], None, reason, "x", NOW)
         assert not suppression.lift(conn, hashed, "all", "by mistake", NOW)
@@ -98,7 +99,7 @@ def test_the_staff_lifts_nothing_that_is_a_persons_word(
 
 
 def test_many_addresses_go_on_the_list_at_once_and_none_is_no_error(engine: Engine, keyring: Keyring) -> None:
-    hashes = [suppression.address_hash(keyring, parse_address(f"p{n}@example.de")) for n in range(700)]
+    hashes = [address_hash(keyring, parse_address(f"p{n}@example.de")) for n in range(700)]
     with engine.begin() as conn:
         suppression.suppress(conn, iter(hashes), None, SuppressionReason.COMPLAINT, "x", NOW)
         suppression.suppress(conn, [], None, SuppressionReason.COMPLAINT, "x", NOW)
@@ -107,9 +108,7 @@ def test_many_addresses_go_on_the_list_at_once_and_none_is_no_error(engine: Engi
 
 def test_the_list_holds_no_address_in_any_column(engine: Engine, keyring: Keyring) -> None:
     with engine.begin() as conn:
-        suppression.suppress(
-            conn, [suppression.address_hash(keyring, MARIA)], None, SuppressionReason.COMPLAINT, "report 7", NOW
-        )
+        suppression.suppress(conn, [address_hash(keyring, MARIA)], None, SuppressionReason.COMPLAINT, "report 7", NOW)
         row = conn.execute(select(table)).one()
     assert b"maria" not in row.address_hash.lower()
     assert "maria" not in " ".join(str(cell) for cell in row).lower()
@@ -117,12 +116,12 @@ def test_the_list_holds_no_address_in_any_column(engine: Engine, keyring: Keyrin
 
 @pytest.mark.parametrize("spelling", ["Maria@Example.de", " maria@EXAMPLE.DE ", "MARIA@example.de"])
 def test_every_spelling_of_an_address_has_one_hash(keyring: Keyring, spelling: str) -> None:
-    assert suppression.address_hash(keyring, parse_address(spelling)) == suppression.address_hash(keyring, MARIA)
+    assert address_hash(keyring, parse_address(spelling)) == address_hash(keyring, MARIA)
 
 
 def test_the_hash_stays_when_a_new_key_signs_and_needs_the_oldest_key() -> None:
     k1, k2, k3 = (Key(name, name.encode() * 16) for name in ("k1", "k2", "k3"))
-    before = suppression.address_hash(Keyring((k1,)), MARIA)
-    assert suppression.address_hash(Keyring((k3, k2, k1)), MARIA) == before
-    assert suppression.address_hash(Keyring((k1, k2)), MARIA) != before
+    before = address_hash(Keyring((k1,)), MARIA)
+    assert address_hash(Keyring((k3, k2, k1)), MARIA) == before
+    assert address_hash(Keyring((k1, k2)), MARIA) != before
     assert before != hashlib.sha256(b"maria@example.de").digest()

@@ -13,12 +13,13 @@ from sqlalchemy.exc import IntegrityError
 from dispatcher.bench import people
 from dispatcher.db.tables import consent_chain, consent_event, opt_in_request, subscriber, subscription
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, Topic
-from dispatcher.domain import consent, imports, tokens
+from dispatcher.domain import consent, tokens
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.imports import Claim, Fate, Intake, Says
+from dispatcher.domain.imports import Claim, Fate, Says, writing
 from dispatcher.domain.imports.rows import Row as FileRow
-from dispatcher.domain.suppression import address_hash
+from dispatcher.domain.imports.writing import Intake
 from dispatcher.domain.tokens import Keyring
 from dispatcher.errors import TokenInvalid
 from dispatcher.sending import entry, opt_in
@@ -75,7 +76,7 @@ def test_an_import_brings_nobody_back_who_withdraws_while_it_waits(
         builders.agree(conn, [maria], GOLD, NOW, ConsentKind.LISTED)
     row = _agrees(keyring, "maria@example.de")
     intake = Intake("file.csv")
-    _meanwhile(engine, _leave(maria), lambda conn: imports.take(conn, [row], intake, NOW, dry_run=False)).result()
+    _meanwhile(engine, _leave(maria), lambda conn: writing.take(conn, [row], intake, NOW, dry_run=False)).result()
     assert _state(engine) is SubscriptionState.WITHDRAWN
     assert {fate: n for fate, n in intake.tally.counts.items() if n} == {Fate.WITHDRAWN: 1}
     assert verified(engine).broken is None
@@ -91,15 +92,15 @@ def test_who_withdraws_after_a_later_chunk_was_looked_at_has_withdrawn(
     intake = Intake("file.csv")
     with engine.connect() as conn:
         first, second = (
-            imports.look(conn, [_agrees(keyring, f"{name}@example.de")], intake.seen) for name in ("anna", "maria")
+            writing.look(conn, [_agrees(keyring, f"{name}@example.de")], intake.seen) for name in ("anna", "maria")
         )
     for looked in (first, second):
         if leaves and looked is second:
             with engine.begin() as conn:
                 _leave(maria)(conn)
         with engine.begin() as conn:
-            imports.prepare(conn, looked, intake.origin, NOW)
-            imports.write(conn, looked, intake, NOW)
+            writing.prepare(conn, looked, intake.origin, NOW)
+            writing.write(conn, looked, intake, NOW)
     assert len(intake.ends) == 2 if leaves else 3
     assert intake.tally.counts[Fate.WITHDRAWN] == leaves
     with engine.connect() as conn:
@@ -153,7 +154,7 @@ def test_an_import_waits_for_whoever_holds_a_person_before_it_holds_the_chain(
     row = _agrees(keyring, "maria@example.de")
 
     def take(conn: Connection) -> object:
-        return imports.take(conn, [row], Intake("file.csv"), NOW, dry_run=False)
+        return writing.take(conn, [row], Intake("file.csv"), NOW, dry_run=False)
 
     with ThreadPoolExecutor(1) as threads, engine.begin() as conn:
         conn.execute(select(subscriber.c.id).where(subscriber.c.id == maria).with_for_update())

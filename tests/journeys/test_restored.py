@@ -18,6 +18,7 @@ from dispatcher.db.engine import make_engine
 from dispatcher.db.tables import metadata, subscriber
 from dispatcher.db.terms import CampaignState, SuppressionReason, Topic
 from dispatcher.domain import suppression, tokens
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.tokens import Link, Purpose
 from dispatcher.sending import endings
@@ -125,7 +126,7 @@ def leave_in_every_way(house: RunningHouse, stage: Stage) -> None:
     house.run("subscribers", "erase", ERASED, "--yes")
     house.run("consent", "withdraw", OPERATOR)
     with stage.engine.begin() as conn:
-        hashes = {a: suppression.address_hash(house.keyring, parse_address(a)) for a in (MOVED, COMPLAINED)}
+        hashes = {a: address_hash(house.keyring, parse_address(a)) for a in (MOVED, COMPLAINED)}
         now = clock.now(conn)
         # What a change of address leaves at the former one, and what a complaint leaves.
         suppression.suppress(conn, [hashes[MOVED]], None, SuppressionReason.WITHDRAWN, "moved", now)

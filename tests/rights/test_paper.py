@@ -24,6 +24,7 @@ from dispatcher.db.tables import (
 )
 from dispatcher.db.terms import ConsentKind, Language, Outcome, RightKind, SuppressionReason, Topic
 from dispatcher.domain import consent, declarations, ledger, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.ledger import Deferral, Final
@@ -174,7 +175,7 @@ def test_every_column_of_every_table_that_knows_a_person_is_in_the_export(
     engine: Engine, keyring: Keyring, maria: int
 ) -> None:
     """A new one has to be added to rights/holdings.py, and to domain/people/erasure.py if it can hold an address."""
-    hashed = suppression.address_hash(keyring, parse_address(MARIA))
+    hashed = address_hash(keyring, parse_address(MARIA))
     with engine.begin() as conn:
         of, later = (builders.create_campaign(conn, NOW) for _ in range(2))
         rights.enter(conn, RightKind.ACCESS, hashed, NOW)
@@ -220,7 +221,7 @@ def test_who_else_named_the_address_is_not_told_but_that_somebody_did_is(engine:
 
 
 def _person(conn: Connection, keyring: Keyring) -> Subscriber:
-    person = subscribers.by_hash(conn, suppression.address_hash(keyring, parse_address(MARIA)))
+    person = subscribers.by_hash(conn, address_hash(keyring, parse_address(MARIA)))
     assert person is not None
     return person
 
@@ -240,8 +241,8 @@ def test_after_a_move_each_act_says_under_which_address_it_happened_and_both_fin
         facts = dossier.gather(conn, keyring, MARIA if asked == "former" else new, HOUSE, NOW)
         with pytest.raises(NotFound, match="somebody had it who moved to another on 2026-11-25"):
             holdings.gather(conn, keyring, MARIA, HOUSE, NOW)
-    was = suppression.address_hash(keyring, parse_address(MARIA)).hex()
-    now = suppression.address_hash(keyring, parse_address(new)).hex()
+    was = address_hash(keyring, parse_address(MARIA)).hex()
+    now = address_hash(keyring, parse_address(new)).hex()
     german, english = (_text(paper.dossier(facts, language, "0")) for language in Language)
     if asked == "present":
         assert f"with the former address (check value {was[:16]}…)" in english
@@ -254,7 +255,7 @@ def test_after_a_move_each_act_says_under_which_address_it_happened_and_both_fin
 
 @pytest.mark.usefixtures("maria")
 def test_a_consent_that_allows_nothing_is_not_said_to_be_current(engine: Engine, keyring: Keyring) -> None:
-    hashed = suppression.address_hash(keyring, parse_address(MARIA))
+    hashed = address_hash(keyring, parse_address(MARIA))
     with engine.begin() as conn:
         consent.append(conn, [consent.Event(1, Topic.FINANCE_NEWS, ConsentKind.CONFIRMED, FORM)], NOW)
         consent.append(conn, [consent.Event(1, Topic.PRODUCT_NEWS, ConsentKind.CONFIRMED, FORM)], NOW)

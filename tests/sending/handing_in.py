@@ -14,8 +14,8 @@ from dispatcher import settings as settings_module
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import SuppressionReason, Topic, UploadKind
-from dispatcher.domain import imports, uploads
-from dispatcher.domain.imports import Instructions
+from dispatcher.domain import uploads
+from dispatcher.domain.imports import Instructions, writing
 from dispatcher.domain.uploads import Order, Upload
 from dispatcher.sending.handed_in import orders, work
 from dispatcher.sending.handed_in.place import Place, shelf_of
@@ -99,7 +99,7 @@ def held_worker(environ: Mapping[str, str], owner: str, chunk: int, events: tupl
     for the other.
     """
     there, go_on = events
-    take, taken = imports.take, [0]
+    take, taken = writing.take, [0]
 
     def take_and_hold(*arguments: Any, **named: Any) -> Any:
         pending = take(*arguments, **named)
@@ -109,7 +109,7 @@ def held_worker(environ: Mapping[str, str], owner: str, chunk: int, events: tupl
             go_on.wait(60)
         return pending
 
-    imports.chunks = partial(imports.chunks, size=chunk)  # type: ignore[assignment]
-    imports.take = take_and_hold  # type: ignore[assignment]
+    writing.chunks = partial(writing.chunks, size=chunk)  # type: ignore[assignment]
+    writing.take = take_and_hold  # type: ignore[assignment]
     os.environ.update(environ)
     intake.main(owner)

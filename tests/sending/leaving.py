@@ -10,9 +10,9 @@ from dispatcher.db.engine import make_engine
 from dispatcher.db.tables import ending_file, metadata, subscription, suppression
 from dispatcher.db.terms import Topic
 from dispatcher.domain import endings as lines
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.endings import Line
-from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import endings
 from dispatcher.sending.endings import EndingsFile

@@ -10,6 +10,7 @@ from dispatcher.db.tables import consent_event, delivery, former_address, opt_in
 from dispatcher.db.tables import suppression as suppression_list
 from dispatcher.db.terms import Language, SuppressionReason, Topic
 from dispatcher.domain import consent, periods, retention, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.people import profiles, subscribers
@@ -79,12 +80,12 @@ def test_after_both_buttons_the_person_is_the_same_with_another_address(
         _move(conn, keyring, maria)
         person = _person(conn, maria)
         assert (person.address, person.public_id) == (NEW, public_id)
-        assert person.address_hash == suppression.address_hash(keyring, parse_address(NEW))
+        assert person.address_hash == address_hash(keyring, parse_address(NEW))
         assert conn.execute(select(subscriber.c.provider)).scalar_one() == "google"
         assert consent.standing(conn, maria) == before
         assert _kinds(conn, maria) == ["imported", "move-asked", "move-allowed", "move-allowed", "address-changed"]
         proof = conn.execute(select(consent_event.c.source).order_by(consent_event.c.id.desc()).limit(1)).scalar_one()
-    old = suppression.address_hash(keyring, parse_address(OLD)).hex()
+    old = address_hash(keyring, parse_address(OLD)).hex()
     assert proof == f"preferences page: {old} became {person.address_hash.hex()}"
 
 
@@ -96,7 +97,7 @@ def test_a_former_address_is_kept_by_hash_until_the_person_s_own_goes(
         row = conn.execute(select(former_address)).one()
         moved = conn.execute(select(func.max(consent_event.c.id)).where(consent_event.c.kind == "address-changed"))
         assert (row.subscriber_id, row.event_id) == (maria, moved.scalar_one())
-        assert bytes(row.address_hash) == suppression.address_hash(keyring, parse_address(OLD))
+        assert bytes(row.address_hash) == address_hash(keyring, parse_address(OLD))
         profiles.dissolve(conn, [maria], NOW)
         assert conn.execute(select(former_address)).all() == []
 
@@ -136,7 +137,7 @@ def test_an_address_that_is_known_or_on_the_never_mail_list_gets_no_mail_and_not
         if reason is None:
             builders.add_people(conn, keyring, [NEW], NOW)
         else:
-            hashed = suppression.address_hash(keyring, parse_address(NEW))
+            hashed = address_hash(keyring, parse_address(NEW))
             suppression.suppress(conn, [hashed], GOLD, reason, "a test", NOW)
         assert _ask(conn, keyring, maria)  # the same as ever: it goes to the present address
         assert _press(conn, keyring) is None
@@ -194,7 +195,7 @@ def test_what_was_left_under_the_former_address_stays_left_and_an_old_file_does_
     with engine.begin() as conn:
         consent.withdraw(conn, maria, [OFFERS], PAGE, NOW)
         _move(conn, keyring, maria)
-        new, old = (suppression.address_hash(keyring, parse_address(a)) for a in (NEW, OLD))
+        new, old = (address_hash(keyring, parse_address(a)) for a in (NEW, OLD))
         assert [(e.scope, e.reason) for e in suppression.entries(conn, new)] == [(OFFERS, SuppressionReason.WITHDRAWN)]
         assert {e.scope for e in suppression.entries(conn, old)} == {"all", OFFERS}
         wanted = opt_in.Request(parse_address(OLD), "", Language.DE, (GOLD,), PAGE)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, select
 from dispatcher.db.tables import opt_in_request, subscriber
 from dispatcher.db.terms import Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.people import erasure, subscribers
@@ -97,7 +98,7 @@ def _asked(engine: Engine, keyring: Keyring) -> str:
 def _is_erased(engine: Engine, keyring: Keyring, who: int) -> bool:
     with engine.begin() as conn:
         row = conn.execute(select(subscriber).where(subscriber.c.id == who)).one()
-        hashed = suppression.address_hash(keyring, parse_address(MARIA))
+        hashed = address_hash(keyring, parse_address(MARIA))
         reasons = [e.reason for e in suppression.entries(conn, hashed) if e.scope == "all"]
         states = {state for state, _ in consent.standing(conn, who).values()}
         links = conn.execute(select(opt_in_request.c.id).where(opt_in_request.c.erased_at.is_(None))).scalars().all()
@@ -208,7 +209,7 @@ def test_a_move_that_an_erasure_waited_for_is_erased_at_its_new_address(
     (came,) = _beside(engine, lambda conn: address_change.press(conn, keyring, token, BUTTON, NOW), _erase(maria))
     assert came.topics == (OFFERS,)
     with engine.begin() as conn:
-        new = suppression.address_hash(keyring, parse_address(NEW))
+        new = address_hash(keyring, parse_address(NEW))
         row = conn.execute(select(subscriber).where(subscriber.c.id == maria)).one()
         assert (row.address, bytes(row.address_hash)) == (None, new)
         assert [(e.scope, e.reason) for e in suppression.entries(conn, new)] == [("all", SuppressionReason.ERASED)]
@@ -253,7 +254,7 @@ def test_a_misspelt_address_is_put_right_while_somebody_signs_up_with_the_right_
     engine: Engine, keyring: Keyring, maria: int
 ) -> None:
     new = parse_address(NEW)
-    newcomer = Newcomer(new, suppression.address_hash(keyring, new), "Maria", Language.DE)
+    newcomer = Newcomer(new, address_hash(keyring, new), "Maria", Language.DE)
 
     def put_right(conn: Connection) -> rectification.Moved:
         rectification.hold(conn, maria, NOW, moves=True)

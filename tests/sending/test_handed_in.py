@@ -20,10 +20,11 @@ from dispatcher.db.tables import (
     upload,
 )
 from dispatcher.db.terms import SuppressionReason, Topic, UploadState
-from dispatcher.domain import imports, periods, retention, uploads
+from dispatcher.domain import periods, retention, uploads
 from dispatcher.domain import suppression as never
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
-from dispatcher.domain.imports import Fate, Instructions
+from dispatcher.domain.imports import Fate, Instructions, writing
 from dispatcher.domain.retention import Step
 from dispatcher.errors import MoveRefused
 from dispatcher.sending.handed_in import orders, work
@@ -133,7 +134,7 @@ def test_a_lease_that_is_over_lets_the_next_worker_go_on_and_the_former_writes_n
 
 def test_a_dry_run_counts_what_the_import_does_and_who_left_stays_away(counter: Counter) -> None:
     with counter.engine.begin() as conn:
-        barred = never.address_hash(keyring(counter.settings), parse_address("never@example.de"))
+        barred = address_hash(keyring(counter.settings), parse_address("never@example.de"))
         never.suppress(conn, [barred], None, SuppressionReason.COMPLAINT, "a letter", clock.now(conn))
     left = counter.hand_in(
         "email\nleft@example.de\n", how=Instructions(topics=(Topic.FINANCE_NEWS,), everybody_left=True)
@@ -207,7 +208,7 @@ def test_a_file_that_nobody_survives_fails_at_last_and_stops_no_other(counter: C
 def test_a_worker_that_is_told_to_end_gives_the_file_back_at_once(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports, "chunks", lambda rows: _chunks(rows, 10))
+    monkeypatch.setattr(writing, "chunks", lambda rows: _chunks(rows, 10))
     number = counter.hand_in(many(50))
     counter.work()
     counter.start(number)
@@ -219,7 +220,7 @@ def test_a_worker_that_is_told_to_end_gives_the_file_back_at_once(
     assert counter.see(number).counts == counter.see(number).looked
 
 
-_chunks: Callable[..., Any] = imports.chunks
+_chunks: Callable[..., Any] = writing.chunks
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -278,7 +279,7 @@ def test_what_is_over_goes_from_the_folder_and_what_is_under_way_stays(counter: 
 def test_a_never_mail_list_is_looked_at_and_taken_in_and_twice_is_harmless(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports, "chunks", lambda rows: _chunks(rows, 2))
+    monkeypatch.setattr(writing, "chunks", lambda rows: _chunks(rows, 2))
     text = "email,scope\na@example.de,\nb@example.de,finance-news\nA@example.de,\nbroken,\nc@example.de,\n"
     number = counter.hand_in_never(text)
     counter.work()

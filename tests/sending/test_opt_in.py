@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, func, select, update
 from dispatcher.db.tables import campaign, consent_event, opt_in_request, subscriber
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, suppression, tokens
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.people import subscribers
@@ -38,7 +39,7 @@ def _token(conn: Connection, keyring: Keyring) -> str:
 
 
 def _standing(conn: Connection, keyring: Keyring) -> dict[Topic, SubscriptionState]:
-    person = subscribers.by_hash(conn, suppression.address_hash(keyring, MARIA))
+    person = subscribers.by_hash(conn, address_hash(keyring, MARIA))
     assert person is not None
     return {topic: state for topic, (state, _) in consent.standing(conn, person.id).items()}
 
@@ -206,7 +207,7 @@ def test_of_two_mails_each_link_works_and_the_older_confirms_what_it_asked_for(
 def test_whoever_withdrew_may_ask_anew_and_whoever_complained_is_not_even_entered(
     engine: Engine, keyring: Keyring
 ) -> None:
-    hashed = suppression.address_hash(keyring, MARIA)
+    hashed = address_hash(keyring, MARIA)
     with engine.begin() as conn:
         suppression.suppress(conn, [hashed], None, SuppressionReason.COMPLAINT, "a test", NOW)
         assert _ask(conn, keyring) is None

@@ -14,6 +14,7 @@ from dispatcher.db import clock
 from dispatcher.db.tables import consent_event, delivery, opt_in_request, subscriber
 from dispatcher.db.terms import CampaignState, Language, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, declarations, suppression, tokens
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.declarations import Draft
@@ -203,7 +204,7 @@ def test_the_link_renews_nothing_that_is_on_the_never_mail_list(stage: Stage, ol
     token = token_of(dict(mails(relay))[old[0]])
     with stage.engine.begin() as conn:
         now = clock.now(conn)
-        hashed = suppression.address_hash(stage.keyring, parse_address(old[0]))
+        hashed = address_hash(stage.keyring, parse_address(old[0]))
         suppression.suppress(conn, [hashed], OFFERS, SuppressionReason.OPERATOR, "a call", now)
         assert opt_in.find(conn, token, now).topics == (GOLD,)
         builders.suppress(conn, stage.keyring, [old[0]], now)

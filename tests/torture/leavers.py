@@ -15,6 +15,7 @@ from dispatcher.db.engine import make_engine
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import ConsentKind, SuppressionReason, Topic
 from dispatcher.domain import consent, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.tokens import Keyring
@@ -78,7 +79,7 @@ def _commit(engine: Engine, order: Leaving, address: str, who: int, way: str) ->
 
 def _take_leave(conn: Connection, order: Leaving, address: str, who: int, way: str) -> None:
     now, topic = clock.now(conn), order.topic
-    hashed = suppression.address_hash(order.ring, parse_address(address))
+    hashed = address_hash(order.ring, parse_address(address))
     match way:
         case "withdrawal":
             consent.withdraw(conn, who, [topic], _TOLD, now)

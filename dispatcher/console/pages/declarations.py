@@ -21,12 +21,12 @@ from dispatcher.db import clock
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState, Topic
 from dispatcher.domain import declarations, resting
-from dispatcher.domain.declarations import Version
 from dispatcher.domain.newsletters import campaigns, renewals, tallies
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.newsletters.tallies import Tally
 from dispatcher.domain.resting import Resting
 from dispatcher.domain.staff.roles import Permission
+from dispatcher.domain.versions import Version
 from dispatcher.errors import InputRefused, MoveRefused
 from dispatcher.sending import declarations as first
 from dispatcher.sending import house, renewal

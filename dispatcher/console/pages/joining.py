@@ -8,8 +8,10 @@ from dispatcher.console.declare import Mend, Values
 from dispatcher.console.said import by, said_address, said_day, said_language, said_line
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import Language, Topic
-from dispatcher.domain import declarations, suppression
+from dispatcher.domain import declarations
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.people import subscribers
+from dispatcher.domain.typed import clean_name
 from dispatcher.errors import InputRefused
 from dispatcher.sending import adding
 from dispatcher.sending.adding import Given, Wish
@@ -34,7 +36,7 @@ def add(visit: Visit) -> Response:
     entered = adding.add(visit.conn, visit.desk.keyring, visit.desk.settings, wish, visit.now)
     if (mail := entered.mail) is not None:
         visit.afterwards(lambda: visit.desk.site.nudge(mail))
-    person = subscribers.by_hash(visit.conn, suppression.address_hash(visit.desk.keyring, said_address(visit)))
+    person = subscribers.by_hash(visit.conn, address_hash(visit.desk.keyring, said_address(visit)))
     if person is None:
         raise Mend({"": "subscribers.not_entered"})
     fates = {topic: fate.value for topic, fate in entered.fates.items()}
@@ -51,7 +53,7 @@ def _wish(visit: Visit) -> Wish:
     if not topics:
         raise Mend({"topic": "subscribers.topic_missing"})
     try:
-        name = subscribers.clean_name(visit.said("name"))
+        name = clean_name(visit.said("name"))
     except InputRefused:
         raise Mend({"name": "people.name_wrong"}) from None
     address, source = said_address(visit).mail, said_line(visit, "source")

@@ -22,7 +22,8 @@ from dispatcher.console.said import said_address
 from dispatcher.console.visit import Visit
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import Language, SubscriptionState
-from dispatcher.domain import consent, suppression
+from dispatcher.domain import consent
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.audience import audiences
 from dispatcher.domain.audience.filters import EVERYBODY
@@ -90,7 +91,7 @@ def letter(visit: Visit) -> Response:
 def find(visit: Visit) -> Response:
     """Look through the eyes of the person who has an address."""
     of = newsletter(visit.conn, visit.number("campaign"))
-    hashed = suppression.address_hash(visit.desk.keyring, said_address(visit))
+    hashed = address_hash(visit.desk.keyring, said_address(visit))
     person = subscribers.by_hash(visit.conn, hashed)
     if person is None:
         raise Mend({"address": "preview.nobody"})

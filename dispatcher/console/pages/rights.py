@@ -6,7 +6,7 @@ from dispatcher.console.declare import Mend, Values, act, area, look
 from dispatcher.console.said import said_address, said_day, said_line
 from dispatcher.console.visit import Visit
 from dispatcher.db.terms import RightKind
-from dispatcher.domain import suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.people import rights, subscribers
 from dispatcher.domain.people.rights import Asked
 from dispatcher.domain.staff.roles import Permission
@@ -43,7 +43,7 @@ def enter(visit: Visit) -> Response:
     """Enter a request that is still to be done."""
     if visit.said("kind") not in list(RightKind):
         raise Mend({"kind": "rights.kind_missing"})
-    hashed = suppression.address_hash(visit.desk.keyring, said_address(visit))
+    hashed = address_hash(visit.desk.keyring, said_address(visit))
     day = said_day(visit, "received")
     at = rights.received(day, visit.now) if day else visit.now
     number = rights.enter(visit.conn, RightKind(visit.said("kind")), hashed, at)

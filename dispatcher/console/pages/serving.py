@@ -15,11 +15,13 @@ from dispatcher.console.said import by, person_of, said_address, said_day, said_
 from dispatcher.console.visit import Visit
 from dispatcher.db.engine import reading, scrub
 from dispatcher.db.terms import Topic
-from dispatcher.domain import consent, suppression, zones
+from dispatcher.domain import consent, zones
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import Address, parse_address
 from dispatcher.domain.people import rights
-from dispatcher.domain.people.subscribers import Subscriber, clean_name
+from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.staff.roles import Permission
+from dispatcher.domain.typed import clean_name
 from dispatcher.errors import InputRefused, SettingInvalid
 from dispatcher.rights import dossier as dossiers
 from dispatcher.rights import paper, sealed, serving
@@ -149,7 +151,7 @@ def _address(visit: Visit, person: Subscriber) -> Address:
     if person.address is not None:
         return parse_address(person.address)
     typed = said_address(visit)
-    if suppression.address_hash(visit.desk.keyring, typed) != person.address_hash:
+    if address_hash(visit.desk.keyring, typed) != person.address_hash:
         raise Mend({"address": "rights.another_address"})
     return typed
 

@@ -14,6 +14,7 @@ from dispatcher.console.visit import Visit
 from dispatcher.db.engine import reading
 from dispatcher.db.terms import EVERY_TOPIC, SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain import consent, suppression
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.people import directory
 from dispatcher.domain.people import subscribers as people
@@ -37,7 +38,7 @@ def everyone(visit: Visit) -> Values:
 def search(visit: Visit) -> Response:
     """Lead to the person of an address; of an address that is nobody's, say what is known all the same."""
     address = said_address(visit)
-    hashed = suppression.address_hash(visit.desk.keyring, address)
+    hashed = address_hash(visit.desk.keyring, address)
     with reading(visit.desk.engine).connect() as conn:
         person = people.by_hash(conn, hashed)
         if person is not None:
@@ -102,7 +103,7 @@ def _whom(visit: Visit) -> tuple[int | None, bytes]:
     if "subscriber" in visit.request.path_params:
         person = person_of(visit)
         return person.id, person.address_hash
-    hashed = suppression.address_hash(visit.desk.keyring, said_address(visit))
+    hashed = address_hash(visit.desk.keyring, said_address(visit))
     known = people.by_hash(visit.conn, hashed)
     return (known.id if known else None), hashed
 

@@ -12,14 +12,16 @@ believed only with its evidence, and a dry run gives exactly the verdicts of the
     writing.py    a chunk of rows -> people, consent events, suppressions
     runs.py       how far a file was taken in, so that it goes on there
     rejects.py    the rows that cannot be read, as a file to be mended
+
+At the door stands what a file says. It knows no database, for the process that reads beside the one that writes comes
+in here too, and has no use for one; who writes comes in by `writing` and `runs`.
 """
 
 from dispatcher.domain.imports.columns import COLUMNS, Format, Instructions
 from dispatcher.domain.imports.reading import open_table, read_rows
 from dispatcher.domain.imports.rows import Claim, Fate, Lack, Rejected, Row, Says, Tally
-from dispatcher.domain.imports.writing import CHUNK, Intake, chunks, count, look, prepare, take, write
 
 __all__ = [
-    "CHUNK", "COLUMNS", "Claim", "Fate", "Format", "Instructions", "Intake", "Lack", "Rejected", "Row", "Says", "Tally",
-    "chunks", "count", "look", "open_table", "prepare", "read_rows", "take", "write",
+    "COLUMNS", "Claim", "Fate", "Format", "Instructions", "Lack", "Rejected", "Row", "Says", "Tally", "open_table",
+    "read_rows",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from dispatcher.db.terms import SubscriptionState, SuppressionReason, Topic
 from dispatcher.domain.imports.columns import Format, Instructions, Layout
 from dispatcher.domain.imports.rows import Claim, Lack, Says
-from dispatcher.domain.people.subscribers import topics_of
+from dispatcher.domain.typed import topics_of
 from dispatcher.errors import InputRefused
 
 Cell = Callable[[str], str]  # a column's name -> what stands in it, stripped; "" where there is no such column

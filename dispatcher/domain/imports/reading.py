@@ -11,17 +11,17 @@ from typing import BinaryIO
 
 from dispatcher.db.terms import Language
 from dispatcher.domain import zones
+from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import Address, parse_address, without, without_name
-from dispatcher.domain.declarations import Version, why_not_under
 from dispatcher.domain.imports.claims import Cell, claims
 from dispatcher.domain.imports.columns import Instructions, Layout, layout
 from dispatcher.domain.imports.lines import lines_of
 from dispatcher.domain.imports.records import Record, Records
 from dispatcher.domain.imports.rows import Claim, Rejected, Row, Says
-from dispatcher.domain.people.subscribers import clean_name
 from dispatcher.domain.spreadsheets import bare
-from dispatcher.domain.suppression import address_hash
 from dispatcher.domain.tokens import Keyring
+from dispatcher.domain.typed import clean_name
+from dispatcher.domain.versions import Version, why_not_under
 from dispatcher.errors import InputRefused
 
 NO_WORDS: Mapping[str, Version] = {}

@@ -1,6 +1,5 @@
 """A person: found by address or by public id, added once, and their story told."""
 
-import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,13 +16,10 @@ from dispatcher.db.columns import Rows, Utc, given, insert_or, one_of_given, one
 from dispatcher.db.copying import copy
 from dispatcher.db.entering import enter
 from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
-from dispatcher.db.terms import Language, Topic
+from dispatcher.db.terms import Language
 from dispatcher.domain.addresses import Address
 from dispatcher.domain.rates import providers
 from dispatcher.domain.tokens import new_public_ids
-from dispatcher.errors import InputRefused
-
-_BREAKS = {"Cc", "Zl", "Zp", "Cs"}  # Unicode's control characters, line and paragraph separators, half characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +46,6 @@ class Newcomer(NamedTuple):
     name: str
     language: Language
     zone: str | None = None
-
-
-def clean_name(text: str) -> str:
-    """Give a name fit for a header line. Raises InputRefused for control characters (CR LF would add a header)."""
-    name = text.strip()
-    if not name.isprintable() and any(unicodedata.category(ch) in _BREAKS for ch in name):
-        raise InputRefused("the name contains a line break or another control character", "take it out")
-    if len(name) > 200:
-        raise InputRefused("the name is longer than 200 characters", "shorten it")
-    return name
 
 
 def by_hash(conn: Connection, hashed: bytes) -> Subscriber | None:
@@ -287,16 +273,6 @@ def story(conn: Connection, subscriber_id: int, limit: int = 200) -> list[Happen
         under = f", under consent event {r.consent_event_id}" if r.consent_event_id else ""
         told.append(Happening(r.at, f"letter {r.outcome}", r.topic or "", f"{r.name}{under}"))
     return sorted(told, key=lambda h: h.at)
-
-
-def topics_of(words: str) -> list[Topic]:
-    """Read topics separated by blanks. Raises InputRefused naming the one that is unknown."""
-    topics = []
-    for word in words.split():
-        if word not in list(Topic):
-            raise InputRefused(f"there is no topic {word!r}", f"use one or more of: {' '.join(Topic)}")
-        topics.append(Topic(word))
-    return list(dict.fromkeys(topics))
 
 
 _COLUMNS = [subscriber.c[name] for name in Subscriber.__slots__]

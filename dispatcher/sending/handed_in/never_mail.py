@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 from dispatcher.db import clock
 from dispatcher.db.terms import UploadState
-from dispatcher.domain import imports, uploads
 from dispatcher.domain import suppression_files as files
+from dispatcher.domain import uploads
+from dispatcher.domain.imports import writing
 from dispatcher.domain.imports.rejects import rejects_file
 from dispatcher.domain.imports.rows import Rejected
 from dispatcher.domain.imports.seen import Seen
@@ -51,10 +52,10 @@ def work_at(place: Place, mine: Upload, stream: BinaryIO) -> None:
     rows = files.read(stream, place.keyring, orders.default(mine), mine.how["encoding"])
     with rejects_file(place.shelf.make_rejects(mine.stored), ["row"], is_guarded=True) as rejects:
         assert rejects is not None
-        for chunk in imports.chunks(islice(rows, sum(intake.counts.values()))):
+        for chunk in writing.chunks(islice(rows, sum(intake.counts.values()))):
             place.go_on()
             rejects.write(intake.sort(chunk)[1])
-        for chunk in imports.chunks(rows):
+        for chunk in writing.chunks(rows):
             place.go_on()
             entries, rejected = intake.sort(chunk)
             rejects.write(rejected)

@@ -19,13 +19,13 @@ from dispatcher.db.engine import reading
 from dispatcher.db.terms import UploadState
 from dispatcher.domain import imports, uploads
 from dispatcher.domain.declarations import by_name
-from dispatcher.domain.imports import Intake, Rejected, Row, Says, Tally, runs
+from dispatcher.domain.imports import Rejected, Row, Says, Tally, runs, writing
 from dispatcher.domain.imports.lines import lines_of
 from dispatcher.domain.imports.reading import Table
 from dispatcher.domain.imports.records import Records
 from dispatcher.domain.imports.rejects import rejects_file
 from dispatcher.domain.imports.runs import Run
-from dispatcher.domain.imports.writing import skip
+from dispatcher.domain.imports.writing import Intake, skip
 from dispatcher.domain.tokens import Keyring
 from dispatcher.domain.uploads import Overtaken, Upload
 from dispatcher.errors import InputRefused
@@ -53,11 +53,11 @@ def work_at(place: Place, mine: Upload, stream: BinaryIO) -> None:
     path = place.shelf.make_rejects(mine.stored)
     with rejects_file(path, table.header, is_guarded=table.layout.is_guarded) as rejects:
         assert rejects is not None
-        for chunk in imports.chunks(islice(rows, work.run.rows_done if work.run else 0)):
+        for chunk in writing.chunks(islice(rows, work.run.rows_done if work.run else 0)):
             place.go_on()
             skip(chunk, work.intake.seen)
             rejects.write(_rejected(chunk))
-        for chunk in imports.chunks(rows):
+        for chunk in writing.chunks(rows):
             place.go_on()
             rejects.write(_rejected(chunk))
             _take(work, chunk)
@@ -124,7 +124,7 @@ def _take(work: _Work, chunk: list[Row | Rejected]) -> None:
 def _look(work: _Work, chunk: list[Row | Rejected]) -> None:
     place, tally = work.place, work.intake.tally
     with reading(place.engine).connect() as conn:
-        imports.take(conn, chunk, work.intake, clock.now(conn), dry_run=True)
+        writing.take(conn, chunk, work.intake, clock.now(conn), dry_run=True)
     with place.engine.begin() as conn:
         uploads.advance(conn, work.mine, work.stream.tell(), runs.counts(tally), clock.now(conn))
 
@@ -133,7 +133,7 @@ def _write(work: _Work, chunk: list[Row | Rejected], run: Run) -> None:
     place, mine, intake = work.place, work.mine, work.intake
     with place.engine.begin() as conn:
         now = clock.now(conn)
-        pending = imports.take(conn, chunk, intake, now, dry_run=False)
+        pending = writing.take(conn, chunk, intake, now, dry_run=False)
         if mine.how["confirm"]:
             intake.tally.asked += ask(conn, place.settings, place.keyring, pending, mine.origin)
         _advance(conn, run, intake.tally)
