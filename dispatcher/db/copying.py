@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg
+from psycopg.types.string import BytesBinaryDumper
 from sqlalchemy import BigInteger, Connection, Integer, LargeBinary, String, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
@@ -30,12 +31,19 @@ def copy(conn: Connection, table: Table, names: tuple[str, ...], rows: Iterable[
     driver: psycopg.Connection = conn.connection.driver_connection  # type: ignore[assignment]
     text, types = _form(table, names)
     try:
-        with driver.cursor() as cursor, cursor.copy(text) as writer:
-            writer.set_types(types)
-            for row in rows:
-                writer.write_row(row)
+        with driver.cursor() as cursor:
+            # By the type's name the driver finds the one for DB-API's Binary, which is plain Python.
+            cursor.adapters.register_dumper(bytes, BytesBinaryDumper)
+            _write(cursor, text, types, rows)
     except psycopg.Error as error:
         raise DBAPIError(text, None, error, hide_parameters=True) from error
+
+
+def _write(cursor: psycopg.Cursor, text: str, types: list[str], rows: Iterable[Sequence[object]]) -> None:
+    with cursor.copy(text) as writer:
+        writer.set_types(types)
+        for row in rows:
+            writer.write_row(row)
 
 
 @lru_cache(maxsize=16)

@@ -116,7 +116,8 @@ subscriber = Table(
 
 # The ledger of consent: INSERT only, each row chained to the one before (domain/proof/chain.py). One row per person,
 # topic and thing that happened. Numbers come from consent_chain, without a gap. Salt and personal fields may go,
-# together; a row never does.
+# together; a row never does. On PostgreSQL a trigger holds its three keys, once a statement (migration 0031); what they
+# refer to is never deleted.
 consent_event = Table(
     "consent_event",
     metadata,

@@ -54,11 +54,14 @@ class Event(NamedTuple):
     evidence: Evidence
 
 
-def append(conn: Connection, events: Sequence[Event], now: datetime, taken: Head | None = None) -> list[int]:
+def append(
+    conn: Connection, events: Sequence[Event], now: datetime, taken: Head | None = None, *, are_new: bool = False
+) -> list[int]:
     """Write events to the ledger, in order, and what they make of the subscriptions. Give the events' ids.
 
     Whoever appends holds the end of the chain until the transaction ends: others who append wait for it. `taken`: the
-    end, if this transaction holds it already and has appended nothing since.
+    end, if this transaction holds it already and has appended nothing since. `are_new`: these people were added in this
+    transaction, and nothing was said of them yet.
     """
     if not events:
         return []
@@ -67,7 +70,7 @@ def append(conn: Connection, events: Sequence[Event], now: datetime, taken: Head
     ids = list(range(end.last_id + 1, end.last_id + 1 + len(events)))
     consent_rows.write(conn, rows, ids[-1], rows[-1][-1])  # type: ignore[arg-type]
     pairs = {(event.topic, event.subscriber_id) for event in events}
-    consent_rows.set_standings(conn, ids[0], ids[-1], has_pairs=len(pairs) < len(events))
+    consent_rows.set_standings(conn, ids[0], ids[-1], has_pairs=len(pairs) < len(events), are_new=are_new)
     outbox.note_consent(conn, [(event.subscriber_id, event.topic, event.kind) for event in events], now)
     return ids
 

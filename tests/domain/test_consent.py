@@ -4,8 +4,8 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, Engine, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, Table, delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription
 from dispatcher.db.terms import ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
@@ -282,6 +282,24 @@ def test_the_request_is_what_allows_the_confirmation_mail_not_what_came_after(en
         assert conn.execute(consent.permits_confirmation(request_id)).all() == [(maria, asked)]
 
 
-def test_no_event_names_a_person_who_does_not_exist(engine: Engine) -> None:
-    with pytest.raises(IntegrityError), engine.begin() as conn:
-        _append(conn, 4711, ConsentKind.CONFIRMED)
+@pytest.mark.parametrize("many", [1, 100], ids=["one", "copied"])
+@pytest.mark.parametrize("wrong", ["person", "declaration", "request"])
+def test_no_event_names_a_person_a_declaration_or_a_request_that_does_not_exist(
+    engine: Engine, maria: int, wrong: str, many: int
+) -> None:
+    who = 4711 if wrong == "person" else maria
+    named = {"declaration": {"declaration_id": 4711}, "request": {"request_id": 4711}}.get(wrong, {})
+    events = [Event(maria, GOLD, ConsentKind.CONFIRMED, PROOF)] * (many - 1)
+    events.append(Event(who, GOLD, ConsentKind.CONFIRMED, PROOF._replace(**named)))
+    with pytest.raises(DBAPIError, match=r"(?i)foreign key|is not there"), engine.begin() as conn:
+        consent.append(conn, events, NOW)
+    assert verified(engine).events == 0
+
+
+@pytest.mark.parametrize("table", [subscriber, opt_in_request], ids=["person", "request"])
+def test_whatever_events_name_is_never_deleted_and_keeps_its_id(engine: Engine, maria: int, table: Table) -> None:
+    with engine.begin() as conn:
+        _ask(conn, maria, 1)
+    for statement in (delete(table), update(table).values(id=4711)):
+        with pytest.raises(DBAPIError, match=r"(?i)foreign key|is never deleted"), engine.begin() as conn:
+            conn.execute(statement)

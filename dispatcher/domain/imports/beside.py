@@ -28,7 +28,10 @@ from dispatcher.domain.versions import Version
 from dispatcher.errors import InputRefused
 
 WORTH_IT = 4_000_000  # octets of a file: a process takes a while to come up
-_ROWS = 1000  # to a message
+_ROWS = 1000  # to a message: 170,000 octets
+# Octets in the pipe: as many as anybody may ask for. Into one as it comes not a message fits: the reader would wait for
+# whoever is busy with a chunk, and that one then for the reader.
+_PIPE = 1 << 20
 
 _Order = tuple[Path, Keyring, datetime, Instructions, Mapping[str, Version]]
 _Packed = list[tuple[object, ...]]
@@ -70,7 +73,9 @@ def read_beside(
     order: _Order = path.absolute(), keyring, now, how, words
     argv = [sys.executable, "-m", "dispatcher.domain.imports.beside"]
     # A group of its own: Ctrl-C is for the one who listens.
-    reader = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)  # noqa: S603  (ours)
+    reader = subprocess.Popen(  # noqa: S603  (ours)
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0, pipesize=_PIPE
+    )
     assert reader.stdin is not None
     assert reader.stdout is not None
     try:

@@ -51,6 +51,7 @@ class Looked:
     repeated: int
     known: Set[bytes]  # address hashes of people and of entries on the never-mail list
     ids: dict[bytes, int] = field(default_factory=dict)  # of those whom its news are about, by address hash
+    copied: bool = False  # whoever is not known was added in this transaction, for certain
     news: Judged = field(default_factory=list)  # rows that say something new
     events: list[Event] = field(default_factory=list)  # what they say, for the ledger
 
@@ -100,7 +101,9 @@ def prepare(conn: Connection, looked: Looked, origin: str, now: datetime) -> Non
         if verdict.takes_in:
             told = Newcomer(row.address, row.address_hash, row.name, row.language, row.zone)
             (known if row.address_hash in looked.known else unknown).append(told)
-    looked.ids = subscribers.add_unknown(conn, unknown, now) | subscribers.add(conn, known, now)
+    copied = subscribers.copy_unknown(conn, unknown, now)
+    looked.copied = copied is not None
+    looked.ids = (copied or {}) | subscribers.add(conn, known if looked.copied else unknown + known, now)
     _gather(conn, looked, origin)
 
 
@@ -122,7 +125,7 @@ def write(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> li
             looked.judged = [(row, again.get(row.address_hash, verdict)) for row, verdict in looked.judged]
             _gather(conn, looked, intake.origin)
         _list(conn, looked.news, intake.origin, now)
-        consent.append(conn, looked.events, now)
+        consent.append(conn, looked.events, now, are_new=_are_new(looked))
         intake.ends.append(chain_head.take(conn, now).head)
     return count(looked, intake.tally)
 
@@ -142,6 +145,11 @@ def skip(chunk: Iterable[Row | Rejected], seen: Seen) -> None:
     for row in chunk:
         if isinstance(row, Row):
             seen.add(row.address_hash)
+
+
+def _are_new(looked: Looked) -> bool:
+    """Claim that its events are the first about each of these people."""
+    return looked.copied and not any(row.address_hash in looked.known for row, _ in looked.news)
 
 
 def _is_news(verdict: Verdict) -> bool:

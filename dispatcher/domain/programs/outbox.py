@@ -8,7 +8,7 @@ not told: the gate has no time for it.
 
 import json
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -53,13 +53,13 @@ class Happened(NamedTuple):
     facts: Mapping[str, Fact]
 
 
-def note_consent(conn: Connection, events: Iterable[tuple[int, Topic | None, ConsentKind]], now: datetime) -> None:
+def note_consent(conn: Connection, events: Sequence[tuple[int, Topic | None, ConsentKind]], now: datetime) -> None:
     """Tell what events of the ledger (person, topic, kind) made of people's consent."""
-    told = [(who, topic, kind) for who, topic, kind in events if kind in _CONSENT]
-    wanted = _wanted(conn, {_CONSENT[kind] for *_, kind in told})
-    told = list(dict.fromkeys((who, *_facts_of(topic, kind)) for who, topic, kind in told if _CONSENT[kind] in wanted))
-    if not told:
+    wanted = _wanted(conn, {_CONSENT[kind] for kind in {kind for *_, kind in events} if kind in _CONSENT})
+    if not wanted:
         return
+    telling = [(who, topic, kind) for who, topic, kind in events if _CONSENT.get(kind) in wanted]
+    told = list(dict.fromkeys((who, *_facts_of(topic, kind)) for who, topic, kind in telling))
     ids = _public_ids(conn, {who for who, *_ in told})
     happened = [
         Happened(_CONSENT[kind], {"subscriber": ids[who]} | ({"topic": topic, "how": kind} if topic else {}))
