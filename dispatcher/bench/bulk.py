@@ -21,7 +21,7 @@ from sqlalchemy import Connection, insert
 
 from dispatcher.bench import stage
 from dispatcher.bench.meter import Meter
-from dispatcher.bench.postgres import PostgresServer
+from dispatcher.bench.postgres import PRODUCTION, PostgresServer
 from dispatcher.db.clock import steady
 from dispatcher.db.tables import subscriber
 from dispatcher.db.terms import ConsentKind, Language, Topic
@@ -175,7 +175,7 @@ def _database(kind: str) -> Iterator[tuple[Path, str, int | None]]:
     home = Path(tempfile.mkdtemp(prefix="dispatcher-bench-"))
     server = None
     try:
-        server = PostgresServer(durable=True, shared_buffers="256MB") if kind == "postgresql" else None
+        server = PostgresServer(durable=True, settings=PRODUCTION) if kind == "postgresql" else None
         url = server.url if server else f"sqlite:///{home / 'bench.db'}"
         yield home, url, server.pid if server else None
     finally:

@@ -28,7 +28,7 @@ from dispatcher.bench import stage
 from dispatcher.bench.errands import Errand, errands
 from dispatcher.bench.load import free_port
 from dispatcher.bench.meter import Meter
-from dispatcher.bench.postgres import PostgresServer
+from dispatcher.bench.postgres import PRODUCTION, PostgresServer
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
 from dispatcher.db.tables import signup_attempt
@@ -154,7 +154,7 @@ def _house(people: int) -> Iterator[_House]:
     with ExitStack() as stack, _on(here):
         home = Path(tempfile.mkdtemp(prefix="dispatcher-bench-"))
         stack.callback(shutil.rmtree, home, ignore_errors=True)
-        server = PostgresServer(durable=True, shared_buffers="256MB")
+        server = PostgresServer(durable=True, settings=PRODUCTION)
         stack.callback(server.remove)
         server.execute("CREATE DATABASE bench")
         settings, config = stage.settings_of(home, server.database("bench"), trusted_proxies="127.0.0.1")

@@ -9,6 +9,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +17,10 @@ import psycopg
 
 from dispatcher.settings import environment
 
+# As docker-compose.yml has them. What stands in the database should fit into shared_buffers: people, their consent and
+# one large campaign, a gigabyte at 1,000,000 people.
+PRODUCTION = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
+_SMALL = {"shared_buffers": "64MB"}
 _USERS = ("postgres", "nobody")
 # A shell that reads until whoever started it is gone, however they went; then the server and its data go.
 _GUARD = """cat > /dev/null
@@ -25,14 +30,16 @@ rm -rf "$1"
 
 
 class PostgresServer:
-    """One server; `url` is that of its maintenance database. `durable`: with fsync, for tests that kill it."""
+    """One server; `url` is that of its maintenance database. `durable`: with fsync, for tests that kill it. `settings`
+    are PostgreSQL's own.
+    """
 
-    def __init__(self, *, durable: bool = False, shared_buffers: str = "64MB") -> None:
+    def __init__(self, *, durable: bool = False, settings: Mapping[str, str] = _SMALL) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dispatcher-pg-"))
         self._user = _unprivileged_user() if os.geteuid() == 0 else None
         self._bin = self._binaries()
         self._durable = durable
-        self._shared_buffers = shared_buffers
+        self._settings = settings
         self.data = self.folder / "data"
         self.data.mkdir()
         if self._user is not None:
@@ -81,7 +88,7 @@ class PostgresServer:
             f"-k {self.folder}",
             "-c listen_addresses=''",
             "-c max_connections=200",
-            f"-c shared_buffers={self._shared_buffers}",
+            *(f"-c {name}={value}" for name, value in self._settings.items()),
         ]
         if not self._durable:
             options += ["-c fsync=off", "-c full_page_writes=off", "-c synchronous_commit=off"]

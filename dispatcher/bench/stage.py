@@ -15,7 +15,7 @@ from sqlalchemy import Engine, func, select, text
 from dispatcher import broker
 from dispatcher import settings as settings_module
 from dispatcher.bench import letter, people
-from dispatcher.bench.postgres import PostgresServer
+from dispatcher.bench.postgres import PRODUCTION, PostgresServer
 from dispatcher.db import clock, migrate
 from dispatcher.db.clock import steady
 from dispatcher.db.engine import make_engine, reading
@@ -96,7 +96,7 @@ def stage(database: str, count: int, smtp_url: str, workers: int) -> Iterator[St
     with ExitStack() as stack:
         home = Path(tempfile.mkdtemp(prefix="dispatcher-bench-"))
         stack.callback(shutil.rmtree, home, ignore_errors=True)
-        server = PostgresServer(durable=True, shared_buffers="256MB") if database == "postgresql" else None
+        server = PostgresServer(durable=True, settings=PRODUCTION) if database == "postgresql" else None
         if server is not None:
             stack.callback(server.remove)
             server.execute("CREATE DATABASE bench")
