@@ -2,17 +2,24 @@
 
 PostgreSQL refuses to run as root. Then it is run as an unprivileged user that exists already; since that user may not
 reach into a checkout of root's, the binaries are laid beside the data first.
+
+A guard takes the server away when whoever started it goes. Where the guard was killed, too, whoever starts the next
+server does (`sweep`). Each folder holds a file that its owner keeps locked: a lock ends with the process.
 """
 
+import fcntl
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from dispatcher.settings import environment
@@ -21,6 +28,9 @@ from dispatcher.settings import environment
 # one large campaign, a gigabyte at 1,000,000 people.
 PRODUCTION = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 _SMALL = {"shared_buffers": "64MB"}
+_PREFIX = "dispatcher-pg-"
+_OWNER = "owner"
+_PATIENCE = 10.0  # seconds for a server to end
 _USERS = ("postgres", "nobody")
 # A shell that reads until whoever started it is gone, however they went; then the server and its data go.
 _GUARD = """cat > /dev/null
@@ -35,7 +45,9 @@ class PostgresServer:
     """
 
     def __init__(self, *, durable: bool = False, settings: Mapping[str, str] = _SMALL) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="dispatcher-pg-"))
+        sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._owner = _own(self.folder)
         self._user = _unprivileged_user() if os.geteuid() == 0 else None
         self._bin = self._binaries()
         self._durable = durable
@@ -116,6 +128,7 @@ class PostgresServer:
         self._guard.communicate()
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._owner)
 
     def execute(self, statement: str) -> None:
         """Run one statement in the maintenance database."""
@@ -148,6 +161,36 @@ class PostgresServer:
         if done.returncode:
             log = self.folder / "log"
             raise RuntimeError(f"{program}: {done.stdout or ''}{log.read_text() if log.exists() else ''}")
+
+
+def _own(folder: Path) -> int:
+    """Lock the owner's file before it has its name: whoever finds it finds it held."""
+    owner = os.open(folder / "new", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(owner, fcntl.LOCK_EX)
+    (folder / "new").rename(folder / _OWNER)
+    return owner
+
+
+def sweep() -> None:
+    """Take away every server whose owner is gone, with its folder. What somebody holds, or names no owner, stays."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError, psutil.Error):  # another user's, still held, or just taken away by somebody else
+            owner = os.open(folder / _OWNER, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _end(folder / "data")
+                shutil.rmtree(folder)
+            finally:
+                os.close(owner)
+
+
+def _end(data: Path) -> None:
+    """End the server on these data, if one still runs."""
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "-D" in words and str(data) in words:
+            process.send_signal(signal.SIGQUIT)
+            process.wait(_PATIENCE)
 
 
 def _unprivileged_user() -> str:
