@@ -5,6 +5,7 @@ truncate is to make new files for each table, index and reference.
 """
 
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterable
 from itertools import cycle
@@ -23,7 +24,7 @@ from dispatcher.db.tables import metadata
 TEMPLATE = "dispatcher_template"
 DURABLE = engines._SQLITE_PRAGMAS  # as in production
 _SWEPT_AFTER = 20  # tests
-_PATIENCE = 10_000  # milliseconds for somebody's connection to end
+_PATIENCE = 10.0  # seconds for somebody's connection to end
 
 # What holds something, and what has given a number away.
 _USED = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in metadata.tables)
@@ -103,15 +104,22 @@ def lasting_engine(url: str) -> Engine:
     if engine.dialect.name == "postgresql":
 
         @event.listens_for(engine, "connect")
-        def _keep(connection, _record) -> None:
-            _kept.add(connection.info.backend_pid)
+        def _keep(connection, record) -> None:
+            record.info["pid"] = connection.info.backend_pid
+            _kept.add(record.info["pid"])
+
+        @event.listens_for(engine, "close")
+        def _forget(_connection, record) -> None:
+            _kept.discard(record.info["pid"])  # somebody else may have this number next
 
     return engine
 
 
 def rest(engine: Engine) -> None:
     """Let a lasting engine rest until the next test. What somebody still holds of it is not kept."""
-    if engine.dialect.name == "sqlite" or engine.pool.checkedout():  # type: ignore[attr-defined]
+    if engine.dialect.name == "sqlite":
+        engine.dispose()
+    elif engine.pool.checkedout():  # type: ignore[attr-defined]
         _kept.clear()
         engine.dispose()
 
@@ -131,12 +139,7 @@ def waiting(conn: Connection) -> int:
 
 
 def _empty(conn: psycopg.Connection) -> None:
-    # Whoever a test left behind may hold locks for ever, or still write; so it is gone before anyone looks.
-    conn.execute(
-        "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL(%s)",
-        (_PATIENCE, list(_kept)),
-    )
+    _end_whoever_is_left(conn)
     if used := [row[0] for row in conn.execute(_USED)]:
         conn.execute(";".join(f"DELETE FROM {name}" for name in used))
         _emptied[conn] += 1
@@ -145,3 +148,15 @@ def _empty(conn: psycopg.Connection) -> None:
         ):  # as dear as all the rest; until then new rows come to lie behind dead ones
             conn.execute(f"VACUUM {', '.join(metadata.tables)}")
     conn.execute(_COUNTED)
+
+
+def _end_whoever_is_left(conn: psycopg.Connection) -> None:
+    """End what a test left behind: it may hold locks for ever, or still write. So it is gone before anyone looks.
+    PostgreSQL itself would look for its end ten times a second only.
+    """
+    others = " FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND pid <> ALL(%s)"
+    kept = [list(_kept)]
+    patient_until = time.monotonic() + _PATIENCE
+    if conn.execute("SELECT pg_terminate_backend(pid)" + others, kept).rowcount:
+        while conn.execute("SELECT pid" + others, kept).rowcount and time.monotonic() < patient_until:
+            time.sleep(0.002)
