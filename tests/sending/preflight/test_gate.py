@@ -205,7 +205,9 @@ def test_a_campaign_that_is_released_anew_has_one_release_that_holds(stage: Stag
         tomorrow = clock.now(conn) + timedelta(days=1)
     release_campaign(stage.engine, order(campaign_id, at=tomorrow, by=CLARA), desk)
     with stage.engine.begin() as conn:
-        rows = conn.execute(select(campaign_release.c.actor_name, campaign_release.c.ended_why)).all()
+        rows = conn.execute(
+            select(campaign_release.c.actor_name, campaign_release.c.ended_why).order_by(campaign_release.c.id)
+        ).all()
     assert [tuple(row) for row in rows] == [("berta", "released anew"), ("clara", None)]
 
 
