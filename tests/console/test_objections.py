@@ -25,7 +25,7 @@ SAYING = (
     "domain/zones.py", "domain/newsletters/revisions.py", "domain/newsletters/series.py",
     "domain/newsletters/campaigns.py", "domain/newsletters/authors.py", "domain/newsletters/recurrence.py",
     "domain/newsletters/freshness.py", "domain/newsletters/news_feeds.py", "domain/newsletters/trials.py",
-    "domain/people/rights.py", "domain/people/subscribers.py", "sending/release.py", "sending/preflight/gate.py",
+    "domain/people/rights.py", "domain/typed.py", "sending/release.py", "sending/preflight/gate.py",
     "sending/binding.py", "sending/renewal.py", "sending/adding.py", "sending/proof.py", "rights/rectification.py",
     "rights/serving.py", "rights/sealed.py",
 )  # fmt: skip
