@@ -4,15 +4,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, Insert, LargeBinary, Row, Select, Text, and_, bindparam, select, text, true, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import ReturningInsert
 
-from dispatcher.db.columns import Rows, Utc, given, insert_or, one_of_given, one_of_many
+from dispatcher.db.columns import Rows, Utc, given, insert_or, one_of_given, one_of_many, stored
 from dispatcher.db.copying import copy
 from dispatcher.db.entering import enter
 from dispatcher.db.tables import campaign, consent_event, delivery, subscriber
@@ -98,9 +100,11 @@ def add(conn: Connection, newcomers: Iterable[Newcomer], now: datetime) -> dict[
     if conn.dialect.name == "postgresql":
         ids = _add_at_once(conn, rows, now)
     else:
-        ids = {}
-        statement = _or_give_back(insert_or("sqlite", subscriber))
-        conn.execute(statement, [dict(zip(_NEW, row, strict=True), created_at=now) for row in rows])
+        ids, statement = {}, _add_one_by_one()
+        at = stored(now)
+        values = [dict(zip(_NEW, row, strict=True), language=str(row[5]), created_at=at) for row in rows]
+        assert statement.positiontup is not None
+        conn.exec_driver_sql(str(statement), list(map(itemgetter(*statement.positiontup), values)))
     return ids | by_hashes(conn, [row[2] for row in rows if row[2] not in ids])
 
 
@@ -159,6 +163,16 @@ def _add_at_once(conn: Connection, rows: Sequence[tuple[object, ...]], now: date
         {**_NEWCOMERS.values("postgresql", rows), "now": now},
     )
     return {bytes(hashed): subscriber_id for hashed, subscriber_id in added}
+
+
+@lru_cache(maxsize=1)
+def _add_one_by_one() -> SQLCompiler:
+    """SQLite: to hand the driver its values oneself takes a third of what it takes to have them looked up and bound."""
+    compiled = _or_give_back(sqlite.insert(subscriber)).compile(
+        dialect=sqlite.dialect(), column_keys=[*_NEW, "created_at"]
+    )
+    assert isinstance(compiled, SQLCompiler)
+    return compiled
 
 
 def _or_give_back(statement: Any) -> Insert:
