@@ -1,7 +1,7 @@
 """Made-up people for a measurement: addresses, hashes and consents as an import would write them, only faster.
 
-A tenth of them have withdrawn since; a fiftieth of the others are on the never-mail list; so the gate has something to
-refuse. Everyone asked for the one topic that is measured.
+A tenth of them have withdrawn since, and the daily run has taken their address and name away; a fiftieth of the others
+are on the never-mail list; so the gate has something to refuse. Everyone asked for the one topic that is measured.
 """
 
 import hashlib
@@ -61,7 +61,8 @@ def _people(ids: Sequence[int], ring: Keyring, now: datetime) -> Iterator[tuple[
     for i in ids:
         address = f"person{i}@example.de"
         hashed = hmac.digest(ring.oldest.secret, b"address\0" + address.encode(), "sha256")
-        yield i, public_id(i), address, hashed, _NAMES[i % len(_NAMES)], "de", now
+        told = (None, "") if _has_left(i) else (address, _NAMES[i % len(_NAMES)])
+        yield i, public_id(i), told[0], hashed, told[1], "de", now
 
 
 class _Events:
