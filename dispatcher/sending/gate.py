@@ -37,6 +37,7 @@ from dispatcher.domain.ending_marks import Tide, WentBack
 from dispatcher.domain.ledger import Record
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.sending.clerk import Clerk
+from dispatcher.sending.crowding import Crowding
 from dispatcher.smtp.lane import Lane, Parcel
 from dispatcher.smtp.verdict import Verdict
 
@@ -87,7 +88,9 @@ class Gate:
         self._told: list[tuple[Record, Claim]] = []  # and not yet written down
         self._turning = asyncio.Lock()
         self._questions: list[Question] = []
-        self._last_turn = 0  # how many asked
+        self._last_turn = 0  # how many had their answer
+        self._crowding = Crowding()
+        self._asked_since: float | None = None  # since when somebody waits; None: nobody
         self._wake = asyncio.Event()
         self._ending = False
         self._held: dict[tuple[int, int], Claim] = {}
@@ -146,6 +149,8 @@ class Gate:
     def ask(self, intent: Intent, line: Lane, following: Parcel | None) -> Question:
         """Enter a letter for the next transaction; wait for the question's `answer`."""
         question = Question(intent, line, following, asyncio.get_running_loop().create_future())
+        if self._asked_since is None:
+            self._asked_since = steady()
         self._questions.append(question)
         self._wake.set()
         return question
@@ -229,9 +234,8 @@ class Gate:
         return 0 < len(self._questions) * 2 < self._lanes and self._last_turn * 4 > self._lanes
 
     async def _turn(self) -> None:
-        """Take all who ask and all that was told through one transaction, then let the dots go that it allowed."""
-        questions, self._questions = self._questions, []
-        self._last_turn = len(questions)
+        """Take who asks, and all that was told, through one transaction, then let the dots go that it allowed."""
+        questions = self._take_asked()
         deadline = steady() + batches.LEASE.total_seconds() - MARGIN
         async with self._turning:
             told = self._take_told()
@@ -242,6 +246,7 @@ class Gate:
                 log.warning("gate.failed", error=type(error.orig).__name__, problem=problem, waiting=len(questions))
                 self._told[:0] = told
                 decisions = [Halted(problem)] * len(questions)
+        self._note_turn(len(questions))
         for question, decision in zip(questions, decisions, strict=True):
             if question.answer.done():  # whoever waited was called off, and the line with it
                 continue
@@ -251,6 +256,23 @@ class Gate:
                 self._release(question, decision)
             else:
                 question.answer.set_result(Halted(LEASE_OVER))
+
+    def _take_asked(self) -> list[Question]:
+        """Take those who asked first, as many as may share a turn; the others have the next one, at once."""
+        most = self._crowding.most
+        if most is None or len(self._questions) <= most:
+            taken, self._questions = self._questions, []
+        else:
+            taken, self._questions = self._questions[:most], self._questions[most:]
+            self._wake.set()
+        self._last_turn = len(taken)
+        return taken
+
+    def _note_turn(self, lanes: int) -> None:
+        now = steady()
+        if self._asked_since is not None:
+            self._crowding.note(lanes, self._asked_since, now)
+        self._asked_since = now if self._questions else None
 
     async def _pass(self, records: list[Record], intents: list[Intent]) -> list[Decision]:
         """Have the transaction done by the gate's clerk; when this returns, it has committed."""

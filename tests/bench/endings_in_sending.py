@@ -19,6 +19,7 @@ from sqlalchemy import BigInteger, Engine, cast, literal, select
 from dispatcher.bench.postgres import PostgresServer
 from dispatcher.db import migrate
 from dispatcher.db.engine import make_engine
+from dispatcher.db.shortcut import Shortcut
 from dispatcher.db.terms import CampaignKind
 from dispatcher.domain import ending_marks, endings
 from dispatcher.domain.delivery import batches, passage
@@ -114,7 +115,7 @@ _WITH = passage._prepared
 
 
 @lru_cache(maxsize=4)
-def _without(asked: passage._Question, with_finals: bool) -> passage._Prepared:
+def _without(asked: passage._Question, with_finals: bool) -> Shortcut:
     """Compile the gate's statement without a look at the marks."""
     stands = ending_marks.stands
     ending_marks.stands = lambda: select(cast(literal(0), BigInteger)).scalar_subquery()

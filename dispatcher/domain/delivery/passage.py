@@ -12,9 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import psycopg
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -30,11 +29,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError
 
+from dispatcher.db import shortcut
 from dispatcher.db.columns import Id, Rows, Utc, among, array_of, array_of_texts
+from dispatcher.db.shortcut import Shortcut
 from dispatcher.db.tables import batch, campaign, subscriber, subscription
 from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
 from dispatcher.domain import consent, ending_marks, ledger
@@ -307,7 +306,7 @@ def _in_one_statement(
     if finals:
         values |= ledger.finals_values(finals, now)
     answer = _Answer({}, True, {})
-    for no, state, epoch, stands, ids, events in _execute(conn, _prepared(_Question.of(of), bool(finals)), values):
+    for no, state, epoch, stands, ids, events in shortcut.run(conn, _prepared(_Question.of(of), bool(finals)), values):
         answer.states[no] = CampaignState(state)
         answer.is_as_known = epoch == of.epoch
         answer.went_back = not known.tide.heed(stands)
@@ -316,42 +315,13 @@ def _in_one_statement(
     return answer
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A statement as PostgreSQL reads it, `$1` and so on, and its parameters' names in order with what is constant."""
-
-    text: str
-    names: tuple[str, ...]
-    constants: dict[str, object]
-
-
-def _execute(conn: Connection, statement: _Prepared, values: dict[str, object]) -> list[tuple[Any, ...]]:
-    """Run it on the driver's own connection: SQLAlchemy and the driver's parser would cost as much as all the rest."""
-    driver: psycopg.Connection = conn.connection.driver_connection  # type: ignore[assignment]
-    values |= statement.constants
-    try:
-        with psycopg.RawCursor(driver) as cursor:
-            cursor.execute(statement.text, [values[name] for name in statement.names], prepare=True)
-            return cursor.fetchall()
-    except psycopg.Error as error:
-        raise DBAPIError(statement.text, None, error, hide_parameters=True) from error
-
-
 @lru_cache(maxsize=64)
-def _prepared(asked: _Question, with_finals: bool) -> _Prepared:
-    compiled = _statement(asked, with_finals).compile(dialect=_DOLLARS)
-    # Plain values: the driver would write a word of ours, an Enum to it, by its name.
-    constants = {
-        name: str(value) if isinstance(value, str) else value
-        for name, value in compiled.params.items()
-        if value is not None
-    }
-    return _Prepared(str(compiled), tuple(compiled.positiontup or ()), constants)
+def _prepared(asked: _Question, with_finals: bool) -> Shortcut:
+    return shortcut.compiled(_statement(asked, with_finals))
 
 
 _POSTGRESQL = "postgresql"
 _NEVER = -1  # no campaign's epoch
-_DOLLARS = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
 _OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()})
 _ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer(), "relay": Text()})
 
