@@ -10,10 +10,10 @@ from decimal import Decimal
 from functools import lru_cache
 from string import Template
 
-import yaml
 from babel.dates import format_date, format_time
 from babel.numbers import format_currency, list_currencies
 
+from dispatcher import yaml_files
 from dispatcher.assets import templates
 from dispatcher.languages import Language
 
@@ -24,7 +24,7 @@ _LOCALES = {Language.DE: "de_DE", Language.EN: "en_GB"}
 def words(language: Language) -> Mapping[str, str]:
     """Give the house's wording; a key of a nested table is written `table.key`."""
     path = templates() / "mail" / "_base" / f"words.{language}.yaml"
-    return dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    return dict(_flat(yaml_files.read(path)))
 
 
 def say(language: Language, key: str, **values: str) -> str:

@@ -11,11 +11,11 @@ from string import Template
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-import yaml
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment
 
+from dispatcher import yaml_files
 from dispatcher.assets import PACKAGE, templates
 from dispatcher.console import charts
 from dispatcher.db.terms import Language
@@ -128,7 +128,7 @@ def words(language: Language) -> Mapping[str, Mapping[str, str]]:
     folder = templates() / "web" / "console" / "words"
     tables = {}
     for path in sorted(folder.glob(f"*.{language}.yaml")):
-        table: dict[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        table: dict[str, str] = yaml_files.read(path)
         tables[path.name.partition(".")[0]] = {key: str(text).strip() for key, text in table.items()}
     return tables
 

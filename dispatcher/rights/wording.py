@@ -5,9 +5,9 @@ from datetime import date
 from functools import lru_cache
 from string import Template
 
-import yaml
 from markupsafe import Markup, escape
 
+from dispatcher import yaml_files
 from dispatcher.assets import templates
 from dispatcher.compose import words as letter_words
 from dispatcher.db.terms import EVERY_TOPIC, Language, Topic
@@ -20,8 +20,8 @@ ZONE_NAMES = {Language.DE: {"CET": "MEZ", "CEST": "MESZ"}, Language.EN: {}}
 @lru_cache(maxsize=4)
 def words(language: Language) -> Mapping[str, Mapping[str, str]]:
     """Give the wording: a table per subject, a sentence per key."""
-    text = (templates() / "rights" / f"words.{language}.yaml").read_text(encoding="utf-8")
-    tables: dict[str, dict[str, str]] = yaml.safe_load(text)
+    path = templates() / "rights" / f"words.{language}.yaml"
+    tables: dict[str, dict[str, str]] = yaml_files.read(path)
     return {name: {str(key): str(said).strip() for key, said in table.items()} for name, table in tables.items()}
 
 

@@ -9,9 +9,9 @@ from functools import lru_cache
 from string import Template
 from typing import Any
 
-import yaml
 from sqlalchemy import Connection, select
 
+from dispatcher import yaml_files
 from dispatcher.assets import templates
 from dispatcher.compose.words import long_date
 from dispatcher.db.tables import campaign
@@ -46,7 +46,7 @@ def names_of(conn: Connection, numbers: Iterable[int]) -> dict[int, str]:
 def words(language: Language) -> Mapping[str, Any]:
     """Give the words of a language."""
     path = templates() / "audience" / f"words.{language}.yaml"
-    found: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = yaml_files.read(path)
     return found
 
 

@@ -9,10 +9,10 @@ from datetime import timedelta
 from functools import lru_cache
 from string import Template
 
-import yaml
 from babel.dates import format_timedelta
 from starlette.requests import Request
 
+from dispatcher import yaml_files
 from dispatcher.assets import templates
 from dispatcher.compose import words as letter_words
 from dispatcher.db.terms import Language, Topic
@@ -48,7 +48,7 @@ def preferred(accept_language: str) -> Language:
 def words(language: Language) -> Mapping[str, Mapping[str, str]]:
     """Give the wording of the pages: a table per page, a sentence per key."""
     path = templates() / "web" / "public" / f"words.{language}.yaml"
-    tables: dict[str, dict[str, str]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    tables: dict[str, dict[str, str]] = yaml_files.read(path)
     return {name: {key: str(text).strip() for key, text in table.items()} for name, table in tables.items()}
 
 

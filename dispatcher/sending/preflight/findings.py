@@ -13,9 +13,9 @@ from functools import lru_cache
 from string import Template
 from typing import Any
 
-import yaml
 from babel.units import format_unit
 
+from dispatcher import yaml_files
 from dispatcher.assets import templates
 from dispatcher.compose import words as letters_words
 from dispatcher.db.terms import Language
@@ -149,5 +149,5 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 @lru_cache(maxsize=2)
 def _words(language: Language) -> Mapping[str, Any]:
     path = templates() / "preflight" / f"words.{language}.yaml"
-    found: Mapping[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found: Mapping[str, Any] = yaml_files.read(path)
     return found
