@@ -199,6 +199,10 @@ def _read(text: str, place: Place, known: frozenset[str]) -> Mapping:
         raise place.refuse(line, f"the front matter is not YAML: {fault.problem}", cure) from None
     except yaml.YAMLError:
         raise place.refuse(0, "the front matter holds a control character", "Remove it.") from None
+    except RecursionError:
+        raise place.refuse(
+            0, "the front matter is not YAML that anybody wrote: it goes too deep", "Close its brackets."
+        ) from None
     if not isinstance(node, yaml.MappingNode):
         raise place.refuse(0, "the front matter has no keys", "Write lines such as `language: de`.")
     return Mapping(node, place, known, "the front matter")

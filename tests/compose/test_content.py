@@ -75,6 +75,7 @@ REFUSED = [
     (head("lead: yes\n"), 4, "`lead` must be a text, not yes or no"),
     (head("lead: [a]\n"), 4, "not a list"),
     (head("lead: a: b\n"), 4, "not YAML"),
+    (head(f"lead: {'[' * 5000}\n"), 2, "goes too deep"),
     (head("as_of: morgen\n"), 4, "neither a day nor a time"),
     (head("articles: x\n"), 4, "must be a list"),
     (head("articles:\n  - x\n"), 5, "must have keys"),
