@@ -6,8 +6,9 @@
 MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
-# More than a small machine has cores: many tests wait, for a limit or a process, and leave theirs to others meanwhile.
-WORKERS ?= 4
+# One more than a small machine has cores: some tests wait, for a limit or a process, and leave theirs to others
+# meanwhile. Each process more costs five to ten seconds of a core, to read all tests and to warm up.
+WORKERS ?= 3
 
 # Where this is set, every start compiles everything anew, and every worker of the tests rewrites every test.
 unexport PYTHONDONTWRITEBYTECODE
