@@ -7,6 +7,7 @@ said; a test holds the table against what is really found.
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 
+from dispatcher.console.notes import note
 from dispatcher.console.paper import Telling, say
 from dispatcher.console.recognised import find, row
 from dispatcher.console.troubles import trouble
@@ -39,13 +40,17 @@ def _day(text: str, language: Language) -> str:
     return Telling(language).day(date.fromisoformat(text))
 
 
+def _why(text: str, language: Language) -> str:
+    return note(language, text) or text
+
+
 def _problem(text: str, language: Language) -> str:
     known = trouble(text)
     return say(language, f"trouble.is_{known.kind}") if known is not None else text
 
 
 _WRITTEN: Mapping[str, Callable[[str, Language], str]] = {
-    "count": _number, "at": _moment, "day": _day, "problem": _problem,
+    "count": _number, "at": _moment, "day": _day, "problem": _problem, "why": _why,
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from dispatcher.console.beside import Beside, read_beside
 from dispatcher.console.guard import Cookies
 from dispatcher.console.health import doctor, health_watch
 from dispatcher.console.live import Hub
+from dispatcher.console.notes import note
 from dispatcher.console.paper import Paper
 from dispatcher.console.pulse import Pulse
 from dispatcher.console.verifier import Verifier
@@ -74,7 +75,7 @@ class Desk:
 
 def make_desk(site: Site) -> Desk:
     """Put the parts together."""
-    paper = Paper(f"{site.pages.root}/console", site.settings.sender_name)
+    paper = Paper(f"{site.pages.root}/console", site.settings.sender_name, note)
     return Desk(
         site,
         paper,

@@ -4,7 +4,7 @@ The wording lies in templates/web/console/words: a table per file, `people.de.ya
 who add pages do not meet in one file. A sentence with a number in it has a second one for 1: `lead`, `lead_one`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from functools import cache, partial
 from string import Template
@@ -29,17 +29,20 @@ STATIC = PACKAGE / "console" / "static"
 
 
 class Paper:
-    """Renders templates/web/console. `root` is the path of the console, without a slash at its end."""
+    """Renders templates/web/console. `root` is the path of the console, without a slash at its end; `note` says what
+    the house wrote down (notes.py).
+    """
 
-    def __init__(self, root: str, house: str) -> None:
+    def __init__(self, root: str, house: str, note: Callable[[Language, str | None], str]) -> None:
         self.root = root
+        self._note = note
         self._environment = _environment(root, house)
 
     def html(self, name: str, language: Language, **values: object) -> str:
         """Render NAME.html."""
         template = self._environment.get_template(f"{name}.html")
-        wording = {"say": partial(say, language), "has": partial(has, language), "tell": Telling(language)}
-        return template.render(lang=language, **wording, **values)
+        wording = {"say": partial(say, language), "has": partial(has, language), "note": partial(self._note, language)}
+        return template.render(lang=language, tell=Telling(language), **wording, **values)
 
 
 class Telling:

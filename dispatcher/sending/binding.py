@@ -19,7 +19,7 @@ from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.newsletters.releases import Binding
 from dispatcher.errors import ReleaseOutdated
 
-_CHANGED = {
+CHANGED = {
     "content": "what was written",
     "template": "the templates",
     "house": "the house's own words (sender, Impressum, addresses)",
@@ -60,7 +60,7 @@ def require_unchanged(conn: Connection, of: Campaign, house: House) -> None:
     held = releases.holding(conn, of.id)
     changed = bind(conn, of, house).differs(held.binding) if held else []
     if changed:
-        what = ", ".join(_CHANGED[name] for name in changed)
+        what = ", ".join(CHANGED[name] for name in changed)
         raise ReleaseOutdated(f"not sent: since the release has changed {what}", "look at it, then release it again")
 
 

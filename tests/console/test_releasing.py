@@ -266,7 +266,7 @@ def test_what_is_scheduled_is_taken_back_with_a_reason(letter: Letter) -> None:
     assert browser.post(f"{letter.path}/take-back", {"why": ""}).status_code == 422
     assert browser.post(f"{letter.path}/take-back", {"why": "Der Silberpreis stimmt nicht."}).status_code == 303
     assert letter.now_is().state is CampaignState.DRAFT
-    assert "taken back by Anna Beispiel: Der Silberpreis stimmt nicht." in text_of(browser.get(letter.path))
+    assert "Zurückgenommen von Anna Beispiel: Der Silberpreis stimmt nicht." in text_of(browser.get(letter.path))
     assert browser.post(f"{letter.path}/take-back", {"why": "Noch einmal."}).status_code == 422
 
 

@@ -26,7 +26,7 @@ def test_who_lives_who_is_silent_and_which_relay_is_off_is_said_in_words(office:
     assert "dauerte 41 ms" in says
     english = text_of(office.browser_of(Role.VIEWER, language="en").get("/health"))
     assert f"Nothing has gone over relay {RELAY} since" in english
-    assert "the connection: Connection refused" in english
+    assert "There is no connection (Connection refused)" in english
 
 
 def test_a_relay_is_tried_again_on_a_word_that_stands_in_the_audit_log(office: Office) -> None:
