@@ -9,6 +9,7 @@ import structlog
 
 from dispatcher.db.clock import steady
 from dispatcher.db.engine import make_engine
+from dispatcher.sending import broker_permits as _loaded  # noqa: F401  (a process that keeps a rate has it: no part of what is timed)
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.supply import Supply
 
