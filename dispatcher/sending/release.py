@@ -146,8 +146,9 @@ def issue(conn: Connection, campaign_id: int, at: datetime, zone: str, house: Ho
     released then, and MoveRefused.
     """
     campaigns.hold(conn, campaign_id)
-    require_unchanged(conn, campaigns.get(conn, campaign_id), house)
-    return _schedule(conn, campaign_id, _When(at, zone), house)
+    of = campaigns.get(conn, campaign_id)
+    require_unchanged(conn, of, house)
+    return _schedule(conn, campaign_id, _When(at, zone), variants(conn, of, house))
 
 
 def replace(conn: Connection, campaign_id: int, contents: Contents, by: Actor, house: House, now: datetime) -> Campaign:
@@ -269,15 +270,16 @@ class _When:
 
 def _bound(conn: Connection, campaign_id: int, when: _When, stationery: Stationery, house: House) -> Campaign:
     campaigns.hold(conn, campaign_id)  # or what is frozen could be older than what is bound
-    _try_out(conn, campaign_id, stationery, house)
-    of = _schedule(conn, campaign_id, when, house)
+    frozen = _try_out(conn, campaign_id, stationery, house)
+    of = _schedule(conn, campaign_id, when, frozen)
     releases.enter(conn, campaign_id, of.version, bind(conn, of, house), clock.now(conn))
     return of
 
 
-def _schedule(conn: Connection, campaign_id: int, when: _When, house: House) -> Campaign:
+def _schedule(conn: Connection, campaign_id: int, when: _When, frozen: Sequence[Editions]) -> Campaign:
+    """Move it to `scheduled` with these editions, which were made of its content under the same lock."""
     of = campaigns.get(conn, campaign_id)
-    frozen = _check(conn, campaign_id, house)
+    trials.keep(conn, campaign_id, len(frozen))
     if when.wall_time is not None and len(frozen) > 1:
         raise InputRefused(
             f"campaign {campaign_id} tries {len(frozen)} subjects, and cannot go by each reader's own clock as well",
