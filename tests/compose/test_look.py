@@ -1,14 +1,18 @@
 """What a reader sees: order, plain text, contrast, size, and an HTML that needs no picture and no script."""
 
 import re
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from babel.dates import format_date
 from lxml import html
 
 from dispatcher.assets import templates
 from dispatcher.compose.letter import Press
+from dispatcher.compose.words import long_date
+from dispatcher.languages import Language
 from tests.compose.samples import HEAD, READER, TOKEN, edition, press, sample_edition, sample_files
 
 BASE = templates() / "mail" / "_base"
@@ -90,15 +94,21 @@ def test_prices_and_dates_are_written_as_the_language_writes_them() -> None:
     assert "per Unze, as of 2 March 2026, 9:05" in english.plain(READER)
 
 
+@pytest.mark.parametrize(("language", "locale"), [(Language.DE, "de_DE"), (Language.EN, "en_GB")])
+def test_every_day_is_written_as_the_unicode_consortium_has_it(language: Language, locale: str) -> None:
+    days = [date(2023, 12, 1) + timedelta(days=more) for more in range(14 * 31)]  # a leap year, and both its ends
+    assert [long_date(day, language) for day in days] == [format_date(day, "long", locale=locale) for day in days]
+
+
 def test_both_languages_say_the_same_things() -> None:
     words = [yaml.safe_load((BASE / f"words.{language}.yaml").read_text(encoding="utf-8")) for language in ("de", "en")]
     assert keys(words[0]) == keys(words[1])
 
 
-def keys(table: dict[str, object], prefix: str = "") -> set[str]:
+def keys(table: dict[str | int, object], prefix: str = "") -> set[str]:
     found: set[str] = set()
     for key, value in table.items():
-        found |= keys(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key}
+        found |= keys(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}"}
     return found
 
 
