@@ -22,8 +22,6 @@ DRAIN_BULK, DRAIN_WAITED, LAUNCH = "dispatcher.drain_bulk", "dispatcher.drain_wa
 # How a broker that is away shows: kombu names it at connecting, redis-py in the middle of a command.
 _AWAY = (OperationalError, RedisError, OSError)
 
-SOFT_LIMIT, HARD_LIMIT = 720, 900  # seconds: the reply to a dot may take 600 (RFC 5321, 4.5.3.2.6)
-
 _CONFIGURATION: dict[str, Any] = {
     "task_queues": [Queue(name) for name in (CONTROL, WAITED, BULK)],
     "task_default_queue": CONTROL,
@@ -35,8 +33,6 @@ _CONFIGURATION: dict[str, Any] = {
     "result_backend": None,
     "task_acks_late": True,
     "task_reject_on_worker_lost": True,
-    "task_soft_time_limit": SOFT_LIMIT,
-    "task_time_limit": HARD_LIMIT,
     "worker_prefetch_multiplier": 1,
     "worker_enable_remote_control": False,
     "worker_send_task_events": False,

@@ -19,8 +19,7 @@ from typing import Any, NoReturn
 from sqlalchemy import Engine
 
 from dispatcher.cli import main as command_line
-from dispatcher.worker import __main__ as celery_worker
-from dispatcher.worker import programs
+from dispatcher.worker import listener, programs, sender, watch
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
@@ -34,6 +33,7 @@ FORKS.set_forkserver_preload(
     ]
 )
 _PR_SET_NAME = 15
+_WARM: dict[str, Callable[..., int]] = {"listener": listener.main, "sender": sender.main}
 KILLED = -signal.SIGKILL
 
 
@@ -88,36 +88,52 @@ def command(environ: Mapping[str, str], folder: Path, words: Sequence[str], said
     os.environ.update(environ)
     sys.argv = ["dispatcher", *words]
     programs.subprocess.Popen = _Warm  # type: ignore[misc]
+    programs.become = _become
     command_line.main()
 
 
+def _become(argv: list[str]) -> NoReturn:
+    """Go on as the watcher, warm."""
+    assert argv[1:4] == ["-m", "dispatcher.worker", "watch"]
+    sys.exit(watch.main(*argv[4:]))
+
+
 class _Warm(subprocess.Popen[bytes]):
-    """What a process like ours starts. A Celery worker is forked off it, so that it starts warm, too; unless there are
-    threads, which no fork survives: whoever starts a worker again starts it cold.
+    """What a process like ours starts. A worker's programs are forked off it, so that they start warm, too; unless
+    there are threads, which no fork survives: whoever starts one again starts it cold.
     """
 
     def _execute_child(self, argv: Any, executable: Any, preexec: Any, *rest: Any) -> None:
-        if argv[1:3] != ["-m", "dispatcher.worker"] or threading.active_count() > 1:
+        if argv[1:3] != ["-m", "dispatcher.worker"] or argv[3] not in _WARM or threading.active_count() > 1:
             super()._execute_child(argv, executable, preexec, *rest)  # type: ignore[misc]
             return
         for engine in [it for it in gc.get_objects() if isinstance(it, Engine)]:
             engine.dispose()  # no connection, and above all none of SQLite's, may go through a fork
         self._child_created = True
+        pipes = rest[7:13]  # the ends for us and for the child: of its input, its output and its errors
         self.pid = os.fork()
         if self.pid == 0:
             os.setpgid(0, 0)
-            preexec()
-            _be_celery(argv[3:])
+            if preexec is not None:
+                preexec()
+            _be(argv[3:], pipes)
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
 
 
-def _be_celery(words: Sequence[str]) -> NoReturn:
-    """Be `python -m dispatcher.worker WORDS`, and be known by the first of them."""
+def _be(words: Sequence[str], pipes: Sequence[int]) -> NoReturn:
+    """Be `python -m dispatcher.worker WORDS`, and be known by the second of them."""
     code = 1
+    for end, stream in zip((pipes[0], pipes[3]), (0, 1), strict=True):
+        if end != -1:
+            os.dup2(end, stream)
+    for end in pipes:
+        if end != -1:
+            os.close(end)
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
-        ctypes.CDLL(None).prctl(_PR_SET_NAME, words[0].encode(), 0, 0, 0)
-        code = celery_worker.main(*words)
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, words[1].encode(), 0, 0, 0)
+        code = _WARM[words[0]](*words[1:])
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     finally:

@@ -22,7 +22,7 @@ from dispatcher.domain.newsletters.accounts import Status
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.newsletters.missing import Missing
 from dispatcher.domain.tokens import Keyring
-from dispatcher.sending import release, sweep
+from dispatcher.sending import backlog, release, sweep
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.drain import Orders, Report, drain
 from dispatcher.sending.press import Stationery
@@ -89,7 +89,7 @@ class Stage:
     def obey(self, orders: Orders) -> Report:
         """Drain, then see which campaigns are finished."""
         report = asyncio.run(drain(self.engine, orders))
-        sweep.finish(self.engine)
+        backlog.finish(self.engine)
         return report
 
     def status(self, campaign_id: int) -> Status:

@@ -4,7 +4,7 @@ import click
 
 from dispatcher.cli.context import Context, pass_context
 from dispatcher.observe import logs
-from dispatcher.worker import watch
+from dispatcher.worker import programs
 
 
 @click.command()
@@ -17,4 +17,6 @@ def worker(context: Context, concurrency: int | None) -> None:
     """
     logs.configure(context.settings.log)
     context.check()
-    watch.run_worker(context.settings, concurrency)
+    # What the command line has loaded is of no use to a process that runs for months.
+    context.engine.dispose()
+    programs.become(programs.of_a_worker("watch", *([str(concurrency)] if concurrency else [])))

@@ -13,8 +13,8 @@ from decimal import Decimal
 
 from dispatcher.compose.front_matter import Mapping, Text, split
 from dispatcher.compose.markdown import Prose, check_link
-from dispatcher.compose.snippets import MARKERS, Snippet, index_of, lift, unbalanced
 from dispatcher.compose.prices import currencies
+from dispatcher.compose.snippets import MARKERS, Snippet, index_of, lift, unbalanced
 from dispatcher.errors import ContentInvalid
 from dispatcher.languages import Language
 

@@ -21,8 +21,8 @@ from dispatcher.compose.front_matter import Place, Text
 from dispatcher.compose.house import House
 from dispatcher.compose.markdown import Prose
 from dispatcher.compose.plain import plain, tidy, underlined, wrap
-from dispatcher.compose.snippets import Kind, Snippet, marker
 from dispatcher.compose.prices import price
+from dispatcher.compose.snippets import Kind, Snippet, marker
 from dispatcher.compose.words import moment, say, words
 from dispatcher.languages import Language
 

@@ -4,7 +4,6 @@ Workers' own clocks may be wrong by an hour; they all ask the same database. Bet
 with a clock that cannot be set and that goes on while the machine sleeps.
 """
 
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
 from dispatcher.db.columns import Utc
+from dispatcher.steady import steady as steady
 
 _SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")
 _POSTGRESQL_NOW = text("SELECT clock_timestamp()")
@@ -45,13 +45,6 @@ def _this_moment_postgresql(_element: this_moment, _compiler: SQLCompiler, **_: 
 @compiles(this_moment, "sqlite")  # type: ignore[no-untyped-call,untyped-decorator,unused-ignore]
 def _this_moment_sqlite(_element: this_moment, _compiler: SQLCompiler, **_: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f', 'now')"  # as moments are stored, cut off after the thousandth
-
-
-def steady() -> float:
-    """Give seconds on a clock that no one can set and that also counts a suspended machine's sleep."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
 
 
 class DatabaseClock:

@@ -5,7 +5,6 @@ BEGIN IMMEDIATE waits its turn instead. Readers use `reading(engine)`, which beg
 """
 
 import select
-import sqlite3
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -119,6 +118,8 @@ def scrub(engine: Engine) -> bool:
     """
     if engine.dialect.name != "sqlite":
         return True
+    import sqlite3
+
     raw = engine.raw_connection()
     try:
         cursor = raw.cursor()

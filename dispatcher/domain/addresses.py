@@ -1,4 +1,4 @@
-"""E-mail addresses: parse, normalise, compare. email-validator lives here only.
+"""E-mail addresses: parse, normalise, compare. email-validator lives here only, and is loaded by who reads addresses.
 
 Two spellings are one address when the owner's provider treats them as one everywhere: the domain in any case and as
 U- or A-labels, the local part in any case. Dots and plus-parts are kept: only some providers fold them.
@@ -7,10 +7,7 @@ U- or A-labels, the local part in any case. Dots and plus-parts are kept: only s
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
-
-from email_validator import EmailNotValidError, validate_email
-from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
+from functools import cache, lru_cache
 
 from dispatcher.errors import AddressInvalid
 
@@ -43,7 +40,6 @@ _PLAIN = re.compile(
     r"([A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+(?:\.[A-Za-z0-9_!#$%&'*+\-/=?^`{|}~]+)*)@([A-Za-z0-9.\-]{1,150}|[\w.\-]{1,30})"
 )
 _LONGEST_LOCAL = 64  # octets (RFC 5321, 4.5.3.1.1)
-_ANY_CASE = frozenset(CASE_INSENSITIVE_MAILBOX_NAMES)  # RFC 2142: info, postmaster, ...
 
 
 def _plain(text: str) -> Address | None:
@@ -54,10 +50,18 @@ def _plain(text: str) -> Address | None:
     local, domain = found.groups()
     if len(local) > _LONGEST_LOCAL or (known := _domain(domain)) is None:
         return None
-    if local.lower() in _ANY_CASE:
+    if local.lower() in _any_case():
         local = local.lower()
     mail = f"{local}@{known}"
     return Address(mail, mail.lower())
+
+
+@cache
+def _any_case() -> frozenset[str]:
+    """Give the local parts that are the same in any case (RFC 2142): info, postmaster, ..."""
+    from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
+
+    return frozenset(CASE_INSENSITIVE_MAILBOX_NAMES)
 
 
 @lru_cache(maxsize=16_384)
@@ -72,6 +76,8 @@ def _domain(domain: str) -> str | None:
 
 
 def _by_the_library(text: str) -> Address:
+    from email_validator import EmailNotValidError, validate_email
+
     try:
         # strict: a local part has at most 64 octets (RFC 5321, 4.5.3.1.1)
         valid = validate_email(text.strip(), check_deliverability=False, allow_smtputf8=True, strict=True)

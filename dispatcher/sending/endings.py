@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import Connection, Engine, event, select
@@ -24,14 +25,14 @@ from dispatcher.db.terms import BatchState, CampaignKind, Topic
 from dispatcher.domain import ending_marks, endings
 from dispatcher.domain.ending_marks import Known, Tide
 from dispatcher.domain.endings import Claimed, Ending, First, Launched, Line, Noted, Restricted, Stretch, Witness
-from dispatcher.domain.newsletters import on_hold
-from dispatcher.domain.newsletters.on_hold import Held, Since
-from dispatcher.domain.people import reapplying
-from dispatcher.domain.people.reapplying import Applied
 from dispatcher.domain.proof import chain_head
 from dispatcher.errors import InputRefused, PartUnavailable
 from dispatcher.sending.house import keyring
 from dispatcher.settings import Settings
+
+if TYPE_CHECKING:
+    from dispatcher.domain.newsletters.on_hold import Held, Since
+    from dispatcher.domain.people.reapplying import Applied
 
 log = structlog.get_logger()
 
@@ -43,8 +44,8 @@ class Settled:
     """
 
     older: bool
-    applied: Applied
-    held: tuple[Held, ...]
+    applied: "Applied"
+    held: "tuple[Held, ...]"
     unreadable: int
     ledger_reached: int
     ledger_ends: int
@@ -256,6 +257,9 @@ def _is_copy(conn: Connection, known: Iterable[Known]) -> bool:
 
 
 def _settle(conn: Connection, file: EndingsFile, others: Sequence[Path], *, restored: bool) -> Settled:
+    from dispatcher.domain.newsletters import on_hold  # a day on which something is lost is rare; 2 MB less on others
+    from dispatcher.domain.people import reapplying
+
     now = clock.now(conn)
     ledger = chain_head.take(conn, now)  # first: who ends a consent takes it before the mark
     stretches = dict(_unapplied(conn, file, others))
@@ -294,7 +298,9 @@ def _unapplied(
         yield first.id, (mark, stretch)
 
 
-def _since(lines: Iterable[Line]) -> Since:
+def _since(lines: Iterable[Line]) -> "Since":
+    from dispatcher.domain.newsletters.on_hold import Since
+
     launched, claimed = dict[int, Topic](), dict[int, set[int]]()
     for line in lines:
         match line.noted:

@@ -14,7 +14,6 @@ from dispatcher.domain import periods
 from dispatcher.domain.periods import Rules
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.errors import InputRefused, SettingInvalid
-from dispatcher.outgoing import Passport
 from dispatcher.sending import notice
 from dispatcher.sending.press import Stationery
 from dispatcher.settings import DkimKey, Settings
@@ -96,6 +95,7 @@ def desk(settings: Settings, *, needs_keys: bool = True) -> "Desk":
     """Give what a campaign is looked over with before it goes. The pages' process may lack the DKIM keys, which workers
     alone have to read (`needs_keys` False): then that is a finding. Raises SettingInvalid.
     """
+    from dispatcher.outgoing import Passport
     from dispatcher.sending.preflight.examination import Desk  # what freezes letters weighs 5 MB
 
     try:
@@ -118,6 +118,7 @@ def desk(settings: Settings, *, needs_keys: bool = True) -> "Desk":
 
 def satchel(settings: Settings, engine: Engine) -> "Satchel":
     """Give what messages go out to the endpoints of webhooks with."""
+    from dispatcher.outgoing import Passport
     from dispatcher.sending.courier import Satchel  # a process that tells nobody anything carries no HTTP along
 
     return Satchel(engine, keyring(settings), Passport(settings.internal_hosts))

@@ -9,28 +9,24 @@ Dead leases and due deferrals need no step of their own: a batch that is due or 
 the tick gives back is how much work waits, so that its caller can call workers for it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, text
 
 from dispatcher.compose.house import House
 from dispatcher.db import clock
 from dispatcher.db.engine import reading
-from dispatcher.db.tables import campaign
-from dispatcher.db.terms import CampaignKind, CampaignState
+from dispatcher.db.terms import CampaignState
 from dispatcher.domain.delivery import batches, workers
-from dispatcher.domain.newsletters import accounts, campaigns, freshness, series, trials
+from dispatcher.domain.newsletters import campaigns, freshness, series, trials
 from dispatcher.domain.people import pauses
 from dispatcher.errors import DispatcherError, ReleaseOutdated
-from dispatcher.sending import binding, issues, launch
+from dispatcher.sending import backlog, binding, issues, launch
 
 log = structlog.get_logger()
 EVERY = 5.0  # seconds
 _LOCK = 7_233_002  # advisory, PostgreSQL: two ticks at once would do the same work twice, harmlessly
-_MANY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ def tick(engine: Engine, house: House) -> Work:
             batches.close_cancelled(conn, now)
             freshness.hold_stale(conn, now)
             trials.settle_due(conn, now)
-            _finish(conn, now)
+            backlog.finish_all(conn, now)
             pauses.resume_due(conn, now)
             workers.clear_up(conn, now)
     return waiting(engine)
@@ -88,40 +84,13 @@ def waiting(engine: Engine) -> Work:
     with reading(engine).connect() as conn:
         now = clock.now(conn)
         at = min(filter(None, [launch.next_due(conn), series.next_due(conn, now)]), default=None)
-        return Work(
-            batches.waiting(conn, [CampaignKind.CONFIRMATION], now, _MANY),
-            batches.waiting(conn, [CampaignKind.NEWSLETTER], now, _MANY),
-            (at - now).total_seconds() if at else None,
-        )
-
-
-def finish(engine: Engine) -> None:
-    """Move every campaign to `sent` of which nobody is left to serve."""
-    with engine.begin() as conn:
-        _finish(conn, clock.now(conn))
-
-
-def finish_campaigns(conn: Connection, ids: Sequence[int], now: datetime) -> list[int]:
-    """Move those to `sent` of which nobody is left to serve; give their ids."""
-    done = []
-    for campaign_id in ids:
-        of = campaigns.get(conn, campaign_id)
-        if of.audience is not None and accounts.is_complete(conn, of.id, of.audience):
-            source = CampaignState.SENDING
-            if campaigns.move(conn, of.id, CampaignState.SENT, only_from=source, finished_at=now):
-                done.append(of.id)
-                log.info("sent", campaign=of.id)
-    return done
+        found = backlog.count(conn, now)
+        return Work(found.confirmations, found.newsletters, (at - now).total_seconds() if at else None)
 
 
 def _read_due(engine: Engine) -> list[int]:
     with reading(engine).connect() as conn:
         return launch.due(conn, clock.now(conn))
-
-
-def _finish(conn: Connection, now: datetime) -> None:
-    alive = select(campaign.c.id).where(campaign.c.state == CampaignState.SENDING).order_by(campaign.c.id).limit(_MANY)
-    finish_campaigns(conn, list(conn.execute(alive).scalars()), now)
 
 
 def _have_lock(conn: Connection) -> bool:

@@ -1,6 +1,5 @@
 """Where a setting comes from: the environment, a file that it names, a TOML file. Nothing else reads the first."""
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -105,6 +104,8 @@ def _from_file(variable: str, path: str) -> str:
 
 
 def _nearest(name: str) -> str:
+    import difflib
+
     close = difflib.get_close_matches(name, NAMES, n=1)
     known = ", ".join(PREFIX + n for n in NAMES)
     return f"did you mean {PREFIX}{close[0]}?" if close else f"there are: {known}"

@@ -1,33 +1,25 @@
-"""One Celery worker, as `dispatcher worker` starts it: `python -m dispatcher.worker NAME QUEUES CONCURRENCY`.
+"""The programs of a worker: `python -m dispatcher.worker PROGRAM ...`.
 
-An entrance of its own, past the command line and past Celery's: a process that sends needs neither, and each costs
-memory in every child.
+watch (watches and ticks) · listener (a Celery worker, hears the broker) · sender (sends) · intake (files handed in)
+
+An entrance of their own, past the command line: they run for months, and what one of them loads stays in memory.
 """
 
-import os
+import importlib
 import sys
-import warnings
-
-from celery.exceptions import SecurityWarning
-
-from dispatcher import settings as settings_module
-from dispatcher.db.terms import WorkerRole
-from dispatcher.observe import logs
-from dispatcher.worker.tasks import make_worker_app
 
 
-def main(name: str, queues: str, concurrency: str) -> int:
-    """Run until told to end; give the exit code."""
-    settings = settings_module.load()
-    logs.configure(settings.log)
-    # Celery warns that root might unpickle what others wrote; here only JSON is accepted.
-    warnings.filterwarnings("ignore", category=SecurityWarning)
-    worker = make_worker_app(settings, WorkerRole(name)).Worker(
-        hostname=f"{name}.{os.getpid()}@%h", queues=queues, concurrency=int(concurrency), loglevel="WARNING",
-        quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True,
-    )  # fmt: skip
-    worker.start()
-    return worker.exitcode or 0
+def main(program: str, *words: str) -> int:
+    """Be one of them until told to end; give the exit code."""
+    leave_out()
+    code: int = importlib.import_module(f"dispatcher.worker.{program}").main(*words)
+    return code
+
+
+def leave_out() -> None:
+    """Keep structlog from loading what it loads where it is installed: rich, for the tracebacks of a terminal, 5 MB."""
+    for name in ("rich", "greenlet"):
+        sys.modules[name] = None  # type: ignore[assignment]  # to an import: it is not installed
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Files that were handed in are worked off by a program of its own: `python -m dispatcher.worker.intake OWNER`.
+"""Files that were handed in are worked off by a program of its own: `python -m dispatcher.worker intake OWNER`.
 
     tick -> does a file wait? -> the program is started -> works at files until none waits -> ends
 
@@ -11,7 +11,6 @@ import gc
 import os
 import secrets
 import socket
-import sys
 
 import structlog
 from sqlalchemy import Engine
@@ -25,7 +24,7 @@ from dispatcher.sending import endings, house
 from dispatcher.sending.handed_in import work
 from dispatcher.sending.handed_in.place import Place, shelf_of
 from dispatcher.settings import Settings, environment
-from dispatcher.worker.programs import Program
+from dispatcher.worker.programs import Program, of_a_worker
 from dispatcher.worker.stop import Stop
 
 log = structlog.get_logger()
@@ -72,8 +71,7 @@ class Intake:
 
     def _start(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        argv = [sys.executable, "-m", "dispatcher.worker.intake", self.owner]
-        self.program = Program("intake", argv, environment())
+        self.program = Program("intake", of_a_worker("intake", self.owner), environment())
         self.program.start()
 
     def _bury(self, program: Program) -> None:
@@ -97,7 +95,3 @@ def main(owner: str) -> int:
     endings.settle(engine, file)
     work.work_off(Place(engine, settings, house.keyring(settings), shelf_of(settings), owner, stop.is_set))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

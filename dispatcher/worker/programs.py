@@ -5,16 +5,18 @@ What must stay true: nothing we started outlives us. On Linux the kernel sees to
 
 import contextlib
 import ctypes
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import structlog
 
-from dispatcher.db.clock import steady
+from dispatcher.steady import steady
 
 log = structlog.get_logger()
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0  # seconds before a program that died is started again
@@ -44,7 +46,7 @@ class Program:
                 env=dict(self.environment),
                 stdout=sink,
                 stderr=sink,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509
+                preexec_fn=die_with_parent,  # noqa: PLW1509
                 process_group=0,  # Ctrl-C is for us; we end them in order
             )
         self.started_at = steady()
@@ -91,11 +93,22 @@ def end_all(programs: Sequence[Program], patience: float = 25.0) -> None:
         program.end(patience)
 
 
+def become(argv: list[str]) -> NoReturn:
+    """Go on as this program, which has our number and none of what we loaded."""
+    os.execv(argv[0], argv)  # noqa: S606  (our own programs only)
+
+
 def ourselves(*arguments: str) -> list[str]:
     """Give the command line that starts `dispatcher` with this same Python."""
     return [sys.executable, "-m", "dispatcher", *arguments]
 
 
-def _die_with_parent() -> None:
+def of_a_worker(program: str, *arguments: str) -> list[str]:
+    """Give the command line that starts one of a worker's programs with this same Python."""
+    return [sys.executable, "-m", "dispatcher.worker", program, *arguments]
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to tell us to end when the process that started us is gone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

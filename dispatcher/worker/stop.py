@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Stop:
-    """Set once by a signal, asked often."""
+    """Set once, mostly by a signal; asked often."""
 
     def __init__(self) -> None:
         self._told = False
@@ -31,5 +31,9 @@ class Stop:
         signal.signal(signal.SIGINT, self._tell)
         return self
 
-    def _tell(self, _signal: int, _frame: FrameType | None) -> None:
+    def tell(self) -> None:
+        """Set it. May be called in a signal handler."""
         self._told = True
+
+    def _tell(self, _signal: int, _frame: FrameType | None) -> None:
+        self.tell()

@@ -1,36 +1,60 @@
-"""`dispatcher worker`: two Celery workers, and this process, which watches over them and over the database.
+"""`dispatcher worker`: two Celery workers, and this process, which watches over them and over the database:
+`python -m dispatcher.worker watch [CONCURRENCY]`.
 
 The Celery workers hear nudges: one for launches and mail that a person waits for, one for campaigns. This process ticks
-every few seconds, starts a worker again that died, and, when the broker is away and nobody can be called, drains what
-waits itself. So a campaign completes with the broker stopped. Files that were handed in are worked off by a program of
-their own, which runs while one waits (intake.py).
+every few seconds, starts a worker again that died, and, when the broker is away and nobody can be called, gives orders
+to a sender of its own. So a campaign completes with the broker stopped. Files that were handed in are worked off by a
+program of their own, which runs while one waits (intake.py).
 """
 
+import gc
 import os
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from dispatcher import broker
-from dispatcher.db.clock import steady
+from dispatcher import settings as settings_module
+from dispatcher.compose.house import House
+from dispatcher.db.engine import make_engine
 from dispatcher.db.terms import CampaignKind, WorkerRole
+from dispatcher.domain.ending_marks import Tide
 from dispatcher.errors import DispatcherError
+from dispatcher.observe import logs
 from dispatcher.sending import endings, house, mx, sweep
 from dispatcher.sending.courier import Courier
 from dispatcher.sending.keeping import Keeper
 from dispatcher.sending.news_rounds import NewsRounds
 from dispatcher.sending.notary import Notary
+from dispatcher.sending.reporter import Reporter
 from dispatcher.settings import Settings, environment
+from dispatcher.smtp.breaker import Breakers
+from dispatcher.steady import steady
+from dispatcher.worker.crew import Sender
 from dispatcher.worker.intake import Intake
-from dispatcher.worker.programs import Program, end_all
+from dispatcher.worker.orders import Order, Waiting
+from dispatcher.worker.programs import Program, end_all, of_a_worker
 from dispatcher.worker.stop import Stop
-from dispatcher.worker.tasks import Bench, call_workers, make_bench, run_drain
+from dispatcher.worker.tasks import call_workers
 
 log = structlog.get_logger()
 _SLICE = 5.0  # seconds it drains before it looks around again
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What the watcher works with."""
+
+    settings: Settings
+    engine: Engine
+    house: House
+    file: endings.EndingsFile
+    tide: Tide
+    reporter: Reporter
+    spare: Sender  # for as long as the broker is away
 
 
 def run_worker(settings: Settings, concurrency: int | None = None) -> None:
@@ -42,14 +66,32 @@ def run_worker(settings: Settings, concurrency: int | None = None) -> None:
     ]
     for program in programs:
         program.start()
-    bench = make_bench(settings, stop.is_set, WorkerRole.WATCH)
-    intake = Intake(bench.settings, bench.engine)
+    post = _post(settings, stop)
+    intake = Intake(settings, post.engine)
     try:
-        _watch(bench, programs, intake, stop)
+        _watch(post, programs, intake, stop)
     finally:
         intake.end()
+        post.spare.end()
         end_all(programs)
-        bench.reporter.say_goodbye(bench.engine)
+        post.reporter.say_goodbye(post.engine)
+
+
+def main(concurrency: str | None = None) -> int:
+    """Run until told to end; give the exit code."""
+    settings = settings_module.load()
+    logs.configure(settings.log)
+    run_worker(settings, int(concurrency) if concurrency else None)
+    return 0
+
+
+def _post(settings: Settings, stop: Stop) -> Post:
+    gc.freeze()  # what was imported stays
+    file = endings.file_of(settings)
+    engine = endings.keep(make_engine(settings.database_url), file)
+    reporter = Reporter(WorkerRole.WATCH, Breakers(house.relays(settings)))
+    spare = Sender(WorkerRole.BULK, stop.is_set)
+    return Post(settings, engine, house.house(settings), file, Tide(), reporter, spare)
 
 
 def _processes(settings: Settings) -> int:
@@ -58,13 +100,13 @@ def _processes(settings: Settings) -> int:
 
 
 def _celery(name: str, queues: list[str], concurrency: int) -> Program:
-    argv = [sys.executable, "-m", "dispatcher.worker", name, ",".join(queues), str(concurrency)]
+    argv = of_a_worker("listener", name, ",".join(queues), str(concurrency))
     return Program(f"worker {name}", argv, environment())
 
 
-def _watch(bench: Bench, programs: list[Program], intake: Intake, stop: Stop) -> None:
+def _watch(post: Post, programs: list[Program], intake: Intake, stop: Stop) -> None:
     next_tick = 0.0
-    steps = _steps(bench.settings, bench.engine)
+    steps = _steps(post.settings, post.engine)
     while not stop.wait(0.2):
         _look_after(programs, intake)
         if steady() < next_tick:
@@ -72,17 +114,17 @@ def _watch(bench: Bench, programs: list[Program], intake: Intake, stop: Stop) ->
         began = steady()
         next_tick = began + sweep.EVERY
         try:
-            endings.settle(bench.engine, bench.file, bench.tide)  # before anything is launched or called for
-            endings.pay(bench.engine)
-            endings.pulse(bench.engine)
-            work = sweep.tick(bench.engine, bench.house)
-            bench.reporter.tell_of_tick(bench.engine, began)
-            is_heard = call_workers(bench, work)
+            endings.settle(post.engine, post.file, post.tide)  # before anything is launched or called for
+            endings.pay(post.engine)
+            endings.pulse(post.engine)
+            work = sweep.tick(post.engine, post.house)
+            post.reporter.tell_of_tick(post.engine, began)
+            is_heard = call_workers(post.settings, Waiting(work.confirmations, work.newsletters))
             if work.next_due_s is not None:
                 next_tick = min(next_tick, steady() + max(work.next_due_s, 0.0))
             if not is_heard:
                 log.warning("broker.away", doing="draining here")
-                run_drain(bench, list(CampaignKind), _SLICE)
+                post.spare.follow(Order(tuple(CampaignKind), _SLICE))
                 next_tick = 0.0
             for step in steps:
                 step()

@@ -75,4 +75,4 @@ def test_the_reader_loads_no_database_and_nothing_else_that_only_others_need() -
     asking = "import sys, dispatcher.domain.imports.beside; print(*{name.partition('.')[0] for name in sys.modules})"
     said = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, timeout=60, check=True)
     theirs = {name for name in said.stdout.split() if not name.startswith("_")} - sys.stdlib_module_names
-    assert theirs == {"dispatcher", "email_validator", "idna"}
+    assert theirs == {"dispatcher"}

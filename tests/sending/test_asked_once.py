@@ -18,7 +18,7 @@ from dispatcher.domain.delivery.passage import Intent
 from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.newsletters import campaigns
 from dispatcher.errors import InputRefused, MoveRefused
-from dispatcher.sending import release, renewal, sweep
+from dispatcher.sending import backlog, release, renewal, sweep
 from tests.journeys.house import let_leases_end
 from tests.relay import Act, Ask, ScriptedRelay, accept_then_drop
 from tests.sending.renewing import agree, ask, ask_and_launch, mails, token_of
@@ -134,7 +134,7 @@ def test_what_a_dead_worker_of_a_cancelled_campaign_may_have_sent_is_not_sent_ag
         )
     stage.move(first, CampaignState.CANCELLED)
     assert {m.reason for m in stage.missing(ask_and_launch(stage)).values()} == {audiences.ASKED_BEFORE}
-    sweep.finish(stage.engine)
+    backlog.finish(stage.engine)
     let_leases_end(stage.engine)
     sweep.tick(stage.engine, stage.house)
     third = ask_and_launch(stage)

@@ -13,7 +13,7 @@ from dispatcher.domain.ledger import Final, record
 from dispatcher.domain.newsletters import campaigns
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.people import pauses
-from dispatcher.sending import release, sweep
+from dispatcher.sending import backlog, release, sweep
 from tests import builders
 from tests.stage import Stage
 
@@ -69,8 +69,8 @@ def test_finish_names_those_that_it_moved(stage: Stage) -> None:
     stage.add(1)
     open_ = stage.campaign()
     with stage.engine.begin() as conn:
-        assert sweep.finish_campaigns(conn, [done, open_], clock.now(conn)) == [done]
-    sweep.finish(stage.engine)
+        assert backlog.finish_campaigns(conn, [done, open_], clock.now(conn)) == [done]
+    backlog.finish(stage.engine)
     assert (_get(stage, done).state, _get(stage, open_).state) == (SENT, SENDING)
 
 

@@ -24,8 +24,8 @@ from dispatcher.db.terms import CampaignKind, CampaignState
 from dispatcher.errors import DispatcherError
 from dispatcher.observe import logs
 from dispatcher.sending import endings, sweep
+from dispatcher.worker.sender import Bench, make_bench, run_drain
 from dispatcher.worker.stop import Stop
-from dispatcher.worker.tasks import Bench, make_bench, run_drain
 from tests.processes import lead
 from tests.torture.points import Point, Tempo, arm, hurry
 

@@ -1,0 +1,65 @@
+"""What a worker's programs load; and that nobody waits for a sender that hangs."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dispatcher.db.terms import WorkerRole
+from dispatcher.worker import crew
+from dispatcher.worker.crew import Sender
+from dispatcher.worker.orders import Order, Waiting
+from tests.journeys.house import KEYS
+
+# Each stands in memory once a process, from the first day to the last: what a program does not need, it may not load.
+NOT_IN = {
+    "sender": (
+        "anyio", "babel", "celery", "click", "cryptography", "dateutil", "dns", "email_validator", "httpcore", "kombu",
+        "pygments", "redis", "rich", "sqlite3", "sqlalchemy.orm", "starlette", "dispatcher.broker",
+        "dispatcher.compose.freezing", "dispatcher.domain.imports", "dispatcher.sending.sweep",
+    ),
+    "listener": (
+        "babel", "jinja2", "psycopg", "rich", "sqlalchemy", "dispatcher.compose",
+        "dispatcher.domain", "dispatcher.sending",
+    ),
+    "watch": ("babel", "rich", "sqlalchemy.orm", "starlette", "uvloop"),
+}  # fmt: skip
+_ASKING = (
+    "import sys; from dispatcher.worker import __main__ as programs; programs.leave_out();"
+    " __import__('dispatcher.worker.' + sys.argv[1]); print(*(name for name, module in sys.modules.items() if module))"
+)
+
+
+@pytest.mark.parametrize("program", NOT_IN)
+def test_a_program_loads_nothing_that_only_others_need(program: str) -> None:
+    asked = [sys.executable, "-c", _ASKING, program]
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True)
+    assert sorted(set(NOT_IN[program]) & set(said.stdout.split())) == []
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_sender_that_hangs_is_killed_and_there_is_another_for_the_next_order(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"VAR": str(tmp_path), "DATABASE_URL": database_url, "SECRET_KEYS": KEYS, "ENDINGS": str(tmp_path / "e")}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"DISPATCHER_{name}", value)
+    monkeypatch.setattr(crew, "LONGEST", 0.3)
+    sender = Sender(WorkerRole.BULK, lambda: False)
+    sender.start()
+    hanging = _senders()[0]
+    hanging.send_signal(signal.SIGSTOP)
+    assert sender.follow(Order()) == Waiting()
+    assert not hanging.is_running()
+    monkeypatch.setattr(crew, "LONGEST", 30.0)
+    assert sender.follow(Order()) == Waiting()
+    sender.end()
+    assert _senders() == []
+
+
+def _senders() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "sender" in child.cmdline()]
