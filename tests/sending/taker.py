@@ -18,6 +18,7 @@ async def take(database_url: str, broker_url: str, rate: float, seconds: float) 
     """Take for so long; give the moments, on a clock that all processes share."""
     engine = make_engine(database_url)
     buckets = Buckets(engine, broker_url, away=60.0)
+    buckets.reserve({})  # loads the broker's client and finds it there or away: no part of what is timed
     supply = Supply(buckets)
     supply.pacer.set_rates({"k": rate})
     feeding = asyncio.create_task(supply.run())
