@@ -109,9 +109,12 @@ def of_settings(s: Settings) -> str:
 
 def _database(house: _House) -> str:
     made = engine.make_engine(house.settings.database_url)
-    engine.check(made)
-    migrate.require_current(made)
-    return f"{made.dialect.name} answers, schema is current"
+    try:
+        engine.check(made)
+        migrate.require_current(made)
+        return f"{made.dialect.name} answers, schema is current"
+    finally:
+        made.dispose()  # pages look often, and every look would leave a connection open
 
 
 def _broker(house: _House) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from dispatcher.bench import load
 from dispatcher.bench.meter import Cost, Meter
 from dispatcher.bench.signing import SigningCost, signing_costs
-from dispatcher.bench.stage import Stage, stage
+from dispatcher.bench.stage import SENDER, Stage, stage
 from dispatcher.domain.newsletters.accounts import Status
 
 LETTER_OCTETS = 15_000  # 10 KB HTML and 2 KB text, quoted-printable, with headers
@@ -43,7 +43,8 @@ class Figures:
     worker_us: float
     database_us: float | None
     sink_us: float
-    worker_mb: float
+    sender_mb: float
+    largest_mb: float  # of the processes of a worker
     launch_s: float
     first_out_s: float
     signing: tuple[SigningCost, ...] = ()
@@ -60,7 +61,7 @@ def measure(case: Case, tell: Callable[[str, float | None], None]) -> Figures:
         url = f"smtp://127.0.0.1:{sink.port}?tls=none&lanes={case.lanes}&letters=0"
         tell("making people", None)
         with stage(case.database, case.people, url, case.workers) as house:
-            programs = {"worker": house.worker_pid, "sink": sink.pid}
+            programs = {"worker": house.worker_pid, "sink": sink.pid, **house.senders()}
             if house.database_pid is not None:
                 programs["database"] = house.database_pid
             meter = Meter(programs)
@@ -93,6 +94,7 @@ def _figures(
         unknown=status.unknown, lanes=case.lanes, workers=case.workers,
         rate=sent / (last - of.send_at).total_seconds(), source_rate=source,
         worker_us=us("worker") or 0.0, database_us=us("database"), sink_us=us("sink") or 0.0,
-        worker_mb=costs["worker"].peak_mb, launch_s=house.launch_s,
+        sender_mb=max(cost.peak_mb for name, cost in costs.items() if name.startswith(SENDER)),
+        largest_mb=costs["worker"].peak_mb, launch_s=house.launch_s,
         first_out_s=(first - of.send_at).total_seconds(),
     )  # fmt: skip

@@ -139,7 +139,8 @@ _ROWS: list[tuple[str, Callable[[Figures], str]]] = [
     ("CPU a letter: workers, µs", lambda one: f"{one.worker_us:.0f}"),
     ("CPU a letter: database, µs", lambda one: f"{one.database_us:.0f}" if one.database_us is not None else "–"),
     ("CPU a letter: sink, µs", lambda one: f"{one.sink_us:.0f}"),
-    ("largest worker process, MB", lambda one: f"{one.worker_mb:.0f}"),
+    ("largest sending process, MB", lambda one: f"{one.sender_mb:.0f}"),
+    ("largest process of the worker, MB", lambda one: f"{one.largest_mb:.0f}"),
     ("launch, s", lambda one: f"{one.launch_s:.2f}"),
     ("first letter out after, s", lambda one: f"{one.first_out_s:.2f}"),
 ]

@@ -32,6 +32,7 @@ from dispatcher.settings import Settings, environment
 from dispatcher.worker import supervisor
 from dispatcher.worker.programs import Program, end_all, ourselves
 
+SENDER = "sender"  # as the command line of a process that sends has it
 _LIMIT = 1800.0  # seconds that a campaign may take before something is clearly wrong
 
 
@@ -68,6 +69,11 @@ class Stage:
             if steady() > until:
                 raise PartUnavailable("the campaign did not end", f"look into {self.settings.var / 'programs.log'}")
             time.sleep(0.5)
+
+    def senders(self) -> dict[str, int]:
+        """Give the processes that send, by name."""
+        family = psutil.Process(self.worker_pid).children(recursive=True)
+        return {f"{SENDER} {each.pid}": each.pid for each in family if SENDER in each.cmdline()}
 
     def status(self, campaign_id: int) -> Status:
         """Count."""

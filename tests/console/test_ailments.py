@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.pool import Pool
 
 from dispatcher import health
 from dispatcher.console.ailments import ailment
@@ -55,3 +57,23 @@ def test_what_is_really_found_is_told_on_the_pages(office: Office) -> None:
         says = text_of(sender.get(page))
         assert "Eine Anfrage, fällig am" in says, page
         assert "overdue" not in says, page
+
+
+def test_a_look_at_the_database_leaves_no_connection_open(office: Office) -> None:
+    opened: list[object] = []
+
+    def opens(made: object, _record: object) -> None:
+        opened.append(made)
+
+    def closes(made: object, _record: object) -> None:
+        opened.remove(made)
+
+    event.listen(Pool, "connect", opens)
+    event.listen(Pool, "close", closes)
+    try:
+        (found,) = health.examine(office.settings, lambda: office.engine, (Part.DATABASE,))
+        assert found.is_well
+        assert opened == []
+    finally:
+        event.remove(Pool, "connect", opens)
+        event.remove(Pool, "close", closes)

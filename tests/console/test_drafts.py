@@ -146,7 +146,8 @@ def test_every_key_of_a_file_comes_back_from_the_form_and_an_untouched_letter_ke
         before = release.editions(conn, of, houses.house(office.settings))
     fields = typed(browser.get(path)) | {"de.lead": "Anders"}
     assert browser.post(path, fields).status_code == 303
-    assert browser.post(path, typed(browser.get(path)) | {"de.lead": "yes, 12"}).status_code == 303
+    assert browser.post(path, typed(browser.get(path)) | {"de.lead": "yes,\r\n 12\r\n"}).status_code == 303
+    assert typed(browser.get(path))["de.lead"] == ["yes, 12"]
     of, files = stored(office, number)
     with office.engine.begin() as conn:
         assert release.editions(conn, of, houses.house(office.settings)) == before
