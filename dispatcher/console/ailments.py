@@ -1,4 +1,4 @@
-"""What is not well, in the words of whoever looks: which sentence says so, with its facts as the language writes them.
+"""What is well or not, in words of whoever looks: which sentence says so, with its facts as the language writes them.
 
 The house says it in English, for the command line and the log. What stands in no row of the table is shown as it was
 said; a test holds the table against what is really found.
@@ -19,7 +19,7 @@ def ailment(finding: Finding, language: Language) -> str:
     """Say what was found; empty where there is no sentence for it."""
     found = find(_TABLE, finding.says)
     if found is None:
-        return ""
+        return note(language, finding.says)
     key, facts = found
     return say(language, f"health.says_{key}", **{name: _told(name, text, language) for name, text in facts.items()})
 
@@ -50,11 +50,14 @@ def _problem(text: str, language: Language) -> str:
 
 
 _WRITTEN: Mapping[str, Callable[[str, Language], str]] = {
-    "count": _number, "at": _moment, "day": _day, "problem": _problem, "why": _why,
+    "count": _number, "others_count": _number, "age": _number, "at": _moment, "day": _day, "problem": _problem,
+    "why": _why,
 }  # fmt: skip
 
 
+_AGE = r"(?P<age>[\d,]+) s"
 _AT = r"(?P<at>[\d-]+ [\d:]+) UTC"
+_WAITING = r"(?P<count>[\d,]+) newsletter batch(?:es)?, (?P<others_count>[\d,]+) confirmations?"
 _TABLE = (
     row("broker", r"does not answer: (?P<why>.*)"),
     row("no_worker", r"(?P<count>[\d,]+) batch(?:es)? waits?, and no worker gives a sign"),
@@ -71,4 +74,31 @@ _TABLE = (
         "endpoint_off",
         rf"switched off after three days without an answer: endpoint \d+ \((?P<host>.*?)\) since {_AT}: .*",
     ),
+    row("schema", r"the database is at revision \S+, this version needs \S+"),
+    row("endings_unusable", r"the file of endings (?P<path>.*) cannot be used: (?P<why>.*)"),
+    # What is well.
+    row("database", r"(?P<name>\w+) answers, schema is current"),
+    row("answers", r"answers"),
+    row("endings", r"(?P<path>.*) is kept, and the database has all of it"),
+    row("keys", r"(?P<count>\d+) known to the database; (?P<signer>\S+) signs"),
+    row("unsigned", r"off: the relay has to sign"),
+    row("dkim_open", r"letters are signed by (?P<keys>.*); every user here can read (?P<path>.*)"),
+    row("dkim", r"letters are signed by (?P<keys>.*)"),
+    row("no_seal", r"no key yet: the first checkpoint or dossier makes it"),
+    row("seal_open", r"proofs are signed by key (?P<signer>[^;]*); others than its owner can read (?P<path>.*)"),
+    row("seal", r"proofs are signed by key (?P<signer>.*)"),
+    row("takes_us", r"takes us \((?P<tls>\w+), (?P<count>\d+) lanes\)"),
+    row("nobody_needed", r"none runs, and nothing waits for one"),
+    row(
+        "live",
+        rf"(?P<count>[\d,]+) workers? lives?, (?P<sending>\d+) of (?P<all>\d+) processes send; newest sign {_AGE} .*",
+    ),
+    row("no_relay_off", r"no relay is left alone by the workers"),
+    row("work_in", rf"waiting: {_WAITING}, next campaign due in {_AGE}"),
+    row("work_now", rf"waiting: {_WAITING}, a campaign is due now"),
+    row("work", rf"waiting: {_WAITING}"),
+    row("none_stands", r"none waits for anybody"),
+    row("none_late", r"no request of a person is overdue"),
+    row("told", r"(?P<count>\d+) endpoints are told what happens"),
+    row("none_told", r"no endpoint is told anything"),
 )

@@ -27,7 +27,22 @@ SAID = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("said", SAID)
+WELL = (
+    "postgresql answers, schema is current", "answers", "/var/endings is kept, and the database has all of it",
+    "2 known to the database; k2 signs", "off: the relay has to sign", "letters are signed by s1 (rsa, example.de)",
+    "letters are signed by s1 (rsa, example.de); every user here can read /etc/key",
+    "no key yet: the first checkpoint or dossier makes it", "proofs are signed by key ab12",
+    "proofs are signed by key ab12; others than its owner can read /var/key", "takes us (starttls, 8 lanes)",
+    "none runs, and nothing waits for one", "no relay is left alone by the workers", "none waits for anybody",
+    "1 worker lives, 2 of 3 processes send; newest sign 4 s ago, the last round of its tick took 41 ms",
+    "waiting: 2,000 newsletter batches, 1 confirmation, next campaign due in 1,200 s",
+    "waiting: 1 newsletter batch, 0 confirmations, a campaign is due now", "no request of a person is overdue",
+    "waiting: 0 newsletter batches, 0 confirmations", "3 endpoints are told what happens",
+    "no endpoint is told anything", "relay eins answered AUTH PLAIN with: 535 no",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("said", [*SAID, *WELL])
 def test_what_is_not_well_has_a_sentence_without_a_date_of_a_machine(said: str) -> None:
     german, english = (ailment(Finding(Part.WORK, False, said), language) for language in Language)
     assert german
@@ -52,6 +67,8 @@ def test_what_is_really_found_is_told_on_the_pages(office: Office) -> None:
     found = [one for one in health.examine(office.settings, lambda: office.engine, parts) if not one.is_well]
     assert {one.part for one in found} == set(parts)
     assert [one.says for one in found if not ailment(one, Language.DE)] == []
+    every = list(health.examine(office.settings, lambda: office.engine))
+    assert [(one.says, one.cure) for one in every if not ailment(one, Language.DE)] == []
     sender = office.browser_of(Role.SENDER)
     for page in ("/", "/health"):
         says = text_of(sender.get(page))

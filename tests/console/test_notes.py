@@ -148,6 +148,11 @@ def test_facts_are_written_as_the_language_writes_them() -> None:
     assert told(f"feed 1 could not release it ({MOVED}); look at it, then: x").count("„gesendet“") == 1
 
 
+def test_a_relay_is_named_with_its_port() -> None:
+    said = note(DE, "relay 127.0.0.1:8025, the connection: [Errno 111] Connection refused")
+    assert said == "Relay 127.0.0.1:8025: Es kommt keine Verbindung zustande ([Errno 111] Connection refused)"
+
+
 def test_content_that_cannot_be_read_is_told_with_its_line() -> None:
     said = ContentInvalid("news.de.md", 3, "an image without `alt`", "describe it").what
     assert told(f"{said}; describe it").startswith("Zeile 3: Viele lesen ohne Bilder.")
