@@ -128,7 +128,7 @@ _TABLE = (
     row("spoke_early", rf"{_STEP}: it spoke before .* was sent"),
     row("spoke_more", rf"{_STEP}: more came than the reply to .*"),
     row("no_smtp", rf"{_STEP}: (?:a reply |not an SMTP reply|answered out of place).*"),
-    row("answered", r"(?P<step>[\w ]+(?:, the \w+)?): (?P<why>\d{3}\b.*)"),
+    row("answered", r"(?P<step>[\w ]+(?:, the \w+)?): (?P<why>[2-5]\d\d(?: .*)?)"),
     row("answered_relay", r"relay (?P<relay>\S+) answered (?P<step>.+?) with: (?P<why>.*)"),
     row("no_tls", r"relay (?P<relay>\S+) offers no STARTTLS; nothing was sent in plain text"),
     row("plain_password", r"relay (?P<relay>\S+) would get the password in plain text"),

@@ -74,7 +74,7 @@ def test_an_endpoint_is_entered_tried_paused_and_taken_away(office: Office, admi
     tried = admin.post(f"{one}/test")
     assert tried.status_code == 422
     assert "Die Probe kam nicht an" in text_of(tried)
-    assert "not public: 127.0.0.1" in text_of(tried)
+    assert "127.0.0.1 führt in ein inneres Netz (127.0.0.1)." in text_of(tried)
     with office.engine.begin() as conn:
         consent.withdraw(conn, maria, list(Topic), Evidence("letter"), clock.now(conn))
         conn.execute(update(webhook_message).values(state="given-up", due_at=None, ended_at=clock.now(conn)))

@@ -57,7 +57,8 @@ SAID = (
     "relay eins answered AUTH PLAIN with: 535 5.7.8 no",
     *(f"{trouble}: {why}" for trouble, why in (
         (Trouble.TIME, "no answer within 20 seconds"), (Trouble.NO_NAME, "hooks.example.de: Name or service not known"),
-        (Trouble.NOT_PUBLIC, "hooks.example.de is 10.0.0.7"), (Trouble.ADDRESS, "it is no web address"),
+        (Trouble.NOT_PUBLIC, "hooks.example.de is 10.0.0.7"),
+        (Trouble.NOT_PUBLIC, "127.0.0.1 is 127.0.0.1"), (Trouble.ADDRESS, "it is no web address"),
         (Trouble.CERTIFICATE, "certificate has expired"), (Trouble.CONNECTION, "[Errno 104] reset by peer"),
     )),
     "mend the receiver, then: dispatcher webhooks on 3, webhooks replay 3; or webhooks off 3",
