@@ -12,6 +12,7 @@ import gc
 import os
 import select
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -98,7 +99,9 @@ def main(role: str) -> int:
     bench = make_bench(settings, stop.is_set, WorkerRole(role))
     bench.reporter.rest(bench.engine)
     while (line := _next(stop)) is not None:
-        os.write(_ANSWERS, _follow(bench, Order.read(line)).line())
+        answer = _follow(bench, Order.read(line))
+        with suppress(BrokenPipeError):  # whoever gave the order is gone; there will be no other
+            os.write(_ANSWERS, answer.line())
     bench.reporter.say_goodbye(bench.engine)
     return 0
 

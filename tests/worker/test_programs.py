@@ -7,11 +7,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import Engine
 
 from dispatcher.db.terms import WorkerRole
 from dispatcher.worker import crew
 from dispatcher.worker.crew import Sender
 from dispatcher.worker.orders import Order, Waiting
+from dispatcher.worker.programs import of_a_worker
 from tests.journeys.house import KEYS
 
 # Each stands in memory once a process, from the first day to the last: what a program does not need, it may not load.
@@ -40,14 +42,30 @@ def test_a_program_loads_nothing_that_only_others_need(program: str) -> None:
     assert sorted(set(NOT_IN[program]) & set(said.stdout.split())) == []
 
 
-@pytest.mark.usefixtures("engine")
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_sender_that_hangs_is_killed_and_there_is_another_for_the_next_order(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def _house(engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"VAR": str(tmp_path), "DATABASE_URL": database_url, "SECRET_KEYS": KEYS, "ENDINGS": str(tmp_path / "e")}
     for name, value in settings.items():
         monkeypatch.setenv(f"DISPATCHER_{name}", value)
+
+
+@pytest.mark.usefixtures("_house")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_sender_whose_worker_is_gone_ends_in_peace() -> None:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(of_a_worker("sender", WorkerRole.BULK), stdin=pipe, stdout=pipe, stderr=pipe) as sender:
+        assert sender.stdin is not None
+        assert sender.stdout is not None
+        assert sender.stderr is not None
+        sender.stdout.close()
+        sender.stdin.write(Order().line())
+        sender.stdin.close()
+        assert sender.wait(60) == 0, sender.stderr.read()
+
+
+@pytest.mark.usefixtures("_house")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_sender_that_hangs_is_killed_and_there_is_another_for_the_next_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "LONGEST", 0.3)
     sender = Sender(WorkerRole.BULK, lambda: False)
     sender.start()
