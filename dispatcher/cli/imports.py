@@ -250,7 +250,7 @@ def _begun(work: _Work, rows: Iterator[Row | Rejected], seen: Seen) -> Iterator[
                 yield looked, None
                 continue
             opened.append(work.context.engine.connect())
-            writing.prepare(opened[-1], looked, work.order.origin, clock.now(opened[-1]))
+            writing.prepare(opened[-1], looked, clock.now(opened[-1]))
             yield looked, opened[-1]
 
     try:
@@ -270,7 +270,7 @@ def _take_chunk(work: _Work, looked: Looked, begun: Connection | None, intake: I
     with begun or work.context.engine.connect() as conn:
         now = clock.now(conn)
         if begun is None:
-            writing.prepare(conn, looked, intake.origin, now)
+            writing.prepare(conn, looked, now)
         pending = writing.write(conn, looked, intake, now)
         if work.confirm:
             intake.tally.asked += ask(conn, work.context.settings, work.context.keyring, pending, work.order.origin)

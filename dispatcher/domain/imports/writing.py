@@ -70,7 +70,7 @@ def take(
     looked = look(conn, chunk, intake.seen)
     if dry_run:
         return count(looked, intake.tally)
-    prepare(conn, looked, intake.origin, now)
+    prepare(conn, looked, now)
     return write(conn, looked, intake, now)
 
 
@@ -89,9 +89,9 @@ def look(conn: Connection, chunk: Iterable[Row | Rejected], seen: Seen) -> Looke
     return Looked(end, judged, rejected, repeated, known)
 
 
-def prepare(conn: Connection, looked: Looked, origin: str, now: datetime) -> None:
-    """Write down who is taken in, and make their consent events: the first half of writing a chunk, which can be done
-    while the one before it is at its second.
+def prepare(conn: Connection, looked: Looked, now: datetime) -> None:
+    """Write down who is taken in: the first half of writing a chunk, which can be done while the one before it is at
+    its second.
 
     Who is known is taken in, too: their profile may have gone when they had left everything.
     """
@@ -104,7 +104,6 @@ def prepare(conn: Connection, looked: Looked, origin: str, now: datetime) -> Non
     copied = subscribers.copy_unknown(conn, unknown, now)
     looked.copied = copied is not None
     looked.ids = (copied or {}) | subscribers.add(conn, known if looked.copied else unknown + known, now)
-    _gather(conn, looked, origin)
 
 
 def write(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> list[Row]:
@@ -115,6 +114,7 @@ def write(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> li
     brought, which is about others, those with news are judged once more behind it. People's rows are taken before the
     chain, as by everybody, or two could wait for each other.
     """
+    _gather(conn, looked, intake.origin)
     if looked.news:
         taken = chain_head.take(conn, now)
         if taken.head not in intake.ends[-1:]:

@@ -16,7 +16,9 @@ depends_on = None
 _KEYS = {"subscriber_id": "subscriber", "declaration_id": "declaration", "request_id": "opt_in_request"}
 _REFERRED = ("subscriber", "opt_in_request")  # a declaration is never changed anyhow: see 0009
 
-# Without the settings a plan that was made while the tables were small would read them whole for each statement.
+# By joins, which the settings leave no way but to look each row up by its key. A plan that was made while the tables were
+# small would read them whole for each statement; so would one for EXISTS, which PostgreSQL may answer from a table that it
+# makes of all of them.
 _LOOK = """
 CREATE FUNCTION consent_event_refers() RETURNS trigger LANGUAGE plpgsql
     SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
@@ -25,9 +27,10 @@ DECLARE
     wrong record;
 BEGIN
     SELECT b.id, b.subscriber_id, b.declaration_id, b.request_id INTO wrong FROM brought b
-    WHERE NOT EXISTS (SELECT FROM subscriber s WHERE s.id = b.subscriber_id)
-        OR b.declaration_id IS NOT NULL AND NOT EXISTS (SELECT FROM declaration d WHERE d.id = b.declaration_id)
-        OR b.request_id IS NOT NULL AND NOT EXISTS (SELECT FROM opt_in_request r WHERE r.id = b.request_id)
+        LEFT JOIN subscriber s ON s.id = b.subscriber_id
+        LEFT JOIN declaration d ON d.id = b.declaration_id
+        LEFT JOIN opt_in_request r ON r.id = b.request_id
+    WHERE s.id IS NULL OR b.declaration_id IS NOT NULL AND d.id IS NULL OR b.request_id IS NOT NULL AND r.id IS NULL
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'consent event % names a person (%), a declaration (%) or a request (%) that is not there',
