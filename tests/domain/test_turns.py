@@ -99,7 +99,7 @@ def test_who_withdraws_after_a_later_chunk_was_looked_at_has_withdrawn(
             with engine.begin() as conn:
                 _leave(maria)(conn)
         with engine.begin() as conn:
-            writing.prepare(conn, looked, intake.origin, NOW)
+            writing.prepare(conn, looked, NOW)
             writing.write(conn, looked, intake, NOW)
     assert len(intake.ends) == 2 if leaves else 3
     assert intake.tally.counts[Fate.WITHDRAWN] == leaves
