@@ -156,7 +156,8 @@ def test_the_image_bears_the_version_of_the_project(compose: dict[str, Any]) -> 
 
 def help_of(words: Sequence[str]) -> str:
     """Give what a command says of itself."""
-    context, command = click.Context(cli), cli
+    # As it runs: a command keeps the words for help that it is first asked by.
+    context, command = click.Context(cli, **cli.context_settings), cli
     for word in words:
         assert isinstance(command, click.Group)
         found = command.get_command(context, word)

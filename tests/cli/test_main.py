@@ -12,7 +12,7 @@ from tests.cli.conftest import Run
 
 
 def _commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    ctx = click.Context(group)
+    ctx = click.Context(group, **cli.context_settings)
     found = []
     for name in group.list_commands(ctx):
         command = group.get_command(ctx, name)
@@ -35,7 +35,7 @@ def test_the_help_of_every_command_explains_it_in_a_sentence(run: Run, words: tu
 def test_the_list_of_commands_says_of_each_what_it_says_of_itself(run: Run) -> None:
     listed = " ".join(run("--help").out.partition("Commands:")[2].split())
     for (name,) in [words for words in _commands() if len(words) == 1]:
-        command = cli.get_command(click.Context(cli), name)
+        command = cli.get_command(click.Context(cli, **cli.context_settings), name)
         assert command is not None
         purpose = _COMMANDS[name][1]
         assert f" {name} {purpose}" in f" {listed}"
