@@ -125,7 +125,7 @@ def write(conn: Connection, looked: Looked, intake: Intake, now: datetime) -> li
             looked.judged = [(row, again.get(row.address_hash, verdict)) for row, verdict in looked.judged]
             _gather(conn, looked, intake.origin)
         _list(conn, looked.news, intake.origin, now)
-        consent.append(conn, looked.events, now, are_new=_are_new(looked))
+        consent.append(conn, looked.events, now, taken, are_new=_are_new(looked))
         intake.ends.append(chain_head.take(conn, now).head)
     return count(looked, intake.tally)
 
