@@ -4,6 +4,7 @@ doubled one finds nothing to do; the database knows what there is to do.
 Queues instead of priorities: `control` for launches, `waited` for mail that a person waits for, `bulk` for campaigns.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -72,6 +73,14 @@ def make_app(broker_url: str) -> Celery:
 def nudge_launch(settings: Settings, campaign_id: int) -> bool:
     """Call a worker to launch a campaign that is due now."""
     return _send(settings, LAUNCH, (campaign_id,))
+
+
+def nudge_launches(settings: Settings, launching: Sequence[int]) -> bool:
+    """Call for the next portion of each of these launches: none while as many calls wait to be heard already, for
+    whoever hears one, whatever it is for, asks for the others. False: the broker did not take a call.
+    """
+    calls = len(launching) - (_length(settings, CONTROL) if launching else 0)
+    return all(nudge_launch(settings, one) for one in launching[: max(calls, 0)])
 
 
 def nudge_drains(settings: Settings, confirmations: int, newsletters: int, most: int) -> bool:

@@ -147,6 +147,9 @@ class StatusTold(Counts):
     rate_per_s: float = Field(description="Of the last half minute; of a campaign that is over, from start to end.")
     eta_s: int | None = Field(description="Seconds that are left; null: cannot be known.")
     problem: str | None
+    is_launching: bool = Field(
+        description="Letters go out while people are still being added: `audience` and `remaining` are so far."
+    )
     shares: list[ShareTold] | None = Field(description="With `by`: its parts, which add up to the whole.")
     trial: TrialTold | None = Field(description="Of its subjects; null: it has one.")
 

@@ -38,8 +38,11 @@ def show_status(of: Campaign, counted: Status) -> None:
         count = getattr(counted, name)
         share = f"{100 * count / counted.audience:.1f} %" if counted.audience else ""
         table.add_row(f"[{colour}]{mark}[/] {name}", f"{count:,}", share)
-    table.add_row("[bold]audience[/]", f"[bold]{counted.audience:,}[/]", "")
+    so_far = "so far" if counted.is_launching else ""
+    table.add_row("[bold]audience[/]", f"[bold]{counted.audience:,}[/]", so_far)
     out.print(table)
+    if counted.is_launching:
+        out.print("it is still being launched: letters go out while people are added to the audience")
     if counted.rate_per_s:
         limit = f" (at most {of.rate_per_min:,} a minute)" if of.rate_per_min else ""
         out.print(f"{counted.rate_per_s:,.0f} letters a second{limit}" + _eta(counted.eta_s))
@@ -81,7 +84,7 @@ def watch_status(engine: Engine, campaign_id: int) -> None:
                 of = campaigns.get(conn, campaign_id)
                 counted = accounts.status(conn, of, clock.now(conn))
             rate = f"{counted.rate_per_s:,.0f}/s{_eta(counted.eta_s)}"
-            total = counted.audience or None
+            total = None if counted.is_launching else counted.audience or None
             bar.update(work, total=total, completed=counted.audience - counted.remaining, rate=rate)
             if counted.state in _ENDS:
                 return

@@ -46,5 +46,6 @@ def of_counted(moment: Moment, of: Campaign, counted: Tally) -> Figures:
     beat = moment.desk.pulse.feel(moment.conn, of, counted, moment.now)
     is_going = of.state is CampaignState.SENDING and beat.per_second > 0
     coming = accounts.next_at(moment.conn, of, moment.now)
-    eta = round(counted.remaining / beat.per_second) if is_going and coming is None else None
+    has_end = is_going and coming is None and not of.is_launching
+    eta = round(counted.remaining / beat.per_second) if has_end else None
     return Figures(of, counted, round(60 * beat.per_second) if is_going else 0, eta, beat.line, wrong, coming)

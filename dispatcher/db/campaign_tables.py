@@ -59,7 +59,8 @@ campaign = Table(
     Column("prices_until", Utc),  # from then on no letter passes the gate; NULL: its prices do not age
     Column("edition_no", Integer, nullable=False, server_default="1"),  # which edition letters are made of now; of a
     # trial of subjects the first of them, and those of the other subjects follow
-    Column("audience", Integer),  # frozen at launch
+    Column("audience", Integer),  # frozen at launch, portion by portion: how many people so far
+    Column("unfrozen_from", Id),  # from this person on it is still to be frozen; NULL: nobody is left, or not begun
     Column("version", Integer, nullable=False, server_default="1"),  # of what was written: one more with each saving
     Column("created_at", Utc, nullable=False),
     Column("launched_at", Utc),
@@ -79,6 +80,13 @@ campaign = Table(
         "send_at",
         postgresql_where=text("state IN ('scheduled', 'preparing', 'sending')"),
         sqlite_where=text("state IN ('scheduled', 'preparing', 'sending')"),
+    ),
+    # The tick looks for launches that were cut off: hardly ever one.
+    Index(
+        "ix_campaign_launching",
+        "id",
+        postgresql_where=text("unfrozen_from IS NOT NULL"),
+        sqlite_where=text("unfrozen_from IS NOT NULL"),
     ),
     # Lists show newsletters, the newest first: few among a letter of its own for everybody who signed up.
     Index(

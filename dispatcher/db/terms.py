@@ -100,8 +100,8 @@ class CampaignState(StrEnum):
 
     DRAFT = "draft"  # being written
     SCHEDULED = "scheduled"  # released; waits for its time
-    PREPARING = "preparing"  # its audience is being frozen
-    SENDING = "sending"  # batches are being drained
+    PREPARING = "preparing"  # its launch has begun
+    SENDING = "sending"  # batches are being drained; at first people of a large audience are still being added
     PAUSED = "paused"  # nothing passes the gate
     SENT = "sent"  # everyone in the audience is accounted for
     CANCELLED = "cancelled"  # what had not passed the gate never will

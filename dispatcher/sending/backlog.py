@@ -57,7 +57,8 @@ def finish_campaigns(conn: Connection, ids: Sequence[int], now: datetime) -> lis
     done = []
     for campaign_id in ids:
         of = campaigns.get(conn, campaign_id)
-        if of.audience is not None and accounts.is_complete(conn, of.id, of.audience):
+        is_frozen = of.audience is not None and not of.is_launching
+        if is_frozen and accounts.is_complete(conn, of.id, of.audience or 0):
             source = CampaignState.SENDING
             if campaigns.move(conn, of.id, CampaignState.SENT, only_from=source, finished_at=now):
                 done.append(of.id)

@@ -1,6 +1,6 @@
 """The tick: what has to happen by itself, every few seconds, in any worker, any number of times.
 
-    issues of series that are due become campaigns · due campaigns are launched ·
+    issues of series that are due become campaigns · due campaigns are launched, and launches go on ·
     letters given up past their expiry need no sweep (see retry.py) ·
     campaigns whose prices are too old are held · trials of subjects whose wait is over are decided ·
     those whose last recipient is accounted for become `sent` · people's pauses end on their day
@@ -9,6 +9,7 @@ Dead leases and due deferrals need no step of their own: a batch that is due or 
 the tick gives back is how much work waits, so that its caller can call workers for it.
 """
 
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -26,6 +27,7 @@ from dispatcher.sending import backlog, binding, issues, launch
 
 log = structlog.get_logger()
 EVERY = 5.0  # seconds
+_ROOM = 0.1  # seconds between two portions of an audience: on SQLite whoever waits to write looks that often
 _LOCK = 7_233_002  # advisory, PostgreSQL: two ticks at once would do the same work twice, harmlessly
 
 
@@ -36,6 +38,7 @@ class Work:
     confirmations: int
     newsletters: int
     next_due_s: float | None  # seconds until the next campaign or issue is due
+    launching: tuple[int, ...] = ()  # campaigns of which people are still to be added to the audience
 
 
 def tick(engine: Engine, house: House) -> Work:
@@ -56,14 +59,19 @@ def tick(engine: Engine, house: House) -> Work:
 
 
 def begin(engine: Engine, campaign_id: int, house: House) -> bool:
-    """Launch one due campaign, in its two transactions. One that is not what was released any more is a draft again;
-    one that cannot be launched stays `preparing` and is tried again at the next tick. Both have the reason noted.
+    """Launch one due campaign, or freeze the next portion of its audience; False: there was nothing to do. One that is
+    not what was released any more is a draft again; one that cannot be launched stays `preparing` and is tried again at
+    the next tick. Both have the reason noted.
     """
+    if engine.dialect.name == "sqlite" and campaign_id in launching(engine):
+        time.sleep(_ROOM)
     with engine.begin() as conn:
         launch.prepare(conn, campaign_id, clock.now(conn))
     try:
         with engine.begin() as conn:
-            launched = launch.launch(conn, campaign_id, house, clock.now(conn))
+            now = clock.now(conn)
+            launched = launch.launch(conn, campaign_id, house, now)
+            goes_on = not launched and launch.go_on(conn, campaign_id, now)
     except ReleaseOutdated as error:
         log.error("launch.outdated", campaign=campaign_id)
         with engine.begin() as conn:
@@ -76,7 +84,7 @@ def begin(engine: Engine, campaign_id: int, house: House) -> bool:
         return False
     if launched:
         log.info("launched", campaign=campaign_id)
-    return launched
+    return launched or goes_on
 
 
 def waiting(engine: Engine) -> Work:
@@ -85,7 +93,14 @@ def waiting(engine: Engine) -> Work:
         now = clock.now(conn)
         at = min(filter(None, [launch.next_due(conn), series.next_due(conn, now)]), default=None)
         found = backlog.count(conn, now)
-        return Work(found.confirmations, found.newsletters, (at - now).total_seconds() if at else None)
+        due_s = (at - now).total_seconds() if at else None
+        return Work(found.confirmations, found.newsletters, due_s, tuple(campaigns.launching(conn)))
+
+
+def launching(engine: Engine) -> list[int]:
+    """Give the campaigns of which people are still to be added to the audience."""
+    with reading(engine).connect() as conn:
+        return campaigns.launching(conn)
 
 
 def _read_due(engine: Engine) -> list[int]:

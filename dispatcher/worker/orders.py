@@ -4,14 +4,16 @@ The Celery workers and the watcher give orders and know no more of sending than 
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from dispatcher.db.terms import CampaignKind
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Launch this campaign, if one is named; then begin letters of these kinds for so many seconds."""
+    """Launch this campaign, if one is named, or take its launch a portion further; then begin letters of these kinds
+    for so many seconds.
+    """
 
     kinds: tuple[CampaignKind, ...] = ()
     seconds: float = 0.0
@@ -30,19 +32,21 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How many batches wait for a sender, as the sender saw it when it was through."""
+    """How many batches wait for a sender, and whose launch is to go on, as the sender saw it when it was through."""
 
     confirmations: int = 0
     newsletters: int = 0
+    launching: tuple[int, ...] = ()
 
     def line(self) -> bytes:
         """Write it down."""
-        return _line({"confirmations": self.confirmations, "newsletters": self.newsletters})
+        return _line(asdict(self))
 
     @classmethod
     def read(cls, line: bytes) -> "Waiting":
         """Read what `line` wrote."""
-        return cls(**json.loads(line))
+        said = json.loads(line)
+        return cls(said["confirmations"], said["newsletters"], tuple(said["launching"]))
 
 
 def _line(said: dict[str, object]) -> bytes:

@@ -90,6 +90,25 @@ def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
     return report
 
 
+def follow(bench: Bench, order: Order) -> Waiting:
+    """Do what is ordered; give what there is to do afterwards."""
+    launching: tuple[int, ...] = ()
+    try:
+        if order.launch is not None:
+            from dispatcher.sending import sweep  # what launches stays away from those that only send
+
+            sweep.begin(bench.engine, order.launch, bench.house)
+            launching = tuple(sweep.launching(bench.engine))
+        if order.kinds:
+            run_drain(bench, list(order.kinds), order.seconds)
+        found = backlog.look(bench.engine)
+    except (DBAPIError, DispatcherError) as error:
+        # The database is away or answers with an error: the tick finds what is left to do.
+        log.warning("order.failed", error=type(error).__name__)
+        return Waiting()
+    return Waiting(found.confirmations, found.newsletters, launching)
+
+
 def main(role: str) -> int:
     """Do what is ordered until told to end; give the exit code."""
     die_with_parent()
@@ -99,7 +118,7 @@ def main(role: str) -> int:
     bench = make_bench(settings, stop.is_set, WorkerRole(role))
     bench.reporter.rest(bench.engine)
     while (line := _next(stop)) is not None:
-        answer = _follow(bench, Order.read(line))
+        answer = follow(bench, Order.read(line))
         with suppress(BrokenPipeError):  # whoever gave the order is gone; there will be no other
             os.write(_ANSWERS, answer.line())
     bench.reporter.say_goodbye(bench.engine)
@@ -120,22 +139,6 @@ def _next(stop: Stop) -> bytes | None:
             if heard.endswith(b"\n"):
                 return bytes(heard)
     return None
-
-
-def _follow(bench: Bench, order: Order) -> Waiting:
-    try:
-        if order.launch is not None:
-            from dispatcher.sending import sweep  # what launches stays away from those that only send
-
-            sweep.begin(bench.engine, order.launch, bench.house)
-        if order.kinds:
-            run_drain(bench, list(order.kinds), order.seconds)
-        found = backlog.look(bench.engine)
-    except (DBAPIError, DispatcherError) as error:
-        # The database is away or answers with an error: the tick finds what is left to do.
-        log.warning("order.failed", error=type(error).__name__)
-        return Waiting()
-    return Waiting(found.confirmations, found.newsletters)
 
 
 def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":

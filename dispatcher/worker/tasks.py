@@ -14,8 +14,11 @@ CALLS = 16  # drains that may wait to be heard
 
 
 def call_workers(settings: Settings, waiting: Waiting) -> bool:
-    """Call for as many drains as there is work. False: nobody can be called, the broker is away."""
-    return broker.nudge_drains(settings, waiting.confirmations, waiting.newsletters, CALLS)
+    """Call for as many drains as there is work, then for the next portion of each launch. False: nobody can be called,
+    the broker is away.
+    """
+    are_heard = broker.nudge_drains(settings, waiting.confirmations, waiting.newsletters, CALLS)
+    return are_heard and broker.nudge_launches(settings, waiting.launching)
 
 
 def make_worker_app(settings: Settings, crew: Crew, stop: Stop) -> Celery:
@@ -38,7 +41,7 @@ def make_worker_app(settings: Settings, crew: Crew, stop: Stop) -> Celery:
 
     @app.task(name=broker.LAUNCH)
     def launch(campaign_id: int) -> None:
-        """Freeze a due campaign's audience and begin."""
+        """Freeze a due campaign's audience, a portion at a time, and begin."""
         call_workers(settings, crew.follow(Order(launch=campaign_id)))
 
     return app

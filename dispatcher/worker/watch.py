@@ -119,7 +119,7 @@ def _watch(post: Post, programs: list[Program], intake: Intake, stop: Stop) -> N
             endings.pulse(post.engine)
             work = sweep.tick(post.engine, post.house)
             post.reporter.tell_of_tick(post.engine, began)
-            is_heard = call_workers(post.settings, Waiting(work.confirmations, work.newsletters))
+            is_heard = call_workers(post.settings, Waiting(work.confirmations, work.newsletters, work.launching))
             if work.next_due_s is not None:
                 next_tick = min(next_tick, steady() + max(work.next_due_s, 0.0))
             if not is_heard:

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from dispatcher.db.tables import batch, campaign, content, subscriber
 from dispatcher.db.terms import CampaignState, ConsentKind, Outcome, Topic
 from dispatcher.domain import ledger
+from dispatcher.domain.audience import audiences
 from dispatcher.domain.ledger import Final
 from tests import builders
 from tests.cli.conftest import Run
@@ -151,7 +152,7 @@ def test_schedule_refuses_a_time_that_cannot_be_meant(
 
 STATUS = {
     "state", "audience", "sent", "deferred", "failed", "unknown", "withheld", "remaining", "rate_per_s", "eta_s",
-    "problem", "prices_as_of", "prices_until", "next_at", "trial", "filter",
+    "problem", "prices_as_of", "prices_until", "next_at", "is_launching", "trial", "filter",
 }  # fmt: skip
 
 
@@ -251,6 +252,16 @@ def test_status_shows_a_bar_that_adds_up_and_the_problem(dispatcher: Run, stage:
     assert "Gold [/bold] [Update]" in ran.out
     assert "problem: the relay [/x] is away" in ran.out
     assert "audience" in ran.out
+
+
+def test_status_says_that_people_are_still_added_to_the_audience(
+    dispatcher: Run, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audiences, "FIRST_PORTION", 2)
+    stage.add(3)
+    ran = dispatcher("campaigns", "status", stage.campaign())
+    assert re.search(r"audience +2 +so far", ran.out)
+    assert "it is still being launched" in ran.out
 
 
 def test_watch_follows_a_campaign_to_its_end(dispatcher: Run, stage: Stage) -> None:

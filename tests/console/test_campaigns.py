@@ -109,6 +109,10 @@ def test_one_campaign_shows_the_figures_of_the_ledger_by_provider_and_by_relay(o
     assert "relay.example.de:587" in page
     status = under_way.dispatch.status(under_way.now_is())
     assert (status.sent, status.audience) == (1, 6)
+    assert "more recipients are being added" not in page
+    with office.engine.begin() as conn:
+        campaigns.note_audience(conn, under_way.id, 6, unfrozen_from=7)
+    assert "more recipients are being added" in text_of(browser.get(f"/campaigns/{under_way.id}"))
     assert "1 6" in text_of(browser.get("/campaigns"))
 
 

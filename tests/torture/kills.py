@@ -25,6 +25,7 @@ LEASE = 2.0
 _PATIENCE = 30.0  # seconds without any end
 _PEOPLE = {1: 400, 4: 1200}
 _MANY = 2400
+_PORTIONS = 4  # of an audience: some kills fall between two of them
 _DROPS = (Fault("DOT", accept_then_drop(), share=0.01),)
 # Seconds after its start at which a worker is struck: launch and claim, its first letters, the middle of its work.
 _MOMENTS = ((0.25, 0.01, 0.12), (0.60, 0.08, 0.35), (0.15, 0.35, 0.90))
@@ -84,7 +85,7 @@ def hunt(databases: Databases, folder: Path, setup: Setup, seed: int, kills: int
     weather = Weather(_DROPS if setup.drops else (), delay=0.003, seed=seed)
     ground = lay_out(
         databases, folder, _people(setup), weather,
-        lanes=setup.lanes, policy=setup.policy, tempo=Tempo(lease=LEASE),
+        lanes=setup.lanes, policy=setup.policy, tempo=Tempo(lease=LEASE, portion=_people(setup) // _PORTIONS),
     )  # fmt: skip
     try:
         ground.schedule()

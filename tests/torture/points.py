@@ -18,11 +18,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """How fast leases end and retries come, in seconds, and how many people a batch has. None: as in production."""
+    """How fast leases end and retries come, in seconds, and how many people a batch and a portion of the audience have.
+    None: as in production.
+    """
 
     lease: float | None = 3.0
     page: int | None = 40
     retry: float | None = 0.2
+    portion: int | None = None
 
 
 class Point(StrEnum):
@@ -30,6 +33,8 @@ class Point(StrEnum):
 
     LAUNCH_BETWEEN = "launch, between its two transactions"
     LAUNCH_WITHIN = "launch, inside the second"
+    IN_PORTION = "launch, inside the transaction of a later portion"
+    AFTER_PORTION = "launch, between two portions"
     IN_CLAIM = "in the claim, before its commit"
     AFTER_CLAIM = "after the claim's commit"
     BEFORE_GATE = "before the gate"
@@ -57,6 +62,8 @@ def _has_records(*arguments: Any) -> bool:
 PLACES: dict[Point, Place] = {
     Point.LAUNCH_BETWEEN: Place("dispatcher.sending.launch", "launch", entered=True),
     Point.LAUNCH_WITHIN: Place("dispatcher.domain.audience.dealing_out", "freeze", entered=False),
+    Point.IN_PORTION: Place("dispatcher.domain.audience.dealing_out", "freeze", entered=False),
+    Point.AFTER_PORTION: Place("dispatcher.sending.launch", "go_on", entered=True),
     Point.IN_CLAIM: Place("dispatcher.domain.delivery.batches", "claim", entered=False),
     Point.AFTER_CLAIM: Place("dispatcher.sending.gate", "Gate.hold", entered=True),
     Point.BEFORE_GATE: Place("dispatcher.sending.gate", "Gate.ask", entered=True),
@@ -72,6 +79,7 @@ _LEASE = "dispatcher.domain.delivery.batches", "dispatcher.domain.delivery.passa
 CONSTANTS: tuple[tuple[str, str, Callable[[Tempo], object]], ...] = (
     *((module, "LEASE", lambda t: t.lease and timedelta(seconds=t.lease)) for module in _LEASE),
     ("dispatcher.domain.audience.dealing_out", "PAGE", lambda t: t.page),
+    *(("dispatcher.domain.audience.audiences", name, lambda t: t.portion) for name in ("FIRST_PORTION", "PORTION")),
     ("dispatcher.sending.gate", "MARGIN", lambda t: t.lease and t.lease / 6),
     ("dispatcher.sending.gate", "HEARTBEAT", lambda t: t.lease and t.lease / 4),
     ("dispatcher.sending.retry", "_STEPS", lambda t: t.retry and (timedelta(seconds=t.retry),) * 50),

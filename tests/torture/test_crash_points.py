@@ -27,14 +27,16 @@ from tests.stories import is_at_length
 from tests.torture.checker import check, copies
 from tests.torture.conftest import Lay
 from tests.torture.ground import TOPIC, Ground
-from tests.torture.points import CONSTANTS, PLACES, Place, Point, find
+from tests.torture.points import CONSTANTS, PLACES, Place, Point, Tempo, find
 
 PEOPLE = 6
 
 
 @dataclass(frozen=True)
 class Death:
-    """The state at a death; `flying`: the number of the person whose letter is in flight. `sent`: how many before."""
+    """The state at a death; `flying`: the number of the person whose letter is in flight. `sent`: how many before.
+    `portion`: how many of the audience are frozen at once.
+    """
 
     point: Point
     nth: int
@@ -43,11 +45,14 @@ class Death:
     flying: int | None = None
     sent: int = 0
     accepted: int = 0
+    portion: int | None = None
 
 
 DEATHS = [
     Death(Point.LAUNCH_BETWEEN, 1, campaign="preparing", batch=None),
     Death(Point.LAUNCH_WITHIN, 1, campaign="preparing", batch=None),
+    Death(Point.IN_PORTION, 2, batch="done", sent=2, accepted=2, portion=2),
+    Death(Point.AFTER_PORTION, 1, batch="done", sent=2, accepted=2, portion=2),
     Death(Point.IN_CLAIM, 1, batch="ready"),
     Death(Point.AFTER_CLAIM, 1),
     Death(Point.BEFORE_GATE, 1),
@@ -157,7 +162,7 @@ CASES = [
 def test_whoever_dies_at_a_point_leaves_the_exact_state_and_another_goes_on(
     lay: Lay, relay: Relay, death: Death, policy: UnknownPolicy
 ) -> None:
-    ground = lay(PEOPLE, witness=relay, lanes=1, policy=policy)
+    ground = lay(PEOPLE, witness=relay, lanes=1, policy=policy, tempo=Tempo(portion=death.portion))
     worker = ground.start(point=death.point, nth=death.nth)
     assert worker.wait(30) == KILLED
     ground.kill(worker)

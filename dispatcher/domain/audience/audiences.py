@@ -2,10 +2,13 @@
 
 The audience is everyone who has ever asked for the topic, as far as the campaign's filter takes them. When it is
 frozen it falls in two: those who may be written to now, paged into batches by mailbox provider, and those withheld,
-each with the reason.
+each with the reason. It is frozen in portions, in order of the people's numbers.
 """
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, case, cast, func, literal, null, select
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, case, cast, func, literal, null, select
 
 from dispatcher.db.tables import subscriber, subscription, suppression
 from dispatcher.db.terms import SubscriptionState, Topic
@@ -15,6 +18,8 @@ from dispatcher.domain.audience.narrowing import narrows
 from dispatcher.domain.consent import is_permitted
 from dispatcher.domain.suppression import covers
 
+PORTION = 100_000  # people who are looked at in one transaction: half a second at most, in which SQLite's writer waits
+FIRST_PORTION = 25_000  # the letters of the first one are waited for
 NEVER_CONFIRMED = "never confirmed the subscription"
 WITHDREW = "withdrew the consent"
 SUPPRESSED = "suppressed: "  # followed by the reason on the list
@@ -24,6 +29,35 @@ PAUSED = "paused until "  # followed by the day on which letters go again
 ASKED_BEFORE = "was asked before, under the same words"
 NOTHING_TO_RENEW = "nothing to renew: the consent is current, or newer words are valid"
 AT_THAT_MOMENT = "no current consent at that moment"  # it came back while we looked for the reason
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """The people whose numbers are at least `first` and less than `before`; None: no such limit."""
+
+    first: int | None = None
+    before: int | None = None
+
+
+def portion(conn: Connection, topic: Topic, first: int | None) -> Portion:
+    """Give the portion that begins with a person; None: the first one. It is of so many who ever asked for the topic,
+    or of all who are left.
+    """
+    who = subscription.c.subscriber_id
+    asked = select(who).where(subscription.c.topic == topic).order_by(who).limit(1)
+    next_one = asked.offset(FIRST_PORTION) if first is None else asked.where(who >= first).offset(PORTION)
+    return Portion(first, conn.execute(next_one).scalar_one_or_none())
+
+
+def within(people: Select[Any], of: Portion) -> Select[Any]:
+    """Take of an audience those of one portion."""
+    # Said of both tables, or PostgreSQL walks through all of one; written out, or in the end it plans without figures.
+    for who in (subscription.c.subscriber_id, subscriber.c.id):
+        if of.first is not None:
+            people = people.where(who >= bindparam("first", of.first, unique=True, literal_execute=True))
+        if of.before is not None:
+            people = people.where(who < bindparam("before", of.before, unique=True, literal_execute=True))
+    return people
 
 
 def everyone(topic: Topic, filter: Filter = EVERYBODY) -> Select[tuple[int, str, str | None]]:

@@ -4,6 +4,7 @@ tried, also of one subject each.
 
 What must stay true: everybody of the audience is in exactly one of the two, also while consent changes; and in one
 batch, which has one subject. Who gets which hangs on the audience and the campaign's number, and on nothing else.
+A large audience comes in portions, each dealt out by itself behind those before it.
 """
 
 import hashlib
@@ -69,18 +70,18 @@ class Trial:
 def freeze(
     conn: Connection, campaign_id: int, people: Select[Any], now: datetime, apart: Dues | Trial | None = None
 ) -> int:
-    """Freeze an audience, `people` as audiences.py gives them: who is withheld into the ledger, the others into batches
-    of one mailbox provider each, all providers alternating in proportion. Give its size.
+    """Freeze an audience or a portion of it, `people` as audiences.py gives them: who is withheld into the ledger, the
+    others into batches of one mailbox provider each, all providers alternating in proportion. Give its size. Whoever
+    calls this holds the campaign's row, under which batches get their numbers.
 
     What sets people `apart`: with Dues a batch is of one moment too, and is not claimed before it. With a Trial it has
     one subject; equally many people get each, and the batches of all others wait. Of fewer people than that all get
     the first.
     """
-    deal = _Deal(campaign_id, now, apart)
+    last = conn.execute(select(func.max(batch.c.no)).where(batch.c.campaign_id == campaign_id)).scalar_one()
+    deal = _Deal(campaign_id, now, apart, 0 if last is None else last + 1)
     freeze_all = _freeze_at_once if conn.dialect.name == "postgresql" else _freeze_in_steps
-    reached = freeze_all(conn, deal, people)
-    kept_back = select(func.count()).where(delivery.c.campaign_id == campaign_id)
-    return int(reached + conn.execute(kept_back).scalar_one())
+    return freeze_all(conn, deal, people)
 
 
 def freeze_one(conn: Connection, campaign_id: int, subscriber_id: int, provider: str | None = None) -> None:
@@ -100,6 +101,7 @@ class _Deal:
     campaign_id: int
     now: datetime
     apart: Dues | Trial | None
+    first_no: int  # of its batches
 
     def values(self, dialect: str) -> dict[str, str]:
         return _DUES.values(dialect, list(self.apart.by_zone.items())) if isinstance(self.apart, Dues) else {}
@@ -108,21 +110,23 @@ class _Deal:
 def _freeze_at_once(conn: Connection, deal: _Deal, all_: Select[Any]) -> int:
     """PostgreSQL: one look at everybody. Whose consent changes meanwhile still belongs to exactly one of the two."""
     people = all_.cte("people")
-    withheld = _withhold(deal, people).cte("withheld")
-    paging = _page(deal, people, "postgresql").add_cte(withheld)
-    sizes = paging.returning(func.cardinality(batch.c.subscriber_ids))
-    return sum(conn.execute(sizes, deal.values("postgresql")).scalars())
+    withheld = _withhold(deal, people).returning(delivery.c.subscriber_id).cte("withheld")
+    sizes = func.cardinality(batch.c.subscriber_ids).label("size")
+    paged = _page(deal, people, "postgresql").returning(sizes).cte("paged")
+    reached = select(func.coalesce(func.sum(paged.c.size), 0)).scalar_subquery()
+    kept_back = select(func.count()).select_from(withheld).scalar_subquery()
+    return int(conn.execute(select(reached + kept_back), deal.values("postgresql")).scalar_one())
 
 
 def _freeze_in_steps(conn: Connection, deal: _Deal, all_: Select[Any]) -> int:
     """SQLite: nobody else can write meanwhile. To look at everybody twice would take half as long again."""
     _LOOKED_AT.create(conn)
     conn.execute(insert(_LOOKED_AT).from_select(list(_LOOKED_AT.c), all_))
-    conn.execute(_withhold(deal, _LOOKED_AT))
+    kept_back = conn.execute(_withhold(deal, _LOOKED_AT)).rowcount
     paging = _page(deal, _LOOKED_AT, "sqlite").returning(func.json_array_length(batch.c.subscriber_ids))
     reached: int = sum(conn.execute(paging, deal.values("sqlite")).scalars())
     _LOOKED_AT.drop(conn)
-    return reached
+    return reached + kept_back
 
 
 def _withhold(deal: _Deal, people: FromClause) -> Insert:
@@ -164,7 +168,8 @@ def _page(deal: _Deal, people: FromClause, dialect: str) -> Insert:
     pages = page.subquery("page")
     count = func.count().over(partition_by=[pages.c.provider, *(pages.c[name] for name in of.by)])
     counted = select(pages, ((pages.c.page + 0.5) / count).label("part")).subquery("counted").c
-    no = func.row_number().over(order_by=[counted.part, counted.provider, *(counted[name] for name in of.by)]) - 1
+    turn = func.row_number().over(order_by=[counted.part, counted.provider, *(counted[name] for name in of.by)])
+    no = turn + (deal.first_no - 1)
     row = [literal(deal.campaign_id, Id), no, literal(BatchState.READY.value), counted.ids, counted.provider]
     columns: dict[str, ColumnElement[Any]] = dict(zip(_PAGE_COLUMNS, row, strict=True))
     if "due" in of.by:

@@ -25,6 +25,7 @@ _RATE_OVER = timedelta(seconds=30)
 class Status:
     """A campaign in figures. `rate_per_s` is that of the last half minute; `eta_s` is None when it cannot be known.
     From `prices_until` on nothing goes any more; `next_at` is when the time of the next readers comes, by their clocks.
+    While it `is_launching`, people are still being added to `audience` and `remaining`.
     """
 
     state: CampaignState
@@ -41,6 +42,7 @@ class Status:
     prices_as_of: datetime | None
     prices_until: datetime | None
     next_at: datetime | None
+    is_launching: bool = False
 
 
 def status(conn: Connection, of: Campaign, now: datetime) -> Status:
@@ -52,6 +54,7 @@ def status(conn: Connection, of: Campaign, now: datetime) -> Status:
     audience = of.audience or 0
     remaining = audience - sum(counts.values()) - deferred
     rate, coming = _rate(conn, of, now), next_at(conn, of, now)
+    has_end = bool(rate) and of.state is CampaignState.SENDING and not of.is_launching and not coming
     return Status(
         state=of.state,
         audience=audience,
@@ -62,11 +65,12 @@ def status(conn: Connection, of: Campaign, now: datetime) -> Status:
         withheld=counts.get(Outcome.WITHHELD, 0),
         remaining=remaining,
         rate_per_s=round(rate, 1),
-        eta_s=round(remaining / rate) if rate and of.state is CampaignState.SENDING and not coming else None,
+        eta_s=round(remaining / rate) if has_end else None,
         problem=problem(conn, of),
         prices_as_of=of.prices_as_of,
         prices_until=of.prices_until,
         next_at=coming,
+        is_launching=of.is_launching,
     )
 
 

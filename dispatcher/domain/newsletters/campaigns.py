@@ -37,6 +37,8 @@ MOVES: dict[CampaignState, frozenset[CampaignState]] = {
     _S.SENT: frozenset({_S.SENDING}),
     _S.CANCELLED: frozenset({_S.DRAFT, _S.SCHEDULED, _S.PREPARING, _S.SENDING, _S.PAUSED}),
 }
+# Under way: what is left of its audience is still frozen, also while it is paused.
+LAUNCHED = frozenset({_S.SENDING, _S.PAUSED})
 
 # A deferred letter is given up after this many seconds: prices go stale faster than product news.
 _EXPIRES_AFTER = {Topic.FINANCE_NEWS: 12 * 3600}
@@ -75,6 +77,12 @@ class Campaign:
     series_id: int | None = None  # an issue of this series; a draft waits for its turn
     version: int = 1  # of what was written
     filter: Filter = EVERYBODY  # whom it is for, of those who agreed
+    unfrozen_from: int | None = None  # from this person on its audience is still to be frozen
+
+    @property
+    def is_launching(self) -> bool:
+        """Claim that people are still being added to its audience: `audience` is how many there are so far."""
+        return self.unfrozen_from is not None and self.state in LAUNCHED
 
     def expires_at(self, due_at: datetime | None) -> datetime:
         """Give the moment after which a letter that was put off is given up; `due_at`: its own time, if it had one."""
@@ -264,9 +272,27 @@ def cancel(conn: Connection, campaign_id: int, now: datetime) -> None:
     require_move(conn, campaign_id, _S.CANCELLED, finished_at=now)
 
 
-def note_audience(conn: Connection, campaign_id: int, size: int) -> None:
-    """Write down how many people the frozen audience has."""
-    conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(audience=size))
+def note_audience(conn: Connection, campaign_id: int, size: int, unfrozen_from: int | None = None) -> None:
+    """Write down how many people are in the audience, and from whom on it is still to be frozen; None: it is whole."""
+    values = {"audience": size, "unfrozen_from": unfrozen_from}
+    conn.execute(update(campaign).where(campaign.c.id == campaign_id).values(**values))
+
+
+def launching(conn: Connection, limit: int = 100) -> list[int]:
+    """Give the campaigns whose audience is still being frozen."""
+    c = campaign.c
+    found = select(c.id).where(c.unfrozen_from.is_not(None), c.state.in_(LAUNCHED)).order_by(c.id).limit(limit)
+    return list(conn.execute(found).scalars())
+
+
+def hold_launching(conn: Connection, campaign_id: int) -> Campaign | None:
+    """Hold a campaign whose audience is still being frozen until the end of the transaction; None: it is none such.
+    Its letters go on meanwhile, but it does not move, and nobody else gives numbers to batches of it.
+    """
+    c = campaign.c
+    mine = select(*_COLUMNS).where(c.id == campaign_id, c.unfrozen_from.is_not(None), c.state.in_(LAUNCHED))
+    row = conn.execute(mine.with_for_update(key_share=True)).one_or_none()
+    return _campaign(row) if row is not None else None
 
 
 def note_problem(conn: Connection, campaign_id: int, problem: str | None) -> None:

@@ -1,6 +1,7 @@
 """After a restore: campaigns that were under way are held, for the ledger has lost whom they reached since the backup.
 
-    sending, paused   -> paused   whose batch was claimed since, or held then, and has no row in the ledger: `unknown`
+    sending, paused   -> paused   whose batch was claimed since, or held then, and has no row in the ledger: `unknown`;
+                                  was its launch under way, whoever was not in the audience yet is left out
     preparing         -> draft    its audience was not frozen yet; whom it reached cannot be said
     scheduled         -> draft    if its time has come meanwhile, or it was launched; else it stays
     draft             -> draft    if it was launched; and it waits in no series any more
@@ -40,6 +41,10 @@ IN_DOUBT = "its batch was in a worker's hands when the database was put back: th
 _LOST = "lost by a restore"
 _WHY_LOST = "it was written and launched after the backup that was put back: whom it reached is not known any more"
 _LAUNCHED_SINCE = "held: it was launched after the backup that was put back; whoever it reached would get it again"
+_CUT_OFF = (
+    "; its audience was still being frozen at the time of the backup: whoever was not in it yet is left out, for they"
+    " may have got their letter since"
+)
 _ALIVE = (CampaignState.SCHEDULED, CampaignState.PREPARING, CampaignState.SENDING, CampaignState.PAUSED)
 
 
@@ -124,6 +129,9 @@ def _pause(conn: Connection, of: Campaign, claimed: Collection[int], now: dateti
         f"held: the database was put back to an earlier state while this was under way; whose letter may be out"
         f" is `unknown` and gets no second one: {counted(in_doubt, 'person', 'people')}"
     )
+    if of.is_launching:
+        why += _CUT_OFF
+        campaigns.note_audience(conn, of.id, of.audience or 0)
     if of.state is CampaignState.SENDING:
         campaigns.move(conn, of.id, CampaignState.PAUSED, problem=why)
     else:
