@@ -18,6 +18,7 @@ from dispatcher.db.terms import ConsentKind
 from dispatcher.domain import consent
 from dispatcher.domain.proof import chain, chain_head, checkpoints
 from dispatcher.domain.proof.checkpoints import Checkpoint
+from dispatcher.domain.proof.moments import Moment
 from dispatcher.domain.proof.seal import Seal
 from dispatcher.domain.proof.walk import Wrong
 from dispatcher.domain.tokens import Keyring
@@ -342,7 +343,7 @@ def test_events_are_chained_as_they_are_verified(before: bytes, events: list[cha
 
 
 def test_values_of_two_types_are_never_written_out_alike() -> None:
-    alike = [None, "", b"", "-", b"-", "1", b"1", 1, chain.Moment(1), "NULL"]
+    alike = [None, "", b"", "-", b"-", "1", b"1", 1, Moment(1), "NULL"]
     assert len({chain.written([value]) for value in alike}) == len(alike)
     assert chain.written([chain.moment(NOW)]) == chain.written([NOW])
 

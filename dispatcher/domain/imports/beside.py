@@ -23,7 +23,7 @@ from dispatcher.domain.addresses import Address
 from dispatcher.domain.imports.columns import Instructions
 from dispatcher.domain.imports.reading import read_rows
 from dispatcher.domain.imports.rows import Claim, Rejected, Row
-from dispatcher.domain.tokens import Keyring
+from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.domain.versions import Version
 from dispatcher.errors import InputRefused
 
@@ -33,7 +33,10 @@ _ROWS = 1000  # to a message: 170,000 octets
 # whoever is busy with a chunk, and that one then for the reader.
 _PIPE = 1 << 20
 
-_Order = tuple[Path, Keyring, datetime, Instructions, Mapping[str, Version]]
+# Not as `-m`: so it runs as a compiled module, too.
+_READER = "from dispatcher.domain.imports.beside import main; main()"
+
+_Order = tuple[Path, list[tuple[str, bytes]], datetime, Instructions, Mapping[str, Version]]
 _Packed = list[tuple[object, ...]]
 
 
@@ -70,8 +73,8 @@ def read_beside(
     path: Path, keyring: Keyring, now: datetime, how: Instructions, words: Mapping[str, Version]
 ) -> Iterator[Beside]:
     """Let another process read a file."""
-    order: _Order = path.absolute(), keyring, now, how, words
-    argv = [sys.executable, "-m", "dispatcher.domain.imports.beside"]
+    order: _Order = path.absolute(), [(key.id, key.secret) for key in keyring.keys], now, how, words
+    argv = [sys.executable, "-c", _READER]
     # A group of its own: Ctrl-C is for the one who listens.
     reader = subprocess.Popen(  # noqa: S603  (ours)
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0, pipesize=_PIPE
@@ -91,8 +94,10 @@ def main() -> None:
     """Be the reader: until the file ends, or nobody listens any more."""
     gc.disable()  # rows hold no cycles, and the process ends with the file
     order: _Order = pickle.load(sys.stdin.buffer)  # noqa: S301  (ours)
+    path, keys, now, how, words = order
+    keyring = Keyring(tuple(Key(*key) for key in keys))
     with suppress(BrokenPipeError), open(1, "wb", closefd=False) as told:
-        for message in _messages(*order):
+        for message in _messages(path, keyring, now, how, words):
             pickle.dump(message, told, pickle.HIGHEST_PROTOCOL)
             told.flush()
 
@@ -126,7 +131,3 @@ def _unpacked(packed: tuple[object, ...]) -> Row | Rejected:
     line, mail, canonical, hashed, name, language, claims, zone = packed
     told = tuple(map(Claim._make, claims))  # type: ignore[call-overload]
     return Row(line, Address(mail, canonical), hashed, name, language, told, zone)  # type: ignore[arg-type]
-
-
-if __name__ == "__main__":
-    main()

@@ -3,23 +3,21 @@ statement for each kind of thing that is new. All of it in the transaction of th
 """
 
 import itertools
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from dispatcher.db.columns import one_of_many
-from dispatcher.db.tables import subscription, suppression
-from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Language, SubscriptionState, SuppressionReason, Topic
+from dispatcher.db.terms import EVERY_TOPIC, ConsentKind, Language, SuppressionReason
 from dispatcher.domain import consent, coverage, declarations
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.imports.judging import NOBODY, Standing, Verdict, Words, judge
+from dispatcher.domain.imports.judging import NOBODY, Verdict, Words, judge
 from dispatcher.domain.imports.rows import Claim, Rejected, Row, Tally
 from dispatcher.domain.imports.seen import Seen
-from dispatcher.domain.people import restriction, subscribers
+from dispatcher.domain.imports.standings import standings
+from dispatcher.domain.people import subscribers
 from dispatcher.domain.people.subscribers import Newcomer
 from dispatcher.domain.proof import chain_head
 from dispatcher.domain.proof.chain_head import Head
@@ -156,31 +154,8 @@ def _is_news(verdict: Verdict) -> bool:
     return bool(verdict.agreed or verdict.wishes or verdict.left or verdict.barred)
 
 
-def _standings(conn: Connection, hashes: list[bytes]) -> dict[bytes, Standing]:
-    """Give what we know of those whom we know at all."""
-    if not hashes:
-        return {}
-    t, n = subscription.c, suppression.c
-    found: defaultdict[bytes, Standing] = defaultdict(Standing)
-    by_id = {}
-    for hashed, subscriber_id in subscribers.by_hashes(conn, hashes).items():
-        by_id[subscriber_id] = found[hashed] = Standing(subscriber_id)
-    for subscriber_id in restriction.among(conn, by_id):
-        by_id[subscriber_id].is_restricted = True
-    if by_id:  # not joined: of a table that has just grown PostgreSQL knows too little to join well
-        who = one_of_many(conn, t.subscriber_id, by_id)
-        stands = select(t.subscriber_id, t.topic, t.state, t.since, t.declaration_number).where(who)
-        for subscriber_id, topic, state, since, number in conn.execute(stands):
-            by_id[subscriber_id].topics[Topic(topic)] = (SubscriptionState(state), since)
-            by_id[subscriber_id].numbers[Topic(topic)] = number
-    listed = conn.execute(select(n.address_hash, n.scope, n.reason).where(one_of_many(conn, n.address_hash, hashes)))
-    for hashed, scope, reason in listed:
-        found[bytes(hashed)].forbidden[scope] = SuppressionReason(reason)
-    return dict(found)
-
-
 def _judged(conn: Connection, rows: list[Row]) -> tuple[Judged, Set[bytes]]:
-    known = _standings(conn, [row.address_hash for row in rows])
+    known = standings(conn, [row.address_hash for row in rows])
     numbers = {name: version.number for name, version in declarations.by_name(conn).items()}
     words = Words(numbers, coverage.demands(conn))
     return [(row, judge(row, known.get(row.address_hash, NOBODY), words)) for row in rows], known.keys()

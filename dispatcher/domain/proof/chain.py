@@ -15,9 +15,11 @@ is a new version, and needs the number of the event from which on it holds.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
+
+from dispatcher.domain.proof.moments import EPOCH, Moment
 
 VERSION = b"\x01"
 # May go later. An import's source may hold a name, the relay's line may repeat an address, and a Message-ID finds the
@@ -31,23 +33,9 @@ SEALED = (
 COLUMNS = (*SEALED, *PERSONAL, "salt", "personal_sha256", "chain_hash")  # of an event, in the order of its row
 
 _BEGIN = b"dispatcher consent chain"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _HASH = 32  # octets
 _OWN = b"o%d:" % _HASH
 _BEGUN = sha256(VERSION)  # to be copied: to make a new one costs as much as to hash what follows
-
-
-class Moment(int):
-    """A time as it is written out: microseconds since 1970, in UTC. Also such as Python has no datetime for."""
-
-    @property
-    def datetime(self) -> datetime | None:
-        """Give the time; None: it lies before the year 1, or behind 9999."""
-        try:
-            return _EPOCH + self * _MICROSECOND
-        except OverflowError:
-            return None
 
 
 Value = str | bytes | int | Moment | datetime | None
@@ -103,8 +91,8 @@ def rows(before: bytes, events: Iterable[New]) -> Iterator[tuple[Value, ...]]:
     The hashes are what `personal_sha256` and `chain_hash` say, which verify them, in half the time: an import brings a
     million, and most fields of one stand in the next. So what was written out last is kept; a field has one type.
     """
-    from_, others_, what_, rest_ = None, list[Value](), (None, None, None), list[Any]()
-    first, others_written, what_written, rest_written = b"-", b"", b"---", b""
+    from_, others_, what_, rest_ = None, list[Value](), tuple[Value, ...](), list[Any]()
+    first, others_written, what_written, rest_written = b"-", b"", b"", b""
     for salt, personal, sealed in events:
         source, ip, *others = personal
         number, who, topic, kind, at, given_at, *rest = sealed
@@ -168,5 +156,5 @@ def _written(value: Value) -> bytes:
 
 
 def _microseconds(at: datetime) -> int:
-    since = at - _EPOCH
+    since = at - EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

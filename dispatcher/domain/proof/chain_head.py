@@ -15,7 +15,7 @@ from dispatcher.db import raw
 from dispatcher.db.columns import insert_or
 from dispatcher.db.tables import consent_chain, consent_event
 from dispatcher.domain.proof import chain
-from dispatcher.domain.proof.chain import Moment
+from dispatcher.domain.proof.moments import Moment
 
 _COLUMNS = ("instance", "begun_at", "chained_later", "events", "last_id", "head")
 _NEAR = 100_000  # numbers behind the last one: more than one append takes

@@ -20,8 +20,8 @@ from sqlalchemy import Connection, exists, insert, select
 from dispatcher.db import raw
 from dispatcher.db.tables import consent_checkpoint
 from dispatcher.domain.proof import chain_head, seal
-from dispatcher.domain.proof.chain import Moment
 from dispatcher.domain.proof.chain_head import Head
+from dispatcher.domain.proof.moments import Moment
 from dispatcher.domain.proof.seal import Seal
 from dispatcher.errors import InputRefused
 

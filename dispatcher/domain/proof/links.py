@@ -8,7 +8,8 @@ from sqlalchemy import Connection, select
 from dispatcher.db import raw
 from dispatcher.db.tables import consent_event
 from dispatcher.domain.proof import chain
-from dispatcher.domain.proof.chain import Link, Moment, Value
+from dispatcher.domain.proof.chain import Link, Value
+from dispatcher.domain.proof.moments import Moment
 
 PAGE = 2000
 _AT, _GIVEN_AT = chain.SEALED.index("at"), chain.SEALED.index("given_at")

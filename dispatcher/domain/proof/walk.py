@@ -18,6 +18,7 @@ from dispatcher.domain.proof import chain
 from dispatcher.domain.proof.chain import Link
 from dispatcher.domain.proof.chain_head import Head
 from dispatcher.domain.proof.checkpoints import Checkpoint
+from dispatcher.domain.proof.moments import Moment
 
 MOST = 20  # findings that are listed
 _SUSPECTS = 1000  # held at once
@@ -112,7 +113,7 @@ class Walk:
         if not self.last_id:
             what = "there are events, but the row that says where the chain ends is gone, or says nothing"
             self._found.note(_at(link, Wrong.HEAD, what))
-            self._end = Head(b"", chain.Moment(0), 0, -1, -1, b"-")
+            self._end = Head(b"", Moment(0), 0, -1, -1, b"-")
             self._take(link)
 
     def _take(self, link: Link) -> None:
