@@ -10,7 +10,13 @@ COPY pyproject.toml README.md LICENSE ./
 COPY dispatcher dispatcher
 COPY templates templates
 RUN /opt/dispatcher/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
- && /opt/dispatcher/bin/pip install --no-deps /wheel/*.whl \
+ && /opt/dispatcher/bin/pip install --no-deps /wheel/*.whl
+# What is hot is compiled to C; compiler and all that it needs stay behind.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
+COPY requirements-compile.lock tools/compile ./
+RUN python -m venv /opt/compiler \
+ && /opt/compiler/bin/pip install --require-hashes --no-deps -r requirements-compile.lock \
+ && /opt/compiler/bin/python compile --python /opt/dispatcher/bin/python /opt/dispatcher/lib/python3.12/site-packages \
  && /opt/dispatcher/bin/dispatcher --help >/dev/null
 
 FROM python:3.12-slim

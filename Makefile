@@ -13,11 +13,19 @@ WORKERS ?= 3
 # Where this is set, every start compiles everything anew, and every worker of the tests rewrites every test.
 unexport PYTHONDONTWRITEBYTECODE
 
+# What runs for each letter and each row can be compiled (tools/compile). That is a copy: nothing in a checkout is hidden
+# by something older. Python finds the copy first, and does not look into the folder that it is called in.
+COPY := build/compiled
+COMPILED := $(COPY)/.compiled
+AS_COMPILED := PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/$(COPY):$(CURDIR)"
+# Crash points are put into modules from outside, which those that are compiled do not see.
+HEART := tests/compose tests/domain tests/sending tests/smtp tests/torture tests/worker --ignore=tests/torture/test_crash_points.py
+
 # A stamp stands for "installed as these files ask". It lies inside .venv, so that it goes when .venv goes.
 RUN := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help setup demo test bench torture check fmt lock clean
+.PHONY: help setup demo test bench torture compiled check fmt lock clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,11 +39,14 @@ demo: $(RUN)  ## see a newsletter go out on this machine alone; ONCE=1 ends by i
 test: $(DEV)  ## run all tests; ARGS="-k gate" chooses, WORKERS=8 uses more cores
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-bench: $(DEV)  ## measure campaigns and pages on this machine, six minutes; ARGS="--people 50000" chooses sizes
-	@$(BIN)/dispatcher bench --people 100000,10000,1000000 --json bench.json $(ARGS)
+bench: $(COMPILED)  ## measure campaigns and pages on this machine, six minutes; ARGS="--people 50000" chooses sizes
+	@$(AS_COMPILED) $(BIN)/dispatcher bench --people 100000,10000,1000000 --json bench.json $(ARGS)
 
-torture: $(DEV)  ## kill it, unplug it, lie to it, at length; ARGS="--kills 50 --seed 7" chooses
-	@$(BIN)/python -m tests.torture $(ARGS)
+torture: $(if $(FAST),$(COMPILED),$(DEV))  ## kill it, unplug it, lie to it, at length; ARGS="--kills 50 --seed 7" chooses
+	@$(if $(FAST),$(AS_COMPILED)) $(BIN)/python -m tests.torture $(ARGS)
+
+compiled: $(COMPILED)  ## compile a copy of the package in build/compiled, and run the heart's tests on it
+	@$(AS_COMPILED) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --import-mode=append $(HEART) $(ARGS)
 
 check: $(DEV)  ## formatting, lint, types, floors, then all tests; TESTS=0 leaves the tests out
 	@$(BIN)/ruff format --check .
@@ -48,11 +59,11 @@ fmt: $(DEV)  ## format the code and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock: $(RUN)  ## write both lock files anew from pyproject.toml; ARGS=--upgrade takes the newest versions
+lock: $(RUN)  ## write the lock files anew from pyproject.toml; ARGS=--upgrade takes the newest versions
 	@tools/lock $(ARGS)
 
 clean:  ## remove .venv and all caches; var/, where data lies, is kept
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage dist build
 	@find dispatcher tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUN): pyproject.toml requirements.lock
@@ -61,4 +72,10 @@ $(RUN): pyproject.toml requirements.lock
 
 $(DEV): $(RUN) requirements-dev.lock
 	@tools/install $(VENV) requirements-dev.lock
+	@touch $@
+
+$(COMPILED): $(DEV) tools/compile $(shell find dispatcher templates -type f ! -name '*.pyc')
+	@rm -rf $(COPY)
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation --no-compile --target $(COPY) .
+	@$(BIN)/python tools/compile $(COPY)
 	@touch $@

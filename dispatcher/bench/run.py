@@ -20,6 +20,7 @@ from dispatcher.bench.bulk import BulkFigures
 from dispatcher.bench.campaign import Case, Figures, measure
 from dispatcher.bench.pages import PageFigures, Tell
 from dispatcher.bench.signing import bare_signature_us
+from dispatcher.sending import drain
 
 N = TypeVar("N", Figures, PageFigures, BulkFigures)
 F = TypeVar("F")
@@ -173,4 +174,5 @@ def _machine() -> str:
     build = "built with --enable-optimizations" if "--enable-optimizations" in asked else "plain or unknown build"
     python = f"Python {platform.python_version()} ({build})"
     cores = f"{os.cpu_count()} cores, {platform.machine()}, an RSA-2048 signature in {bare_signature_us():.0f} µs"
-    return f"{cores}, {python}, {sys.platform}"
+    modules = "interpreted" if Path(str(drain.__file__)).suffix == ".py" else "compiled"
+    return f"{cores}, {python}, hot modules {modules}, {sys.platform}"

@@ -48,7 +48,7 @@ class _Form:
     """One key's field for letters with the same fields: it lacks t= and bh= (in this order, %), and what b= says, which
     `cut` cuts into lines."""
 
-    key: "SigningKey"
+    sign: Callable[[bytes], bytes]
     wire: bytes
     relaxed: bytes
     cut: Callable[[bytes], tuple[bytes, ...]]
@@ -114,7 +114,7 @@ _same_for_all = lru_cache(maxsize=256)(_relaxed_fields)  # of editions: no one's
 
 
 def _field(form: _Form, head: bytes, open_tags: tuple[int, bytes]) -> bytes:
-    signature = _base64(form.key.sign(head + form.relaxed % open_tags))
+    signature = _base64(form.sign(head + form.relaxed % open_tags))
     return form.wire % open_tags + _WIRE_FOLD.join(form.cut(signature)) + b"\r\n"
 
 
@@ -128,7 +128,7 @@ def _form(key: "SigningKey", listed: list[str]) -> _Form:
     ]
     wire = f"{_FIELD}: {FOLD.join(lines)}"
     relaxed = f"{_FIELD.lower()}:{' '.join(lines)}"
-    return _Form(key, wire.encode("ascii"), relaxed.encode("ascii"), _cutter(len(_base64(key.sign(b"")))))
+    return _Form(key.sign, wire.encode("ascii"), relaxed.encode("ascii"), _cutter(len(_base64(key.sign(b"")))))
 
 
 def _cutter(length: int) -> Callable[[bytes], tuple[bytes, ...]]:

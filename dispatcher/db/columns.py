@@ -34,6 +34,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from dispatcher.db.arrays import array_of, array_of_octets, array_of_texts
+
 Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
 Json = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 IdList = JSON().with_variant(ARRAY(BigInteger), "postgresql")
@@ -175,21 +177,6 @@ class Rows:
         }
 
 
-def array_of(numbers: Iterable[object]) -> str:
-    """Write a PostgreSQL array of numbers or times."""
-    return "{" + ",".join(["NULL" if number is None else str(number) for number in numbers]) + "}"
-
-
-def array_of_texts(texts: Iterable[str | None]) -> str:
-    """Write a PostgreSQL array of texts."""
-    return "{" + ",".join(["NULL" if text is None else _quoted(text) for text in texts]) + "}"
-
-
-def array_of_octets(values: Iterable[bytes | None]) -> str:
-    """Write a PostgreSQL array of octets."""
-    return "{" + ",".join(["NULL" if octets is None else f'"\\\\x{octets.hex()}"' for octets in values]) + "}"
-
-
 def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
     if isinstance(type_, LargeBinary):
         return array_of_octets(values)
@@ -199,7 +186,3 @@ def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
 def stored(moment: datetime) -> str:
     """Write a moment as SQLite stores it."""
     return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]  # without the zone
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -4,7 +4,7 @@ What must stay true: there is one row per campaign and person, and it is final; 
 late becomes `sent`. To record something again is harmless.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -27,7 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dispatcher.db.columns import Id, Rows, Utc, among, array_of, array_of_texts, insert_or, stored
+from dispatcher.db.arrays import array_of, array_of_texts
+from dispatcher.db.columns import Id, Rows, Utc, among, insert_or, stored
 from dispatcher.db.tables import deferral, delivery, opt_in_request
 from dispatcher.db.terms import ConsentKind, Language, Outcome, Topic
 from dispatcher.domain import consent
@@ -198,7 +199,7 @@ def in_doubt(conn: Connection, finals: list[Final]) -> list[Final]:
         return finals
     theirs, d = _PAIRS.table(conn.dialect.name), deferral.c
     is_theirs = and_(theirs.c.campaign_id == d.campaign_id, theirs.c.subscriber_id == d.subscriber_id)
-    found = conn.execute(
+    found: Iterable[Any] = conn.execute(
         select(d.campaign_id, d.subscriber_id, d.consent_event_id, d.reply).where(
             d.consent_event_id.is_not(None), select(theirs).where(is_theirs).exists()
         ),
@@ -265,7 +266,7 @@ def _note_released(conn: Connection, released: Sequence[Released], now: datetime
 def _write_proofs(conn: Connection, proofs: Sequence[Proof], now: datetime) -> None:
     """All of a turn at once: a campaign that asks many to renew brings one with each letter."""
     c = opt_in_request.c
-    rows = conn.execute(
+    rows: Iterable[Any] = conn.execute(
         select(c.id, c.topics, c.language, c.declaration_id, c.privacy_sha256, c.source, c.renews).where(
             among(conn, c.id, [r.request_id for r in proofs])
         )

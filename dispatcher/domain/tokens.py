@@ -24,7 +24,6 @@ from dispatcher.errors import TokenInvalid
 
 _MAC = 10
 _PUBLIC_ID = 8
-_NAME = slice(50, 64)  # of the 64 octets: what names a letter in its Message-ID
 _TOPICS = {code: topic for topic, code in TOPIC_CODES.items()}
 
 
@@ -37,12 +36,8 @@ class Purpose(StrEnum):
     BOUNCE = "bounce"
 
 
-_PLACES = {
-    Purpose.UNSUBSCRIBE: slice(0, 10),
-    Purpose.PREFERENCES: slice(10, 20),
-    Purpose.VIEW: slice(20, 30),
-    Purpose.BOUNCE: slice(30, 40),
-}
+# Where in the 64 octets of a digest the MAC of each purpose begins; the last 14 name a letter in its Message-ID.
+_PLACES = {Purpose.UNSUBSCRIBE: 0, Purpose.PREFERENCES: 10, Purpose.VIEW: 20, Purpose.BOUNCE: 30}
 _PREFIXES = {Purpose.BOUNCE: "b+", Purpose.UNSUBSCRIBE: "u+"}  # of the local parts that we hand out
 
 
@@ -128,7 +123,7 @@ def for_letter(keyring: Keyring, link: Link) -> Tokens:
         _base64(payload + digest[20:30]).rstrip(b"=\n").translate(_URL_SAFE).decode(),
         "b+" + (payload + digest[30:40]).hex(),
         "u+" + unsubscribe.hex(),
-        name[_NAME].hex(),
+        name[50:64].hex(),
     )
 
 
@@ -193,7 +188,8 @@ def _payload(link: Link) -> bytes:
 
 
 def _mac(key: Key, purpose: Purpose, payload: bytes) -> bytes:
-    return key.digest(payload)[_PLACES[purpose]]
+    start = _PLACES[purpose]
+    return key.digest(payload)[start : start + _MAC]
 
 
 def _base64url(sealed: bytes) -> str:

@@ -57,21 +57,26 @@ class Lines:
     async def open(self) -> Berth | None:
         """Open a line to the most preferred relay that takes us; None: none does now."""
         while (place := self._breakers.admit(steady())) is not None:
-            lane = Lane(place.relay, careful=place.relay.name in self._careful)
-            with contextlib.ExitStack() as called_off:
-                called_off.callback(self._end, place)
-                try:
-                    await lane.open()
-                except RelayDown as error:
-                    log.warning("relay.down", relay=place.relay.name, error=error.what)
-                    self.problem = error.what
-                    was = self._breakers.position(place)
-                    self._breakers.down(place, steady(), error.what, _jitter())
-                    self._tell_of(place, was)
-                    continue
-                called_off.pop_all()
-            return Berth(lane, place)
+            if (berth := await self._open_at(place)) is not None:
+                return berth
         return None
+
+    async def _open_at(self, place: breaker.Line) -> Berth | None:
+        """Open a line to this relay; None: it is down, and the breakers know."""
+        lane = Lane(place.relay, careful=place.relay.name in self._careful)
+        with contextlib.ExitStack() as called_off:
+            called_off.callback(self._end, place)
+            try:
+                await lane.open()
+            except RelayDown as error:
+                log.warning("relay.down", relay=place.relay.name, error=error.what)
+                self.problem = error.what
+                was = self._breakers.position(place)
+                self._breakers.down(place, steady(), error.what, _jitter())
+                self._tell_of(place, was)
+                return None
+            called_off.pop_all()
+        return Berth(lane, place)
 
     def hear(self, berth: Berth, verdict: Verdict) -> None:
         """Note what became of a letter."""

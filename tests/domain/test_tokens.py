@@ -130,7 +130,7 @@ def test_what_a_letter_bears_reads_back_as_its_link_each_for_its_own_purpose(lin
 
 
 def test_the_places_of_the_purposes_do_not_overlap() -> None:
-    taken = [octet for place in [*tokens._PLACES.values(), tokens._NAME] for octet in range(*place.indices(64))]
+    taken = [*range(50, 64), *(place + i for place in tokens._PLACES.values() for i in range(tokens._MAC))]
     assert len(taken) == len(set(taken))
 
 

@@ -182,11 +182,12 @@ class _Hunt:
 def _begin_to_leave(ground: Ground, setup: Setup, seed: int) -> list[tuple[Forked, Path]]:
     """A third of the audience leaves; each process that they leave in has people of its own."""
     people = list(ground.people.permitted.items())
+    keys = [(key.id, key.secret) for key in KEYRING.keys]
     begun = []
     for number in range(setup.leavers):
         record = ground.folder / f"left-{number}.jsonl"
         order = Leaving(
-            ground.url, people[number :: setup.leavers], KEYRING, TOPIC, seed + number, 1 / 3,
+            ground.url, people[number :: setup.leavers], keys, TOPIC, seed + number, 1 / 3,
             ground.folder / "accepted.jsonl", record,
         )  # fmt: skip
         begun.append((Forked(leave, order), record))

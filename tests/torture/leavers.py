@@ -18,7 +18,7 @@ from dispatcher.domain import consent, suppression
 from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.tokens import Keyring
+from dispatcher.domain.tokens import Key, Keyring
 
 WAYS = ("withdrawal", "complaint", "erasure")
 _TOLD = Evidence(source="a test")
@@ -32,7 +32,7 @@ class Leaving:
 
     url: str
     people: Sequence[tuple[str, int]]
-    ring: Keyring
+    keys: Sequence[tuple[str, bytes]]  # of the keyring: a compiled one does not come through pickle
     topic: Topic
     seed: int
     share: float
@@ -79,7 +79,7 @@ def _commit(engine: Engine, order: Leaving, address: str, who: int, way: str) ->
 
 def _take_leave(conn: Connection, order: Leaving, address: str, who: int, way: str) -> None:
     now, topic = clock.now(conn), order.topic
-    hashed = address_hash(order.ring, parse_address(address))
+    hashed = address_hash(Keyring(tuple(Key(*key) for key in order.keys)), parse_address(address))
     match way:
         case "withdrawal":
             consent.withdraw(conn, who, [topic], _TOLD, now)

@@ -38,7 +38,7 @@ from dispatcher.domain.ledger import Deferral, Final, Record, Released
 from dispatcher.domain.newsletters.campaigns import edition_for
 from dispatcher.domain.rates.providers import Provider
 
-LEASE = timedelta(seconds=60)
+LEASE: timedelta = timedelta(seconds=60)
 _OPEN = (BatchState.READY, BatchState.LEASED, BatchState.DEFERRED)
 DIED_IN_FLIGHT = "the worker ended before the relay's answer was recorded"
 

@@ -8,11 +8,11 @@ one commit for all lanes of a process; on SQLite, where a statement is a call, e
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -32,7 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from dispatcher.db import shortcut
-from dispatcher.db.columns import Id, Rows, Utc, among, array_of, array_of_texts
+from dispatcher.db.arrays import array_of, array_of_texts
+from dispatcher.db.columns import Id, Rows, Utc, among
 from dispatcher.db.shortcut import Shortcut
 from dispatcher.db.tables import batch, campaign, subscriber, subscription
 from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
@@ -218,7 +219,7 @@ def permitted_among(conn: Connection, of: Campaign, ids: Sequence[int]) -> dict[
     if not ids:
         return {}
     allowed = _permits(_Question.of(of))
-    rows = conn.execute(allowed.where(among(conn, allowed.selected_columns[0], ids)))
+    rows: Iterable[Any] = conn.execute(allowed.where(among(conn, allowed.selected_columns[0], ids)))
     return {row.subscriber_id: row.event_id for row in rows}
 
 
@@ -253,7 +254,8 @@ def _step_by_step(
     states = {}
     epoch = of.epoch
     for claim in claims.values():
-        found = conn.execute(_STATE_OF_OURS, {"of": of.id, "no": claim.no, "token": claim.token}).one_or_none()
+        asked: Any = conn.execute(_STATE_OF_OURS, {"of": of.id, "no": claim.no, "token": claim.token})
+        found = asked.one_or_none()
         if found is not None:
             states[claim.no] = CampaignState(found.state)
             epoch = found.epoch

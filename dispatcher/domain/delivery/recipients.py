@@ -1,5 +1,6 @@
 """Who of a claimed batch is still to be served; and who would be served, if a campaign went now."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -83,7 +84,7 @@ def expected(conn: Connection, of: Campaign, after_id: int, limit: int) -> list[
     s = subscriber.c
     may = _expected(of)
     since = func.date(subscription.c.since) if conn.dialect.name == "sqlite" else cast(subscription.c.since, Date)
-    rows = conn.execute(
+    rows: Iterable[Any] = conn.execute(
         select(s.id, s.public_id, s.address, s.name, s.language, since)
         .select_from(may)
         .join(subscriber, s.id == may.c.subscriber_id)
