@@ -63,14 +63,17 @@ class Signer:
 
     def sign(self, letter: bytes, now: datetime, *, is_relaxed: bool) -> bytes:
         """Give the letter with its signatures in front. `is_relaxed`: its body is its own relaxed form."""
+        return self.signatures(letter, now, is_relaxed=is_relaxed) + letter
+
+    def signatures(self, letter: bytes, now: datetime, *, is_relaxed: bool) -> bytes:
+        """Give the fields that are to stand in front of the letter."""
         end = letter.index(b"\r\n\r\n")
         body = memoryview(letter)[end + 4 :]
         digest = _base64(sha256(body if is_relaxed else relaxed_body(bytes(body))).digest())
         names, head = _relaxed_head(letter[:end])
         forms = self._forms.get(names) or self._add_forms(names)
         open_tags = (int(now.timestamp()), digest)
-        fields = [_field(form, head, open_tags) for form in forms]
-        return b"".join([*fields, letter])
+        return b"".join([_field(form, head, open_tags) for form in forms])
 
     def _add_forms(self, names: tuple[bytes, ...]) -> list[_Form]:
         listed = [*names, *_RELAXED.values()]  # each once more than there is of it

@@ -322,7 +322,7 @@ class _Lane:
         self._gate.tell(
             Proof(
                 errand.to.subscriber_id, request_id, press.edition_sha256(errand.to),
-                hashlib.sha256(errand.parcel.body).digest(), press.message_id(errand.to), reply,
+                hashlib.sha256(errand.parcel.octets()).digest(), press.message_id(errand.to), reply,
             ),
             errand.held.claim,
         )  # fmt: skip

@@ -49,7 +49,8 @@ class CampaignPress:
         press = self._press(to)
         letter = press.letter(self.fields(to, now))
         if (signer := self._stationery.signer) is not None:
-            letter.body = signer.sign(letter.body, now, is_relaxed=press.is_relaxed)
+            signatures = signer.signatures(letter.octets(), now, is_relaxed=press.is_relaxed)
+            letter.pieces.insert(0, signatures.decode("ascii"))
         return letter
 
     def page(self, to: Recipient, now: datetime) -> str:
@@ -75,7 +76,7 @@ class CampaignPress:
         return Parcel(
             sender=letter.sender,
             recipient=letter.recipient,
-            body=letter.body,
+            octets=letter.octets,
             needs_smtputf8=letter.needs_smtputf8,
             envelope_id=f"{self._of.id}.{to.public_id.hex()}",
         )

@@ -7,8 +7,8 @@ What must stay true
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from dispatcher.errors import InputRefused
 from dispatcher.smtp.reply import Reply
@@ -29,16 +29,18 @@ RESET = b"RSET\r\n"
 class Parcel:
     """One letter for one recipient.
 
-    `body` is what goes over the wire between 354 and the dot: CRLF lines, none of which begins with a dot, the last
-    one ended. The composer stuffs dots, once per edition; here only both ends are looked at, because a search
+    `octets` gives its body, the same at each call: what goes over the wire between 354 and the dot, `size` long. It is
+    asked for when it is written, because letters wait by the hundred. CRLF lines, none of which begins with a dot, the
+    last one ended. The composer stuffs dots, once per edition; here only both ends are looked at, because a search
     through every body costs a third of all the CPU that a letter may cost.
     """
 
     sender: str
     recipient: str
-    body: bytes
+    octets: Callable[[], bytes]
     needs_smtputf8: bool = False
     envelope_id: str | None = None
+    size: int = field(init=False)
 
     def __post_init__(self) -> None:
         both = self.recipient + self.sender
@@ -48,8 +50,10 @@ class Parcel:
             raise InputRefused("an envelope address with letters beyond ASCII needs SMTPUTF8 (RFC 6531)")
         if len(both) > _LONGEST_PATH // 4 and self._longest_path() > _LONGEST_PATH:
             raise InputRefused(f"an envelope address is longer than {_LONGEST_PATH} octets (RFC 5321 4.5.3.1.3)")
-        if not self.body.endswith(b"\r\n") or self.body.startswith(b"."):
+        body = self.octets()
+        if not body.endswith(b"\r\n") or body.startswith(b"."):
             raise InputRefused("a letter's body must end in CRLF and must not begin with a bare dot")
+        self.size = len(body)
 
     def _longest_path(self) -> int:
         return max(len(self.recipient.encode()), len(self.sender.encode()))
@@ -102,8 +106,8 @@ def unfit(parcel: Parcel, offers: Offers, relay: str) -> Refused | None:
     if parcel.needs_smtputf8 and not offers.smtputf8:
         text = f"not sent: relay {relay} offers no SMTPUTF8 (RFC 6531), which this address needs"
         return Refused(Reply(550, "5.6.7", text))
-    if offers.size and len(parcel.body) > offers.size:
-        text = f"not sent: the letter has {len(parcel.body)} octets, relay {relay} takes {offers.size} (RFC 1870)"
+    if offers.size and parcel.size > offers.size:
+        text = f"not sent: the letter has {parcel.size} octets, relay {relay} takes {offers.size} (RFC 1870)"
         return Refused(Reply(552, "5.3.4", text))
     return None
 
@@ -113,7 +117,7 @@ def commands(parcel: Parcel, offers: Offers) -> tuple[bytes, bytes]:
     mail = f"MAIL FROM:<{parcel.sender}>"
     rcpt = f"RCPT TO:<{parcel.recipient}>"
     if offers.has_size:
-        mail += f" SIZE={len(parcel.body)}"
+        mail += f" SIZE={parcel.size}"
     if parcel.needs_smtputf8:
         mail += " BODY=8BITMIME SMTPUTF8" if offers.eight_bit else " SMTPUTF8"
     if offers.dsn:

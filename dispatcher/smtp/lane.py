@@ -43,7 +43,7 @@ class Lane:
         self._under_way: Parcel | None = None  # its envelope went out together with the dot before
         self._envelope: Invited | Verdict | None = None
         self._answer: asyncio.Future[Verdict] | None = None  # set when the relay answers the dot
-        self._held = b""  # a body that goes out together with its dot
+        self._held: Parcel | None = None  # its body goes out together with its dot
         self._ended: NotSent | None = NotSent(f"the lane to relay {relay.name} is not open", about_us=False)
         self._letters = 0
 
@@ -93,10 +93,10 @@ class Lane:
         answer, self._envelope = self._envelope, None
         if not isinstance(answer, Invited):
             return answer
-        if len(parcel.body) <= self._longest_held:
-            self._held = parcel.body
+        if parcel.size <= self._longest_held:
+            self._held = parcel
             return self._end_seen()
-        return await self._write_ahead(parcel.body)
+        return await self._write_ahead(parcel.octets())
 
     def release(
         self, following: Parcel | None = None, answer: asyncio.Future[Verdict] | None = None
@@ -117,7 +117,8 @@ class Lane:
         assert self._wire is not None
         self._answer = answer
         self._wire.expect(self._limits.dot)
-        self._wire.write_both(self._held, self._dialogue.take())
+        held, self._held = self._held, None
+        self._wire.write_both(held.octets() if held is not None else b"", self._dialogue.take())
         return answer
 
     async def abandon(self) -> None:
@@ -154,7 +155,7 @@ class Lane:
         return self._wire.is_choked
 
     async def _write_ahead(self, body: bytes) -> NotSent | None:
-        self._held = b""
+        self._held = None
         for block in _blocks(body):
             if self._end_seen() is None and self._write(block):
                 await self._drain()

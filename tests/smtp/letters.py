@@ -13,5 +13,5 @@ def letter(recipient: str = "anna@example.de", size: int = 0, **fields: Any) -> 
         f"Message-ID: <{local}.at.{domain}@news.example.de>\r\nSubject: Hallo\r\n\r\n"
     ).encode()
     line = b"Der Goldpreis stieg um 1,2 Prozent; Anleger sind ruhig.\r\n"
-    body = head + line * max(1, (size - len(head)) // len(line))
-    return Parcel(**{"sender": "b+1.mac@bounce.example.de", "recipient": recipient, "body": body, **fields})
+    body = fields.pop("body", head + line * max(1, (size - len(head)) // len(line)))
+    return Parcel(**{"sender": "b+1.mac@bounce.example.de", "recipient": recipient, "octets": lambda: body, **fields})

@@ -30,7 +30,7 @@ def test_letters_arrive_as_they_were_composed(send: Send, extensions: tuple[str,
     with ScriptedRelay(extensions=extensions) as relay:
         verdicts = send(relay.relay(), ANNA, BERT, CARL)
         assert [type(verdict) for verdict in verdicts] == [Sent, Sent, Sent]
-        assert [taken.raw for taken in relay.accepted] == [letter(name).body for name in (ANNA, BERT, CARL)]
+        assert [taken.raw for taken in relay.accepted] == [letter(name).octets() for name in (ANNA, BERT, CARL)]
         assert [taken.recipient for taken in relay.accepted] == [ANNA, BERT, CARL]
         assert relay.connections == 1
 
@@ -70,7 +70,7 @@ def test_the_body_goes_out_but_the_dot_waits_for_the_release(run: Run, size: int
         run(play(Lane(relay.relay())))
         assert relay.wait_until(lambda it: it.open_connections == 0)
         assert relay.accepted == []
-        assert all(parcel.body.startswith(content) for content in relay.abandoned)
+        assert all(parcel.octets().startswith(content) for content in relay.abandoned)
 
 
 def test_a_long_body_lies_at_the_relay_before_the_gate_is_asked(run: Run) -> None:
@@ -79,7 +79,7 @@ def test_a_long_body_lies_at_the_relay_before_the_gate_is_asked(run: Run) -> Non
     async def play(lane: Lane) -> Verdict:
         await lane.open()
         assert await lane.offer(parcel) is None
-        there = await asyncio.to_thread(relay.wait_until, lambda it: len(it.pending()) == len(parcel.body))
+        there = await asyncio.to_thread(relay.wait_until, lambda it: len(it.pending()) == parcel.size)
         assert there
         assert relay.accepted == []
         verdict = await lane.release()
@@ -94,7 +94,7 @@ def test_a_long_body_lies_at_the_relay_before_the_gate_is_asked(run: Run) -> Non
 def test_what_an_extension_asks_for_is_sent_where_it_is_offered(send: Send) -> None:
     with ScriptedRelay() as relay:
         send(relay.relay(), "an+na@example.de", envelope_id="7.anna=1")
-        size = len(letter("an+na@example.de").body)
+        size = letter("an+na@example.de").size
         assert relay.lines[1:3] == [
             f"MAIL FROM:<b+1.mac@bounce.example.de> SIZE={size} RET=HDRS ENVID=7.anna+3D1",
             "RCPT TO:<an+na@example.de> NOTIFY=FAILURE,DELAY ORCPT=rfc822;an+2Bna@example.de",
