@@ -28,7 +28,8 @@ class Wire(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._deadline = 0.0
         self._is_expecting = False
-        self._gone = asyncio.Event()
+        self._is_gone = False
+        self._leaver: asyncio.Future[None] | None = None
         self.is_choked = False
 
     # What the task calls
@@ -97,11 +98,12 @@ class Wire(asyncio.Protocol):
 
     async def gone(self) -> None:
         """Wait for the end of a connection that was aborted."""
-        if self._transport is None:
+        if self._transport is None or self._is_gone:
             return
+        self._leaver = self._loop.create_future()
         try:
             async with asyncio.timeout(_GONE_WITHIN):
-                await self._gone.wait()
+                await self._leaver
         except TimeoutError:
             return  # after a failed handshake no loop reports the end
 
@@ -122,7 +124,9 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        self._gone.set()
+        self._is_gone = True
+        if self._leaver is not None and not self._leaver.done():
+            self._leaver.set_result(None)
         self.end(f"the connection broke: {exc}" if exc else "the relay closed the connection")
         self.ring()
 
