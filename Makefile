@@ -1,7 +1,7 @@
 # Every command of this project; `make` alone lists them. Nothing here needs root.
 #
 # Needed: Python 3.11 or newer with venv, make, and a package index that pip can reach. What is installed goes into .venv
-# and nowhere else, at the versions and hashes of the two lock files. Kept to what GNU make 3.81 knows, which macOS ships.
+# and nowhere else, at the versions and hashes of the lock files. Kept to what GNU make 3.81 knows, which macOS ships.
 
 MAKEFLAGS += --no-print-directory
 VENV := .venv
