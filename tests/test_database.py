@@ -9,14 +9,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Text, insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, Text, insert, literal_column, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from dispatcher.assets import PACKAGE
 from dispatcher.db import clock, migrate
 from dispatcher.db import engine as engines
 from dispatcher.db.columns import Id, Rows, Utc
 from dispatcher.db.engine import check, make_engine, reading
+from dispatcher.db.shortcut import both
 from dispatcher.db.tables import (
     declaration,
     delivery,
@@ -160,6 +161,16 @@ def test_rows_can_be_handed_in_as_one_parameter(engine: Engine) -> None:
         handed = [(3, 'a "b", \\ {c}', NOW), (1 << 40, None, None), (4, "NULL", NOW), (5, "", NOW)]
         got = conn.execute(select(rows).order_by(rows.c.id), people.values(conn.dialect.name, handed)).all()
     assert [tuple(row) for row in got] == sorted(handed)
+
+
+def test_what_fails_past_sqlalchemy_is_the_same_error_and_the_next_connection_is_good(engine: Engine) -> None:
+    is_postgresql = engine.dialect.name == "postgresql"
+    asked = "pg_terminate_backend(pg_backend_pid())" if is_postgresql else "no_such_function()"
+    statement = both(select(literal_column(asked)))
+    with pytest.raises(OperationalError), engine.begin() as conn:
+        statement.run(conn)
+    with engine.begin() as conn:
+        assert both(select(literal_column("1"))).run(conn) == [(1,)]
 
 
 def test_a_letter_cannot_be_recorded_twice(engine: Engine) -> None:

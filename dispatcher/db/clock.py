@@ -15,18 +15,21 @@ from sqlalchemy.sql.functions import GenericFunction
 from dispatcher.db.columns import Utc
 from dispatcher.steady import steady as steady
 
-_SQLITE_NOW = text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")
-_POSTGRESQL_NOW = text("SELECT clock_timestamp()")
+# What asks for the time, to be selected. SQLite has no server: its clock is this machine's.
+ASKED = {"sqlite": "strftime('%Y-%m-%dT%H:%M:%f', 'now')", "postgresql": "clock_timestamp()"}
+_NOW = {dialect: text(f"SELECT {asked}") for dialect, asked in ASKED.items()}
 
 
 def now(conn: Connection) -> datetime:
     """Ask the database for the time: aware, UTC."""
-    if conn.dialect.name == "sqlite":
-        # SQLite has no server: its clock is this machine's.
-        stamp = conn.execute(_SQLITE_NOW).scalar_one()
-        return datetime.fromisoformat(stamp).replace(tzinfo=UTC)
-    moment: datetime = conn.execute(_POSTGRESQL_NOW).scalar_one()
-    return moment.astimezone(UTC)
+    return told(conn.execute(_NOW[conn.dialect.name]).scalar_one())
+
+
+def told(answer: str | datetime) -> datetime:
+    """Read what the database answered: a moment, or on SQLite its text."""
+    if isinstance(answer, str):
+        return datetime.fromisoformat(answer).replace(tzinfo=UTC)
+    return answer.astimezone(UTC)
 
 
 class this_moment(GenericFunction[datetime]):  # noqa: N801  (reads as an SQL function)

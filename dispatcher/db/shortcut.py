@@ -1,53 +1,95 @@
-"""A statement run on PostgreSQL's driver itself: for the one that runs at every turn of the gate.
+"""Statements run on the database's driver itself: for those that run at every turn of the gate and for every claim.
 
 SQLAlchemy and the driver's parser would cost as much as all the rest. So would, when few lanes share a turn, a new
-cursor each time: it has to learn anew how each kind of value is written. So each connection keeps one.
+cursor each time: it has to learn anew how each kind of value is written. So each connection to PostgreSQL keeps one.
+
+What must stay true: SQLAlchemy's types stand aside here. What goes in and comes out is what both drivers write and read
+alike: numbers, texts and octets; moments and lists only where the caller knows that this is PostgreSQL.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 
 _CURSOR = "cursor of the shortcut"
-_DOLLARS = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+_SPOKEN: dict[str, Any] = {
+    "postgresql": postgresql.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """A statement as PostgreSQL reads it, `$1` and so on, and its parameters' names in order with what is constant."""
+    """A statement as its database reads it, `$1` or `?`, and its parameters' names in order with what is constant."""
 
-    text: bytes
+    text: str
     names: tuple[str, ...]
     constants: dict[str, object]
+    octets: bytes  # the text as PostgreSQL's driver takes it
 
 
-def compiled(statement: Executable) -> Shortcut:
-    """Compile a statement for PostgreSQL."""
-    made = statement.compile(dialect=_DOLLARS)  # type: ignore[attr-defined]
+def compiled(statement: Executable, dialect: str = "postgresql") -> Shortcut:
+    """Compile a statement for a database."""
+    made = statement.compile(dialect=_SPOKEN[dialect])  # type: ignore[attr-defined]
     # Plain values: the driver would write a word of ours, an Enum to it, by its name.
     constants = {
         name: str(value) if isinstance(value, str) else value
         for name, value in made.params.items()
         if value is not None
     }
-    return Shortcut(str(made).encode(), tuple(made.positiontup or ()), constants)
+    return Shortcut(str(made), tuple(made.positiontup or ()), constants, str(made).encode())
+
+
+@dataclass(slots=True)
+class Both:
+    """A statement for both databases, compiled when it first runs."""
+
+    statements: Mapping[str, Executable]
+    _made: dict[str, Shortcut] = field(default_factory=dict)
+
+    def run(self, conn: Connection, **values: object) -> list[tuple[Any, ...]]:
+        """Run it, and give its rows. Raises DBAPIError."""
+        dialect = conn.dialect.name
+        made = self._made.get(dialect)
+        if made is None:
+            made = self._made[dialect] = compiled(self.statements[dialect], dialect)
+        return run(conn, made, values)
+
+
+def both(statement: Executable) -> Both:
+    """Give a statement that reads the same on both databases."""
+    return Both(dict.fromkeys(_SPOKEN, statement))
 
 
 def run(conn: Connection, statement: Shortcut, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
     """Run it, and give its rows. Raises DBAPIError."""
     known = {**values, **statement.constants}
+    handed = [known[name] for name in statement.names]
+    is_postgresql = conn.dialect.name == "postgresql"
     try:
-        cursor = _cursor(conn)
-        cursor.execute(statement.text, [known[name] for name in statement.names], prepare=True)
-        return cursor.fetchall()
-    except psycopg.Error as error:
-        raise DBAPIError(statement.text.decode(), None, error, hide_parameters=True) from error
+        return _on_postgresql(conn, statement, handed) if is_postgresql else _on_sqlite(conn, statement, handed)
+    except conn.dialect.loaded_dbapi.Error as error:
+        base = conn.dialect.loaded_dbapi.Error
+        said = DBAPIError.instance(statement.text, None, error, base, hide_parameters=True, dialect=conn.dialect)
+        raise said from error
+
+
+def _on_postgresql(conn: Connection, statement: Shortcut, handed: list[object]) -> list[tuple[Any, ...]]:
+    cursor = _cursor(conn)
+    cursor.execute(statement.octets, handed, prepare=True)
+    return cursor.fetchall() if cursor.rownumber is not None else []
+
+
+def _on_sqlite(conn: Connection, statement: Shortcut, handed: list[object]) -> list[tuple[Any, ...]]:
+    driver: Any = conn.connection.driver_connection
+    rows: list[tuple[Any, ...]] = driver.execute(statement.text, handed).fetchall()
+    return rows
 
 
 def _cursor(conn: Connection) -> psycopg.RawCursor[tuple[Any, ...]]:

@@ -7,31 +7,32 @@ that a crash has torn is closed before the next one begins.
 import contextlib
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 _LONGEST_FIRST = 1000  # octets
 
 
-def begin(path: Path, first: bytes) -> bytes:
-    """Make the file with its first line, if there is none, for this user's eyes only; give the first line there is.
+def begin(path: Path, first: Callable[[], bytes]) -> bytes:
+    """Make the file with this first line, if there is none, for this user's eyes only; give the first line there is.
 
     Raises OSError.
     """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
-        try:
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(first)
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):  # of two that begin at once one makes it
-                os.link(new, path)
-        finally:
-            new.unlink(missing_ok=True)
-        sync_folder(path)
-    with path.open("rb") as file:
-        return file.readline(_LONGEST_FIRST)
+    with contextlib.suppress(FileNotFoundError):
+        return _first_line(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(first())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):  # of two that begin at once one makes it
+            os.link(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+    sync_folder(path)
+    return _first_line(path)
 
 
 def size(path: Path) -> int:
@@ -69,6 +70,15 @@ def sync_folder(path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _first_line(path: Path) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        line, end, _ = os.pread(descriptor, _LONGEST_FIRST, 0).partition(b"\n")
+    finally:
+        os.close(descriptor)
+    return line + end
 
 
 def _last_octet(descriptor: int, length: int) -> bytes:

@@ -25,7 +25,9 @@ from sqlalchemy import (
     update,
 )
 
+from dispatcher.db import clock
 from dispatcher.db.columns import insert_or
+from dispatcher.db.shortcut import Both, both
 from dispatcher.db.tables import consent_chain, ending_file, ending_owed
 from dispatcher.errors import DispatcherError
 
@@ -91,21 +93,23 @@ def has_gone_back(conn: Connection, tide: Tide) -> bool:
     return int(conn.execute(select(stands())).scalar_one()) < tide.seen
 
 
-def look(conn: Connection, tide: Tide) -> None:
-    """Raise WentBack when the database has gone back."""
-    if not tide.heed(int(conn.execute(select(stands())).scalar_one())):
+def look(conn: Connection, tide: Tide) -> datetime:
+    """Give the database's time. Raises WentBack when it has gone back."""
+    ((moment, reached),) = _LOOKING.run(conn)
+    if not tide.heed(int(reached)):
         raise WentBack(
             "the database was put back to an earlier state while this process was running",
             "a worker that reaches the file of endings applies it first; see: dispatcher restore --help",
         )
+    return clock.told(moment)
 
 
 def take(conn: Connection, file_id: bytes) -> tuple[int, int] | None:
     """Lock a file's mark until this transaction ends; give it, with the newest event of the consent ledger. None: the
     database does not know the file.
     """
-    row = conn.execute(_TAKING, {"file": file_id}).one_or_none()
-    return (int(row[0]), int(row[1])) if row is not None else None
+    rows = _TAKING.run(conn, file=file_id)
+    return (int(rows[0][0]), int(rows[0][1])) if rows else None
 
 
 def make_known(conn: Connection, file_id: bytes, place: str, octets: int) -> None:
@@ -117,18 +121,19 @@ def make_known(conn: Connection, file_id: bytes, place: str, octets: int) -> Non
 
 def move(conn: Connection, file_id: bytes, octets: int) -> None:
     """Set a mark that this transaction has taken."""
-    conn.execute(_MOVING[conn.dialect.name], {"file": file_id, "reached": octets})
+    _MOVING.run(conn, file=file_id, reached=octets)
 
 
-# Put together once: every claim of a batch takes and moves a mark, and to do that anew costs as much as to run them.
-_TAKING = (
+# Put together once: every claim of a batch looks, takes and moves, and to do that anew costs as much as to run them.
+_LOOKING = Both({dialect: select(literal_column(asked), stands()) for dialect, asked in clock.ASKED.items()})
+_TAKING = both(
     select(ending_file.c.octets, select(func.coalesce(func.max(consent_chain.c.last_id), 0)).scalar_subquery())
     .where(ending_file.c.id == bindparam("file"))
     .with_for_update(of=ending_file)
 )
 _ITSELF = literal_column("(pg_current_xact_id()::text)::bigint", BigInteger())
 _MOVED = update(ending_file).where(ending_file.c.id == bindparam("file")).values(octets=bindparam("reached"))
-_MOVING = {"sqlite": _MOVED, "postgresql": _MOVED.values(written_by=_ITSELF)}
+_MOVING = Both({"sqlite": _MOVED, "postgresql": _MOVED.values(written_by=_ITSELF)})
 
 
 def _writer(conn: Connection) -> ColumnElement[int] | None:

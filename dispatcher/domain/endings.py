@@ -18,6 +18,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection
@@ -140,6 +141,7 @@ def written(noted: Sequence[Noted], mark: int, event: int) -> bytes:
     return b"".join(_json({**_fields(n), "at": _stamp(n.at), "event": event, "mark": mark}) for n in noted)
 
 
+@lru_cache(maxsize=4)  # it is read before each COMMIT that notes something, and is the same each time
 def read_first(octets: bytes) -> First:
     """Read a file's first line. Raises InputRefused for what is none."""
     try:

@@ -68,7 +68,7 @@ class EndingsFile:
         """Give the first line, making the file if there is none. Raises OSError, and InputRefused for a file that is
         none of ours, or whose hashes another key made.
         """
-        return self.checked(self.path, side_file.begin(self.path, endings.new_first(self._key).octets))
+        return self.checked(self.path, side_file.begin(self.path, lambda: endings.new_first(self._key).octets))
 
     def checked(self, path: Path, octets: bytes) -> First:
         """Read the first line of a file. Raises InputRefused."""

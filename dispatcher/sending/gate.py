@@ -28,7 +28,6 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from dispatcher.db.clock import DatabaseClock, steady
-from dispatcher.db.clock import now as database_now
 from dispatcher.domain import ending_marks, ledger
 from dispatcher.domain.delivery import batches, passage
 from dispatcher.domain.delivery.batches import Claim, Flight
@@ -104,10 +103,12 @@ class Gate:
         """Run `work(conn, now)` in a transaction of its own, beside the gate's turns, by the database's clock."""
         return await self._beside.do(lambda: self._in_transaction(self._beside, work))
 
-    def _require_no_older(self, conn: Connection, clerk: Clerk) -> None:
-        """A database that was put back under us counts as away: nothing is claimed, and answers are kept for it."""
+    def _look(self, conn: Connection, clerk: Clerk) -> datetime:
+        """Give the database's time. One that was put back under us counts as away: nothing is claimed, and answers are
+        kept for it.
+        """
         try:
-            ending_marks.look(conn, self._tides[clerk])
+            return ending_marks.look(conn, self._tides[clerk])
         except WentBack as error:
             raise OperationalError("look at the marks of endings", None, error) from error
 
@@ -222,9 +223,8 @@ class Gate:
 
     def _in_transaction(self, clerk: Clerk, work: Callable[[Connection, datetime], T]) -> T:
         with clerk.transaction() as conn:
-            moment = database_now(conn)
+            moment = self._look(conn, clerk)
             self.clock = DatabaseClock(moment)
-            self._require_no_older(conn, clerk)
             return work(conn, moment)
 
     def _is_company_near(self) -> bool:

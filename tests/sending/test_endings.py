@@ -278,7 +278,7 @@ def test_a_file_that_cannot_be_written_refuses_no_withdrawal_and_its_line_follow
 
 def test_when_the_disk_is_full_nothing_of_a_line_stands_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "lines"
-    side_file.begin(path, b"first\n")
+    side_file.begin(path, lambda: b"first\n")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
