@@ -4,7 +4,7 @@ Workers' own clocks may be wrong by an hour; they all ask the same database. Bet
 with a clock that cannot be set and that goes on while the machine sleeps.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -12,7 +12,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
-from dispatcher.db.columns import Utc
+from dispatcher.db.columns import Utc, read
 from dispatcher.steady import steady as steady
 
 # What asks for the time, to be selected. SQLite has no server: its clock is this machine's.
@@ -26,10 +26,10 @@ def now(conn: Connection) -> datetime:
 
 
 def told(answer: str | datetime) -> datetime:
-    """Read what the database answered: a moment, or on SQLite its text."""
-    if isinstance(answer, str):
-        return datetime.fromisoformat(answer).replace(tzinfo=UTC)
-    return answer.astimezone(UTC)
+    """Read what the database answered."""
+    moment = read(answer)
+    assert moment is not None
+    return moment
 
 
 class this_moment(GenericFunction[datetime]):  # noqa: N801  (reads as an SQL function)

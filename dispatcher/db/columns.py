@@ -25,6 +25,7 @@ from sqlalchemy import (
     column,
     func,
     literal,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -186,3 +187,22 @@ def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
 def stored(moment: datetime) -> str:
     """Write a moment as SQLite stores it."""
     return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]  # without the zone
+
+
+def written(dialect: str, moment: datetime | None) -> datetime | str | None:
+    """Write a moment for a statement that goes past SQLAlchemy."""
+    return moment if moment is None or dialect == "postgresql" else stored(moment)
+
+
+def read(value: datetime | str | None) -> datetime | None:
+    """Read a moment that came past SQLAlchemy."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return value.astimezone(UTC) if value is not None else None
+
+
+def words(*ours: StrEnum) -> list[ColumnElement[str]]:
+    """Give words of ours to stand in a statement's text: with a parameter in their place a plan that is kept could not
+    go by an index of which they are the condition.
+    """
+    return [literal_column(f"'{word.value}'", Text()) for word in ours]

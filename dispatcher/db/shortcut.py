@@ -4,7 +4,7 @@ SQLAlchemy and the driver's parser would cost as much as all the rest. So would,
 cursor each time: it has to learn anew how each kind of value is written. So each connection to PostgreSQL keeps one.
 
 What must stay true: SQLAlchemy's types stand aside here. What goes in and comes out is what both drivers write and read
-alike: numbers, texts and octets; moments and lists only where the caller knows that this is PostgreSQL.
+alike: numbers, texts and octets. Moments pass through `written` and `read` of columns.py; lists are for PostgreSQL only.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ def compiled(statement: Executable, dialect: str = "postgresql") -> Shortcut:
     constants = {
         name: str(value) if isinstance(value, str) else value
         for name, value in made.params.items()
-        if value is not None
+        if not made.binds[name].required
     }
     return Shortcut(str(made), tuple(made.positiontup or ()), constants, str(made).encode())
 

@@ -22,6 +22,7 @@ from dispatcher.db.engine import make_engine
 from dispatcher.db.shortcut import Shortcut
 from dispatcher.db.terms import CampaignKind
 from dispatcher.domain import ending_marks, endings
+from dispatcher.domain.audience.dealing_out import PAGE
 from dispatcher.domain.delivery import batches, passage
 from dispatcher.domain.delivery.batches import Claim
 from dispatcher.domain.delivery.passage import Intent, Known
@@ -60,16 +61,16 @@ def measure(url: str, path: Path, people: int) -> None:
     claims: dict[bool, list[float]] = {False: [], True: []}
     work: dict[bool, list[float]] = {False: [], True: []}
     turns: dict[bool, list[float]] = {False: [], True: []}
-    for number in range(people // batches.PAGE):
+    for number in range(people // PAGE):
         began, busy = time.perf_counter(), time.thread_time()
         claim = claimed(kept, of, noted=True) if number % 2 else claimed(bare, of, noted=False)
         work[bool(number % 2)].append(time.thread_time() - busy)
         claims[bool(number % 2)].append(time.perf_counter() - began)
-        for turn in range(batches.PAGE // LANES):
+        for turn in range(PAGE // LANES):
             is_read = bool((number + turn) % 2)
             turns[is_read].append(asked(bare, of, claim, turn, is_read=is_read))
-    tell(bare.dialect.name, "a claim", claims, batches.PAGE)
-    tell(bare.dialect.name, "  of that, CPU", work, batches.PAGE)
+    tell(bare.dialect.name, "a claim", claims, PAGE)
+    tell(bare.dialect.name, "  of that, CPU", work, PAGE)
     tell(bare.dialect.name, "a turn of the gate", turns, LANES)
     for engine in (bare, kept):
         engine.dispose()

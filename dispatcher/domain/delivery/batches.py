@@ -20,17 +20,19 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
-    Select,
     and_,
     bindparam,
     func,
+    literal,
     or_,
     select,
     update,
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from dispatcher.db.columns import Id, Rows, Utc, among
+from dispatcher.db import shortcut
+from dispatcher.db.columns import Id, Rows, Utc, among, read, words, written
+from dispatcher.db.shortcut import Shortcut, both
 from dispatcher.db.tables import batch, campaign, deferral, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, UnknownPolicy
 from dispatcher.domain import ledger
@@ -105,11 +107,15 @@ def claim(
     policy says.
     """
     values = {"worker": worker, "now": now, "until": now + LEASE}
-    row = conn.execute(_claiming(tuple(kinds), closed), values).one_or_none()
-    if row is None:
+    claiming = _claiming(tuple(kinds), closed)
+    if conn.dialect.name == "postgresql":
+        rows: Sequence[Any] = shortcut.run(conn, _prepared(claiming), values)
+    else:
+        rows = conn.execute(claiming, values).all()
+    if not rows:
         return None
-    mine = _claimed(row)
-    _settle_orphans(conn, mine, row.in_flight, now)
+    mine, in_flight = _claimed(rows[0])
+    _settle_orphans(conn, mine, in_flight, now)
     return mine
 
 
@@ -117,11 +123,11 @@ def claimable(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
     """Give the condition (batch joined with campaign) under which a batch waits for a worker."""
     due = or_(batch.c.not_before.is_(None), batch.c.not_before <= now)
     return and_(
-        campaign.c.state == CampaignState.SENDING,
+        campaign.c.state.in_(words(CampaignState.SENDING)),
         or_(campaign.c.prices_until.is_(None), campaign.c.prices_until > now),
         or_(
-            and_(batch.c.state.in_([BatchState.READY, BatchState.DEFERRED]), due),
-            and_(batch.c.state == BatchState.LEASED, batch.c.lease_until < now),
+            and_(batch.c.state.in_(words(BatchState.READY, BatchState.DEFERRED)), due),
+            and_(batch.c.state.in_(words(BatchState.LEASED)), batch.c.lease_until < now),
         ),
     )
 
@@ -156,13 +162,12 @@ def settle(conn: Connection, mine: Claim) -> BatchState | None:
     None: the batch was not ours any more, nothing was changed.
     """
     ids = SERVED.values(conn.dialect.name, [(who,) for who in mine.subscriber_ids])
-    served, waiting, first = conn.execute(
-        _tally(conn.dialect.name), {"of": mine.campaign_id, "no": mine.no, **ids}
-    ).one()
+    tally = _tally(conn.dialect.name)
+    ((served, waiting, first),) = shortcut.run(conn, tally, {"of": mine.campaign_id, "no": mine.no, **ids})
     if served == len(mine.subscriber_ids):
         return _leave(conn, mine, BatchState.DONE, None, None)
     if served + waiting >= len(mine.subscriber_ids):
-        return _leave(conn, mine, BatchState.DEFERRED, first, None)
+        return _leave(conn, mine, BatchState.DEFERRED, read(first), None)
     return _leave(conn, mine, BatchState.READY, None, None)
 
 
@@ -214,8 +219,8 @@ def _close_vanished(conn: Connection, of: ColumnElement[bool], now: datetime, li
         .returning(*_CLAIMED)
     ).all()
     for row in freed:
-        mine = _claimed(row)
-        _settle_orphans(conn, mine, row.in_flight, now, may_resend=False)
+        mine, in_flight = _claimed(row)
+        _settle_orphans(conn, mine, in_flight, now, may_resend=False)
 
 
 def waiting(
@@ -232,25 +237,24 @@ def waiting(
     return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
 
 
-def _claimed(row: Any) -> Claim:
-    ids = tuple(row.subscriber_ids)
-    return Claim(row.campaign_id, row.no, row.token, row.attempts, ids, row.provider, row.due_at, row.variant)
+def _claimed(row: Sequence[Any]) -> tuple[Claim, list[list[Any]] | None]:
+    campaign_id, no, token, attempts, ids, in_flight, provider, due_at, variant = row
+    return Claim(campaign_id, no, token, attempts, tuple(ids), provider, read(due_at), variant), in_flight
 
 
 def _open_to(closed: Closed) -> Iterator[ColumnElement[bool]]:
     if closed.providers:
-        yield batch.c.provider.not_in(sorted(closed.providers))
+        yield batch.c.provider.not_in([literal(provider) for provider in sorted(closed.providers)])
     if closed.campaigns:
-        yield batch.c.campaign_id.not_in(sorted(closed.campaigns))
+        yield batch.c.campaign_id.not_in([literal(campaign_id) for campaign_id in sorted(closed.campaigns)])
 
 
 def _leave(
     conn: Connection, mine: Claim, state: BatchState, not_before: datetime | None, problem: str | None
 ) -> BatchState | None:
     key = {"of": mine.campaign_id, "at": mine.no, "mine": mine.token}
-    values = {"to": state, "due": not_before, "problem": problem}
-    left = conn.execute(_LEAVING, {**key, **values})
-    return state if left.one_or_none() is not None else None
+    values = {"to": state.value, "due": written(conn.dialect.name, not_before), "problem": problem}
+    return state if _LEAVING.run(conn, **key, **values) else None
 
 
 # The statements of every claim, put together once: to do that anew costs as much as to run them.
@@ -262,7 +266,7 @@ def _claiming(kinds: tuple[CampaignKind, ...], closed: Closed) -> ReturningUpdat
     pick = (
         select(batch.c.campaign_id, batch.c.no)
         .join(campaign, campaign.c.id == batch.c.campaign_id)
-        .where(campaign.c.kind.in_(kinds), claimable(now), *_open_to(closed))
+        .where(campaign.c.kind.in_(words(*kinds)), claimable(now), *_open_to(closed))
         .order_by(campaign.c.priority.desc(), batch.c.campaign_id, batch.c.no)
         .limit(1)
         # A CTE: inside IN (...) the planner may run the locking SELECT more than once.
@@ -283,19 +287,25 @@ def _claiming(kinds: tuple[CampaignKind, ...], closed: Closed) -> ReturningUpdat
     )
 
 
+@lru_cache(maxsize=64)
+def _prepared(claiming: ReturningUpdate[Any]) -> Shortcut:
+    return shortcut.compiled(claiming)
+
+
 @lru_cache(maxsize=2)
-def _tally(dialect: str) -> Select[Any]:
+def _tally(dialect: str) -> Shortcut:
     """How many of a batch have a delivery row, how many wait, and until when the first of these."""
     of, ids = bindparam("of", type_=Id), SERVED.table(dialect)
     # IN, not a join: for a join SQLite walks through the whole campaign, once for each of these ids.
     mine = and_(delivery.c.campaign_id == of, delivery.c.subscriber_id.in_(select(ids.c.id)))
     served = select(func.count()).where(mine).scalar_subquery()
-    return select(served, func.count(), func.min(deferral.c.retry_at)).where(
+    tally = select(served, func.count(), func.min(deferral.c.retry_at)).where(
         deferral.c.campaign_id == of, deferral.c.batch_no == bindparam("no", type_=Integer())
     )
+    return shortcut.compiled(tally, dialect)
 
 
-_LEAVING = (
+_LEAVING = both(
     update(batch)
     .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("at"))
     .where(batch.c.token == bindparam("mine"), batch.c.state == BatchState.LEASED)

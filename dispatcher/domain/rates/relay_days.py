@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 
-from sqlalchemy import Connection, Date, Insert, Integer, Text, select, true
+from sqlalchemy import Connection, Date, Integer, Text, select, true
 
+from dispatcher.db import shortcut
 from dispatcher.db.columns import Rows, insert_or
+from dispatcher.db.shortcut import Shortcut
 from dispatcher.db.tables import relay_day
 from dispatcher.domain.rates import slowdowns
 from dispatcher.domain.rates.slowdowns import TOO_MANY, Place
@@ -53,21 +55,20 @@ def count(conn: Connection, rows: Iterable[Counted], now: datetime) -> None:
         return
     dialect = conn.dialect.name
     day = now.date().isoformat()
-    conn.execute(
-        _adding(dialect),
-        _ROWS.values(dialect, [(t.place.relay, t.place.provider, day, t.sent, t.deferred, t.failed) for t in found]),
-    )
+    counted = [(t.place.relay, t.place.provider, day, t.sent, t.deferred, t.failed) for t in found]
+    shortcut.run(conn, _adding(dialect), _ROWS.values(dialect, counted))
     for total in found:
         if not total.is_well_taken:
             slowdowns.hold_back(conn, total.place, now)
 
 
 @lru_cache(maxsize=2)  # each batch that is closed runs it
-def _adding(dialect: str) -> Insert:
+def _adding(dialect: str) -> Shortcut:
     given = _ROWS.table(dialect)
     statement = insert_or(dialect, relay_day).from_select([c.name for c in given.c], select(*given.c).where(true()))
     added = {name: relay_day.c[name] + statement.excluded[name] for name in _FIGURES}
-    return statement.on_conflict_do_update(index_elements=["relay", "provider", "day"], set_=added)
+    adding = statement.on_conflict_do_update(index_elements=["relay", "provider", "day"], set_=added)
+    return shortcut.compiled(adding, dialect)
 
 
 def history(conn: Connection, relays: Iterable[str], since: date) -> dict[Place, dict[date, Counted]]:
