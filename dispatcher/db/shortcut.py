@@ -4,7 +4,7 @@ SQLAlchemy and the driver's parser would cost as much as all the rest. So would,
 cursor each time: it has to learn anew how each kind of value is written. So each connection to PostgreSQL keeps one.
 
 What must stay true: SQLAlchemy's types stand aside here. What goes in and comes out is what both drivers write and read
-alike: numbers, texts and octets. Moments pass through `written` and `read` of columns.py; lists are for PostgreSQL only.
+alike: numbers, texts and octets. Moments pass through `written` and `read` of columns.py; lists are PostgreSQL's only.
 """
 
 from collections.abc import Mapping
