@@ -8,11 +8,11 @@ one commit for all lanes of a process; on SQLite, where a statement is a call, e
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -33,8 +33,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from dispatcher.db import shortcut
 from dispatcher.db.arrays import array_of, array_of_texts
-from dispatcher.db.columns import Id, Rows, Utc, among
-from dispatcher.db.shortcut import Shortcut
+from dispatcher.db.columns import Id, Rows, Utc, among, stored
+from dispatcher.db.shortcut import Shortcut, both
 from dispatcher.db.tables import batch, campaign, subscriber, subscription
 from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
 from dispatcher.domain import consent, ending_marks, ledger
@@ -218,9 +218,9 @@ def permitted_among(conn: Connection, of: Campaign, ids: Sequence[int]) -> dict[
     """Give those of `ids` who may be written to at this moment, with the consent event that allows it."""
     if not ids:
         return {}
-    allowed = _permits(_Question.of(of))
-    rows: Iterable[Any] = conn.execute(allowed.where(among(conn, allowed.selected_columns[0], ids)))
-    return {row.subscriber_id: row.event_id for row in rows}
+    dialect = conn.dialect.name
+    values = _WHO.values(dialect, [(who,) for who in ids])
+    return {row[0]: row[1] for row in shortcut.run(conn, _permitting(_Question.of(of), dialect), values)}
 
 
 class _Question(NamedTuple):
@@ -244,21 +244,29 @@ def _permits(asked: _Question) -> Select[tuple[int, int]]:
     return consent.permits_confirmation(asked.request_id)
 
 
+@lru_cache(maxsize=64)
+def _permitting(asked: _Question, dialect: str) -> Shortcut:
+    allowed = _permits(asked)
+    return shortcut.compiled(allowed.where(allowed.selected_columns[0].in_(select(_WHO.table(dialect).c.id))), dialect)
+
+
+_WHO = Rows("who", {"id": Id})
+
+
 def _step_by_step(
     conn: Connection, of: Campaign, finals: list[Final], intents: Sequence[Intent], known: Known, now: datetime
 ) -> _Answer:
     """SQLite: it has begun to write already, so nothing can change between these statements."""
     assert not finals
     claims = {intent.claim.no: intent.claim for intent in intents}
-    went_back = not known.tide.heed(int(conn.execute(_STANDS).scalar_one()))
+    ((stands,),) = _STANDS.run(conn)
+    went_back = not known.tide.heed(int(stands))
     states = {}
     epoch = of.epoch
     for claim in claims.values():
-        asked: Any = conn.execute(_STATE_OF_OURS, {"of": of.id, "no": claim.no, "token": claim.token})
-        found = asked.one_or_none()
-        if found is not None:
-            states[claim.no] = CampaignState(found.state)
-            epoch = found.epoch
+        for state, epoch_now in _STATE_OF_OURS.run(conn, of=of.id, no=claim.no, token=claim.token):
+            states[claim.no] = CampaignState(state)
+            epoch = epoch_now
     may_go = epoch == of.epoch and not went_back and not of.is_stale(now)
     running = {no for no, state in states.items() if state is CampaignState.SENDING and may_go}
     events = permitted_among(conn, of, [i.subscriber_id for i in intents if i.claim.no in running])
@@ -268,19 +276,19 @@ def _step_by_step(
             for i in intents
             if i.claim.no == no and i.subscriber_id in events
         ]
-        flights = [*known.out.get((of.id, no), ()), *going]
-        conn.execute(_RENEW, {"of": of.id, "at": no, "until": now + LEASE, "flights": flights})
+        flights = json.dumps([*known.out.get((of.id, no), ()), *going])
+        _RENEW.run(conn, of=of.id, at=no, until=stored(now + LEASE), flights=flights)
     return _Answer(states, epoch == of.epoch, events, went_back)
 
 
-_STANDS = select(ending_marks.stands())
-_STATE_OF_OURS = (
+_STANDS = both(select(ending_marks.stands()))
+_STATE_OF_OURS = both(
     select(campaign.c.state, campaign.c.epoch)
     .join(batch, batch.c.campaign_id == campaign.c.id)
     .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("no"))
     .where(batch.c.token == bindparam("token"), batch.c.state == BatchState.LEASED)
 )
-_RENEW = (
+_RENEW = both(
     update(batch)
     .where(batch.c.campaign_id == bindparam("of"), batch.c.no == bindparam("at"))
     .values(lease_until=bindparam("until"), in_flight=bindparam("flights"))
