@@ -39,7 +39,7 @@ demo: $(RUN)  ## see a newsletter go out on this machine alone; ONCE=1 ends by i
 test: $(DEV)  ## run all tests; ARGS="-k gate" chooses, WORKERS=8 uses more cores
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-bench: $(COMPILED)  ## measure campaigns and pages on this machine, six minutes; ARGS="--people 50000" chooses sizes
+bench: $(COMPILED)  ## measure campaigns and pages on this machine, ten minutes; ARGS="--people 50000" chooses sizes
 	@$(AS_COMPILED) $(BIN)/dispatcher bench --people 100000,10000,1000000 --json bench.json $(ARGS)
 
 torture: $(if $(FAST),$(COMPILED),$(DEV))  ## kill it, unplug it, lie to it, at length; ARGS="--kills 50 --seed 7" chooses

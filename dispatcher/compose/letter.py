@@ -45,12 +45,16 @@ class Letter:
         try:
             return "".join(self.pieces).encode()
         except UnicodeEncodeError:
-            raise InputRefused("a value holds half a character", "Give well-formed Unicode.") from None
+            raise _half_a_character() from None
 
     @property
     def body(self) -> bytes:
         """Give the body to whoever looks at it."""
         return self.octets()
+
+
+def _half_a_character() -> InputRefused:
+    return InputRefused("a value holds half a character", "Give well-formed Unicode.")
 
 
 _MARKUP = re.compile("[&<>\"']")
@@ -148,7 +152,7 @@ class Press:
             # What Template.render does, without its copy of the context and its rewriting of tracebacks.
             pieces = list(self._root(_Context(context)))  # type: ignore[arg-type]
         except UnicodeEncodeError:
-            raise InputRefused("a value holds half a character", "Give well-formed Unicode.") from None
+            raise _half_a_character() from None
         sender = headers.check_address("the envelope sender", fields.envelope_sender)
         return Letter(fields.message_id, sender, fields.address, pieces, not fields.address.isascii())
 
