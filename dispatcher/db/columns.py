@@ -167,6 +167,14 @@ class Rows:
         )
         return select(*fields).select_from(each).subquery(self._name)
 
+    def hold(self, name: str, subject: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Make the condition that a column is one of those that come in the column `name` of these rows; PostgreSQL's.
+
+        Beside a join with these rows it says nothing new. But an index serves it in one walk for all of them, in
+        order, where the join alone goes down the index once for each.
+        """
+        return subject == any_(cast(bindparam(f"{self._name}_{name}", type_=Text), ARRAY(self._columns[name])))
+
     def values(self, dialect: str, rows: Sequence[Sequence[Any]]) -> dict[str, str]:
         """Give the parameters that carry these rows."""
         if dialect != "postgresql":

@@ -295,10 +295,11 @@ def _prepared(claiming: ReturningUpdate[Any]) -> Shortcut:
 @lru_cache(maxsize=2)
 def _tally(dialect: str) -> Shortcut:
     """How many of a batch have a delivery row, how many wait, and until when the first of these."""
-    of, ids = bindparam("of", type_=Id), SERVED.table(dialect)
-    # IN, not a join: for a join SQLite walks through the whole campaign, once for each of these ids.
-    mine = and_(delivery.c.campaign_id == of, delivery.c.subscriber_id.in_(select(ids.c.id)))
-    served = select(func.count()).where(mine).scalar_subquery()
+    of, d = bindparam("of", type_=Id), delivery.c
+    mine = SERVED.hold("id", d.subscriber_id)
+    if dialect == "sqlite":  # IN, not a join: for a join SQLite walks through the whole campaign, for each of these ids
+        mine = d.subscriber_id.in_(select(SERVED.table(dialect).c.id))
+    served = select(func.count()).where(d.campaign_id == of, mine).scalar_subquery()
     tally = select(served, func.count(), func.min(deferral.c.retry_at)).where(
         deferral.c.campaign_id == of, deferral.c.batch_no == bindparam("no", type_=Integer())
     )

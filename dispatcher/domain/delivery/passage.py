@@ -349,7 +349,13 @@ def _statement(question: _Question, with_finals: bool) -> Update:
     )
     is_as_known = held.c.epoch == bindparam("epoch", type_=Integer())
     is_no_older = held.c.stands >= bindparam("tide", type_=BigInteger())
-    allowed = _permits(question).subquery("allowed")
+    # Who may be written to, found by one walk through each index, and only then laid beside who asks: planned together
+    # it would be a walk for each of them.
+    permits = _permits(question)
+    if question.topic is not None:
+        permits = permits.where(_ASKED.hold("subscriber_id", subscription.c.subscriber_id))
+        permits = permits.where(_ASKED.hold("subscriber_id", subscriber.c.id))
+    allowed = permits.cte("allowed").prefix_with("MATERIALIZED")
     flight = func.jsonb_build_array(asked.c.subscriber_id, asked.c.attempt, allowed.c.event_id, asked.c.relay)
     going = (
         select(

@@ -114,7 +114,6 @@ def _expected(of: Campaign) -> Subquery:
 @lru_cache(maxsize=16)
 def _left(dialect: str, topic: Topic | None, renews: int | None) -> Select[Any]:
     """One row a person; the last column says whether the letter may go to them."""
-    ids = _IDS.table(dialect)
     s, d = subscriber.c, deferral.c
     since = func.date(subscription.c.since) if dialect == "sqlite" else cast(subscription.c.since, Date)
     permitted: ColumnElement[Any] = true()
@@ -123,15 +122,24 @@ def _left(dialect: str, topic: Topic | None, renews: int | None) -> Select[Any]:
         permitted = case((may, 1), else_=0)
     of = bindparam("of", type_=Id)
     address = s.address if topic else _address_of_request()
+    theirs = and_(subscription.c.subscriber_id == s.id, subscription.c.topic == topic)
+    served = and_(delivery.c.campaign_id == of, delivery.c.subscriber_id == s.id)
+    if dialect == "postgresql":  # each index is walked through once, in order, and the four are merged
+        theirs = and_(theirs, _IDS.hold("id", subscription.c.subscriber_id))
+        served = and_(served, _IDS.hold("id", delivery.c.subscriber_id))
+        these = _IDS.hold("id", s.id)
+    else:
+        these = s.id.in_(select(_IDS.table(dialect).c.id))
     return (
         select(s.id, s.public_id, address, s.name, s.language, since, d.attempt, permitted)
-        .select_from(ids)
-        .join(subscriber, s.id == ids.c.id)
-        .outerjoin(subscription, and_(subscription.c.subscriber_id == s.id, subscription.c.topic == topic))
-        .outerjoin(delivery, and_(delivery.c.campaign_id == of, delivery.c.subscriber_id == s.id))
+        .select_from(subscriber)
+        .outerjoin(subscription, theirs)
+        .outerjoin(delivery, served)
         .outerjoin(deferral, and_(d.campaign_id == of, d.subscriber_id == s.id))
         .where(
-            delivery.c.subscriber_id.is_(None), or_(d.retry_at.is_(None), d.retry_at <= bindparam("now", type_=Utc()))
+            these,
+            delivery.c.subscriber_id.is_(None),
+            or_(d.retry_at.is_(None), d.retry_at <= bindparam("now", type_=Utc())),
         )
         .order_by(s.id)
     )
