@@ -100,7 +100,9 @@ def requests_for(
         row.subscriber_id: Asking(row.id, bytes(row.nonce), bytes(row.token_sha256), tuple(row.topics)) for row in rows
     }
     passage.withhold(conn, of, [who for who in ids if who not in askings], now)
-    return [to._replace(asking=askings[to.subscriber_id]) for to in people if to.subscriber_id in askings]
+    for to in people:
+        to.asking = askings.get(to.subscriber_id)
+    return [to for to in people if to.asking is not None]
 
 
 def _enter(conn: Connection, stationery: Stationery, of: Campaign, people: Sequence[Recipient], now: datetime) -> None:

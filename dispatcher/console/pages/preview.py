@@ -148,7 +148,9 @@ def _reader(visit: Visit, of: Campaign) -> Recipient:
         if person is None:
             raise NotFound(f"there is no subscriber {asked}")
         to = proof.as_recipient(visit.conn, of, person)
-    return to._replace(language=Language(language)) if language in list(Language) else to
+    if language in list(Language):
+        to.language = Language(language)
+    return to
 
 
 def _beside(visit: Visit, of: Campaign, to: Recipient) -> Values:

@@ -11,7 +11,7 @@ a batch whose holder vanished first settles what that holder had in flight.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -57,16 +57,14 @@ class Claim:
     provider: str = Provider.OTHER  # whose mailboxes these are, all of them
     due_at: datetime | None = None  # when their time came, if not with the launch
     variant: int | None = None  # which subject of a trial they get
+    key: tuple[int, int] = field(init=False)  # the batch's primary key; like the next asked for many times a letter
+    edition: tuple[int, int | None] = field(
+        init=False
+    )  # by what its letters are composed: campaign, subject of a trial
 
-    @property
-    def edition(self) -> tuple[int, int | None]:
-        """Give by what its letters are composed: the campaign, and the subject of a trial."""
-        return self.campaign_id, self.variant
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """Give the batch's primary key."""
-        return self.campaign_id, self.no
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.campaign_id, self.no))
+        object.__setattr__(self, "edition", (self.campaign_id, self.variant))
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,19 +51,26 @@ CHANGED = "the campaign was changed"
 STALE = "the campaign's prices are too old"
 
 
-class Intent(NamedTuple):
+class Intent:
     """A lane that holds a letter back at its dot and asks to release it."""
 
-    claim: Claim
-    subscriber_id: int
-    attempt: int
-    relay: str
+    __slots__ = ("attempt", "claim", "relay", "subscriber_id")
+
+    def __init__(self, claim: Claim, subscriber_id: int, attempt: int, relay: str) -> None:
+        self.claim = claim
+        self.subscriber_id = subscriber_id
+        self.attempt = attempt
+        self.relay = relay
 
 
-class Pass(NamedTuple):
+class Pass:
     """The dot may go, under this consent event."""
 
-    consent_event_id: int
+    __slots__ = ("consent_event_id",)
+    __match_args__ = ("consent_event_id",)
+
+    def __init__(self, consent_event_id: int) -> None:
+        self.consent_event_id = consent_event_id
 
 
 @dataclass(frozen=True, slots=True)

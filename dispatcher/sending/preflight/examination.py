@@ -130,7 +130,9 @@ def lay_open(conn: Connection, campaign_id: int, desk: Desk, now: datetime, goes
 
 def nobody(language: Language, name: str = NAME) -> Recipient:
     """Make up the reader of a dry run, whose links try everything and change nothing."""
-    return release.trial_recipient(language, name)._replace(public_id=DRY_RUN)
+    to = release.trial_recipient(language, name)
+    to.public_id = DRY_RUN
+    return to
 
 
 def _look(file: str, source: str, edition: Edition, press: CampaignPress, now: datetime) -> Look:
