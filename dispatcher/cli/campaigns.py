@@ -14,7 +14,7 @@ from dispatcher import broker
 from dispatcher.cli import audience, preflight, revisions, signatures, trials
 from dispatcher.cli.audience import filter_json, filter_options, read_topic, said_filter, show_filter
 from dispatcher.cli.content_files import read_contents
-from dispatcher.cli.context import Context, make_table, out, pass_context, print_json
+from dispatcher.cli.context import Context, err, make_table, out, pass_context, print_json
 from dispatcher.cli.figures import show_shares, show_status, show_waves, watch_status
 from dispatcher.cli.preflight import gate_options
 from dispatcher.cli.providers import read_rate, show_rate
@@ -312,6 +312,8 @@ def missing(context: Context, campaign_id: int, as_csv: bool) -> None:
                 f"campaign {campaign_id} is {of.state}: its audience was never frozen", "nobody was written to"
             )
         people = missing_people.everyone(conn, of)
+        if of.is_launching:
+            err.print("it is still being launched: whoever is yet to be added to the audience is not named here")
         if as_csv:
             writer = csv.writer(sys.stdout)
             writer.writerow(["email", "outcome", "reason"])

@@ -262,6 +262,9 @@ def test_status_says_that_people_are_still_added_to_the_audience(
     ran = dispatcher("campaigns", "status", stage.campaign())
     assert re.search(r"audience +2 +so far", ran.out)
     assert "it is still being launched" in ran.out
+    ran = dispatcher("campaigns", "missing", 1, "--csv")
+    assert "it is still being launched" in ran.err
+    assert len(ran.out.splitlines()) == 3
 
 
 def test_watch_follows_a_campaign_to_its_end(dispatcher: Run, stage: Stage) -> None:
