@@ -32,7 +32,8 @@ from dispatcher.domain.ledger import Deferral, Final, Proof, Released
 from dispatcher.sending import retry
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.discretion import unnamed
-from dispatcher.sending.feed import Errand, Feed
+from dispatcher.sending.errands import Errand
+from dispatcher.sending.feed import Feed
 from dispatcher.sending.gate import DATABASE_AWAY, DATABASE_REFUSED, LEASE_OVER, Gate, problem_of
 from dispatcher.sending.lines import Berth, Lines
 from dispatcher.sending.pace import Pace
@@ -44,7 +45,7 @@ from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, V
 log = structlog.get_logger()
 MAX_LOSSES = 3  # connections one letter may lose before its dot until it waits like a deferred one
 _MAY_BE_ITS_DOING = 2  # losses: an answer about us from a relay that has taken other letters meanwhile
-_NO = (Withheld, Halted)  # of the gate; made once, for it is asked for each letter
+_SENT = Outcome.SENT  # looked up once: told of each letter
 _AGAIN = 0.5  # seconds between two tries to write down what is known
 
 
@@ -159,7 +160,7 @@ class _Lane:
     async def serve(self) -> None:
         """Carry errands until there are none, or no relay takes the line."""
         try:
-            while await self._has_hope() and (errand := self._following or await self._next()) is not None:
+            while (errand := self._following or await self._next()) is not None:
                 self._following = None
                 if self._feed.is_stale(errand):
                     await self._feed.put_back(errand, lost=0)
@@ -176,7 +177,7 @@ class _Lane:
 
     async def _has_hope(self) -> bool:
         """Wait for a line that may be opened, if there is none; False: not for a while, or it is over."""
-        while self._berth is None and self._following is None and not self._lines.may_open():
+        while self._berth is None and not self._lines.may_open():
             if self._shift.is_over:
                 return False
             if not await self._lines.wait():
@@ -185,6 +186,9 @@ class _Lane:
         return True
 
     async def _next(self) -> Errand | None:
+        """Wait for an errand; None: there is none, or no line for it."""
+        if not await self._has_hope():
+            return None
         if self._shift.is_over:
             self._feed.closed = True
         return await self._feed.draw(self._berth.relay if self._berth else self._lines.preferred)
@@ -213,7 +217,7 @@ class _Lane:
         intent = Intent(claim, to.subscriber_id, to.attempt, berth.relay)
         question = self._gate.ask(intent, berth.lane, self._following.parcel if self._following else None)
         answer = await question.answer  # between these two words the gate lets the dot go, or not
-        if isinstance(answer, _NO):
+        if isinstance(answer, (Withheld, Halted)):
             await berth.lane.abandon()
             await self._turned_away(errand, answer)
             return
@@ -264,9 +268,9 @@ class _Lane:
     def _tell(self, errand: Errand, relay: str, verdict: Verdict, consent_event_id: int | None) -> None:
         """Tell the gate what the verdict means for this person."""
         match verdict:
-            case Sent(reply=reply):
-                said = str(reply)
-                self._final(errand, relay, Outcome.SENT, consent_event_id, reply.code, said)
+            case Sent():  # and no more is looked up in the pattern: it is nearly every letter
+                said = str(verdict.reply)
+                self._final(errand, relay, _SENT, consent_event_id, verdict.reply.code, said)
                 if errand.of.request_id is not None or errand.of.renews is not None:
                     self._prove(errand, said)
             case Refused(reply=reply):
@@ -285,7 +289,7 @@ class _Lane:
     def _final(
         self, errand: Errand, relay: str, outcome: Outcome, event: int | None, code: int | None, reply: str
     ) -> None:
-        errand.held.counts[relay, outcome] += 1
+        errand.held.count(relay, outcome)
         if errand.of.renews is not None and outcome in (Outcome.SENT, Outcome.UNKNOWN):
             self._gate.tell(Released(errand.of.id, errand.to.subscriber_id), errand.held.claim)
         self._gate.tell(
@@ -305,7 +309,7 @@ class _Lane:
         if at is None:
             self._final(errand, relay, at_the_end, event, code, f"gave up after {errand.to.attempt} attempts: {reply}")
             return
-        errand.held.counts[relay, None] += 1
+        errand.held.count(relay, None)
         self._gate.tell(
             Deferral(
                 errand.of.id, errand.to.subscriber_id, errand.held.claim.no, errand.to.attempt, at, code,

@@ -8,7 +8,6 @@ import asyncio
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -24,13 +23,12 @@ from dispatcher.domain.delivery.passage import TAKEN_OVER
 from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.domain.ledger import Final
 from dispatcher.domain.newsletters import campaigns, freshness
-from dispatcher.domain.newsletters.campaigns import Campaign, edition_for
+from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.rates import relay_days
-from dispatcher.domain.rates.relay_days import Counted
-from dispatcher.domain.rates.slowdowns import Place
 from dispatcher.errors import DispatcherError
 from dispatcher.sending import press as presses
 from dispatcher.sending import renewal
+from dispatcher.sending.errands import Errand, Held
 from dispatcher.sending.gate import Gate
 from dispatcher.sending.pace import Pace
 from dispatcher.sending.press import CampaignPress, Stationery
@@ -41,47 +39,6 @@ _LONGEST_WAIT = 0.25  # seconds between two looks while all wait for permits
 _MOST_HELD = 16  # batches that wait for permits at the same time
 FEW_FAILURES, MOST_FAILURES = 5, 0.05  # letters that cannot be composed: so many pause nothing; a larger share does
 SPOILT = "more than 5 % of the letters could not be composed: see who, and why, with `campaigns missing`"
-
-
-@dataclass(slots=True, eq=False)
-class Held:
-    """A claim under way: how many of its errands have not come to an end, and why it shall not go on."""
-
-    claim: Claim
-    left: int
-    halted: str | None = None
-    is_whole: bool = True  # False: something of it was put back, so the batch is not done
-    counts: Counter[tuple[str, Outcome | None]] = field(default_factory=Counter)  # by relay; None: deferred
-
-    def counted(self) -> list[Counted]:
-        """Give what became of its letters, for the counts of the day."""
-        relays = {relay for relay, _ in self.counts}
-        return [
-            Counted(
-                Place(relay, self.claim.provider),
-                sent=self.counts[relay, Outcome.SENT],
-                deferred=self.counts[relay, None],
-                failed=self.counts[relay, Outcome.FAILED],
-            )
-            for relay in relays
-        ]
-
-
-@dataclass(slots=True)
-class Errand:
-    """One letter to one person, on its way through a lane."""
-
-    held: Held
-    of: Campaign
-    to: Recipient
-    parcel: Parcel = field(repr=False)
-    losses: int = 0  # connections lost under it before its dot
-
-    @property
-    def edition_no(self) -> int:
-        """Give the edition that its letter comes from."""
-        variant = self.held.claim.variant
-        return self.of.edition_no if variant is None else edition_for(self.of.edition_no, variant)
 
 
 class Feed:

@@ -18,7 +18,6 @@ turn that drops a letter from its batch's `in_flight` must be the one that recor
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -30,7 +29,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from dispatcher.db.clock import DatabaseClock, steady
 from dispatcher.domain import ending_marks, ledger
 from dispatcher.domain.delivery import batches, passage
-from dispatcher.domain.delivery.batches import Claim, Flight
+from dispatcher.domain.delivery.batches import Claim, Entry
 from dispatcher.domain.delivery.passage import Decision, Halted, Intent, Known, Pass, Withheld
 from dispatcher.domain.ending_marks import Tide, WentBack
 from dispatcher.domain.ledger import Record
@@ -57,15 +56,24 @@ def problem_of(error: DBAPIError) -> str:
     return DATABASE_REFUSED if is_refusal else DATABASE_AWAY
 
 
-@dataclass(slots=True)
 class Question:
     """A letter held back at its dot. `answer` is given the relay's verdict on it, or the gate's refusal."""
 
-    intent: Intent
-    line: Lane
-    following: Parcel | None  # whose envelope shares the dot's write
-    answer: "asyncio.Future[Verdict | Withheld | Halted]"
-    consent_event_id: int | None = None  # under which the dot was released
+    __slots__ = ("answer", "consent_event_id", "following", "intent", "line")
+
+    def __init__(
+        self,
+        intent: Intent,
+        line: Lane,
+        following: Parcel | None,
+        answer: "asyncio.Future[Verdict | Withheld | Halted]",
+    ) -> None:
+        """`following`: the letter whose envelope shares the dot's write."""
+        self.intent = intent
+        self.line = line
+        self.following = following
+        self.answer = answer
+        self.consent_event_id: int | None = None  # under which the dot was released
 
 
 class Gate:
@@ -76,6 +84,7 @@ class Gate:
     ) -> None:
         """`tide`: how far the process has seen the database come."""
         self._engine = engine
+        self._loop = asyncio.get_running_loop()
         self._lanes = lanes
         self._each_turn = each_turn
         self._clerk = Clerk(engine, "gate")
@@ -94,7 +103,7 @@ class Gate:
         self._ending = False
         self._held: dict[tuple[int, int], Claim] = {}
         self._lost: set[tuple[int, int, int]] = set()  # claims, by batch and token: the same batch may be ours again
-        self._out: dict[tuple[int, int], dict[int, Flight]] = {}  # by batch and person
+        self._out: dict[tuple[int, int], dict[int, Entry]] = {}  # by batch and person
         self.campaigns: dict[int, Campaign] = {}
         self.clock: DatabaseClock | None = None
         self._moment: datetime | None = None
@@ -149,7 +158,7 @@ class Gate:
 
     def ask(self, intent: Intent, line: Lane, following: Parcel | None) -> Question:
         """Enter a letter for the next transaction; wait for the question's `answer`."""
-        question = Question(intent, line, following, asyncio.get_running_loop().create_future())
+        question = Question(intent, line, following, self._loop.create_future())
         if self._asked_since is None:
             self._asked_since = steady()
         self._questions.append(question)
@@ -277,7 +286,7 @@ class Gate:
     async def _pass(self, records: list[Record], intents: list[Intent]) -> list[Decision]:
         """Have the transaction done by the gate's clerk; when this returns, it has committed."""
         self._moment = self.now()
-        out = {key: list(self._out[key].values()) for key in {i.claim.key for i in intents} if key in self._out}
+        out = {batch: list(theirs.values()) for batch, theirs in self._out.items()}
         known = Known(out, self._tides[self._clerk])
         is_short = passage.is_one_statement(self._engine.dialect.name, records, intents)
 
@@ -291,8 +300,11 @@ class Gate:
         """Let the dot leave, under this consent."""
         question.consent_event_id = passed.consent_event_id
         intent = question.intent
-        flight = Flight(intent.subscriber_id, intent.attempt, passed.consent_event_id, intent.relay)
-        self._out.setdefault(intent.claim.key, {})[intent.subscriber_id] = flight
+        who, batch = intent.subscriber_id, intent.claim.key
+        out = self._out.get(batch)
+        if out is None:
+            out = self._out[batch] = {}
+        out[who] = (who, intent.attempt, passed.consent_event_id, intent.relay)
         question.line.release(question.following, question.answer)  # type: ignore[arg-type]
 
     async def _heartbeat(self) -> None:

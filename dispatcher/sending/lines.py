@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -13,25 +12,22 @@ from dispatcher.errors import RelayDown
 from dispatcher.smtp import breaker
 from dispatcher.smtp.breaker import Breakers, Position
 from dispatcher.smtp.lane import Lane
-from dispatcher.smtp.verdict import NotSent, Unknown, Verdict
+from dispatcher.smtp.verdict import NotSent, Sent, Unknown, Verdict
 
 log = structlog.get_logger()
 _PATIENCE = 2.0  # seconds: whoever would have to wait longer for a relay goes home, and the batch waits instead
 _LOOK_AGAIN = 1.0
-_LOST = (NotSent, Unknown)  # made once: asked for each letter
 
 
-@dataclass(slots=True, eq=False)
 class Berth:
-    """An open line, and its place with the breakers."""
+    """An open line, its place with the breakers, and its relay's name."""
 
-    lane: Lane
-    place: breaker.Line
+    __slots__ = ("lane", "place", "relay")
 
-    @property
-    def relay(self) -> str:
-        """Name the relay."""
-        return self.place.relay.name
+    def __init__(self, lane: Lane, place: breaker.Line) -> None:
+        self.lane = lane
+        self.place = place
+        self.relay: str = place.relay.name
 
 
 class Lines:
@@ -81,11 +77,13 @@ class Lines:
     def hear(self, berth: Berth, verdict: Verdict) -> None:
         """Note what became of a letter."""
         was_proven = berth.place.is_proven
-        was = self._breakers.position(berth.place) if isinstance(verdict, _LOST) or not was_proven else None
+        if was_proven and isinstance(verdict, Sent):  # nearly always: nothing changes, and no clock need be asked
+            self._breakers.answered(berth.place)
+            return
+        was = self._breakers.position(berth.place)
         self._breakers.hear(berth.place, verdict, steady(), _jitter())
-        if was is not None:
-            self._tell_of(berth.place, was)
-        if isinstance(verdict, _LOST):
+        self._tell_of(berth.place, was)
+        if isinstance(verdict, (NotSent, Unknown)):
             self.problem = f"relay {berth.relay}, {verdict.why}"
         if isinstance(verdict, Unknown):
             self._careful.add(berth.relay)

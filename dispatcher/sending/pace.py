@@ -30,7 +30,6 @@ from dispatcher.smtp.verdict import Deferred, Refused, Verdict
 
 log = structlog.get_logger()
 LOOK_EVERY = 2.0  # seconds between two looks at the limits
-_TURNED_DOWN = (Deferred, Refused)  # made once: asked for each letter
 _PAUSED = 0.25  # seconds until whoever finds a provider paused asks again
 
 
@@ -93,7 +92,7 @@ class Pace:
 
     def hear(self, relay: str, provider: str, verdict: Verdict) -> None:
         """Note what a provider's answer asks of the rate there."""
-        if isinstance(verdict, _TURNED_DOWN) and (asked := advice(provider, verdict.reply)) is not None:
+        if isinstance(verdict, (Deferred, Refused)) and (asked := advice(provider, verdict.reply)) is not None:
             self._heard[Place(relay, provider)] = asked
             self.look_now()
 

@@ -246,6 +246,10 @@ class Breakers:
         """Note that `line` could not be opened (RelayDown)."""
         self._breakers[line.rank].refused(line, now, why, jitter)
 
+    def answered(self, line: Line) -> None:
+        """Note that a letter on `line` was taken: what `hear` says of it, without a clock."""
+        self._breakers[line.rank].answered(line)
+
     def hear(self, line: Line, verdict: Verdict, now: float, jitter: float) -> None:
         """Note what became of a letter on `line`."""
         breaker = self._breakers[line.rank]

@@ -38,6 +38,7 @@ class Lane:
         self._relay = relay
         self._longest_held = 0 if careful else _BLOCK
         self._limits = relay.timeouts
+        self._most_letters = relay.letters_per_connection  # 0: any number
         self._wire: Wire | None = None
         self._dialogue = Dialogue(Offers())  # of no use before `open`
         self._under_way: Parcel | None = None  # its envelope went out together with the dot before
@@ -60,7 +61,7 @@ class Lane:
     @property
     def is_spent(self) -> bool:
         """Claim that this connection has carried as many letters as it may: close it and open a new one."""
-        return 0 < self._relay.letters_per_connection <= self._letters
+        return 0 < self._most_letters <= self._letters
 
     async def open(self) -> None:
         """Connect, greet, secure, log in. Raises RelayDown naming relay, step and reply; nothing was sent then."""

@@ -20,6 +20,7 @@ What must stay true
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from dispatcher.smtp.envelope import DATA, DOT, RESET, Offers, Parcel, commands
 from dispatcher.smtp.reply import ProtocolError, Reply, ReplyReader, read_line
@@ -38,11 +39,14 @@ class Declined:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)  # its making is written out: a letter makes one (see "Compiled" in ARCHITECTURE.md)
 class Answered:
     """What became of the letter whose dot was written."""
 
     verdict: Verdict
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,10 @@ _MAIL, _RCPT, _DATA, _DOT = Step.MAIL, Step.RCPT, Step.DATA, Step.DOT
 _OK = 250
 _ENVELOPE = (_MAIL, _RCPT, _DATA)
 _GROUP = (_DOT, *_ENVELOPE)
-# The dot taken, MAIL and RCPT taken, content invited; lines as long as RFC 5321 4.5.3.1.5 allows them.
-_STEADY = re.compile(rb"(250[ ][^\r\n]{0,508}\r)\n(?:250[ ][^\r\n]{0,508}\r\n){2}354[ ][^\r\n]{0,508}\r\n").fullmatch
+_TAKEN = b"250 "
+_LONGEST = 512  # octets of a reply line (RFC 5321 4.5.3.1.5)
+# MAIL and RCPT taken, content invited.
+_INVITING: Final = re.compile(rb"(?:250[ ][^\r\n]{0,506}\r\n){2}354[ ][^\r\n]{0,506}\r\n").fullmatch
 
 
 class _Stage(Enum):
@@ -83,6 +89,7 @@ class Dialogue:
         self._recipient_refused = False
         self._reset_due = False
         self._ended: NotSent | None = None
+        self._usual = b""  # how this relay invites: in nearly the same words each time
 
     @property
     def moment(self) -> str:
@@ -131,8 +138,8 @@ class Dialogue:
 
     def receive(self, data: bytes) -> list[Event]:
         """Take what arrived; give what it means, in order."""
-        if self._is_steady and (taken := _STEADY(data)) is not None:
-            return self._go_steady(taken[1])
+        if self._is_steady and (taken := self._all_good(data)) is not None:
+            return self._go_steady(taken)
         events: list[Event] = []
         try:
             for reply in self._reader.read(data):
@@ -149,6 +156,18 @@ class Dialogue:
     def _is_steady(self) -> bool:
         """Claim that the replies to a whole group are due, and nothing else lies here."""
         return len(self._due) == len(_GROUP) and self._due[0] is _DOT and not self._reader.has_rest
+
+    def _all_good(self, data: bytes) -> bytes | None:
+        """Give the line that answers the dot, if these are four good replies and nothing else."""
+        end = data.find(b"\n")
+        if not 0 < end < _LONGEST or not data.startswith(_TAKEN):
+            return None
+        inviting = data[end + 1 :]
+        if inviting != self._usual:
+            if _INVITING(inviting) is None:
+                return None
+            self._usual = inviting
+        return data[:end]
 
     def _go_steady(self, said: bytes) -> list[Event]:
         """Take four good replies at once: what a relay says to nearly every letter. To read each by itself would cost

@@ -28,14 +28,20 @@ class ProtocolError(Exception):
     """The server said something that is no SMTP, or not at this place. The connection is of no further use."""
 
 
-@dataclass(slots=True)  # not frozen: a letter makes one, and to freeze it costs more than to read it
+@dataclass(slots=True, init=False)  # its making is written out: a letter makes one (see "Compiled" in ARCHITECTURE.md)
 class Reply:
     """One reply. `text` is readable and on one line; `lines` keeps the lines of a longer reply (EHLO) apart."""
 
     code: int
     enhanced: str | None
     text: str
-    lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    lines: tuple[str, ...] = field(repr=False, compare=False)
+
+    def __init__(self, code: int, enhanced: str | None, text: str, lines: tuple[str, ...] = ()) -> None:
+        self.code = code
+        self.enhanced = enhanced
+        self.text = text
+        self.lines = lines
 
     def __str__(self) -> str:
         enhanced = f" {self.enhanced}" if self.enhanced else ""

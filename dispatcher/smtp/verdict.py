@@ -20,11 +20,14 @@ from enum import StrEnum
 from dispatcher.smtp.reply import ProtocolError, Reply
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # its making is written out: a letter makes one (see "Compiled" in ARCHITECTURE.md)
 class Sent:
     """The relay has taken the letter over: 2xx to the dot."""
 
     reply: Reply
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._deadline = 0.0
+        self._deadline = self._alarm = 0.0  # when the wait is over; when the timer fires, at the latest
         self._is_expecting = False
         self._is_gone = False
         self._leaver: asyncio.Future[None] | None = None
@@ -132,12 +132,13 @@ class Wire(asyncio.Protocol):
 
     def _limit(self, seconds: float) -> None:
         self._deadline = self._loop.time() + seconds
-        if self._timer is None or self._timer.when() > self._deadline:
+        if self._timer is None or self._alarm > self._deadline:
             self._set_timer()
 
     def _set_timer(self) -> None:
         self._stop_timer()
-        self._timer = self._loop.call_at(self._deadline, self._tick)
+        self._alarm = self._deadline
+        self._timer = self._loop.call_at(self._alarm, self._tick)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

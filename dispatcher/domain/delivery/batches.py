@@ -78,6 +78,9 @@ class Closed:
 NOTHING_CLOSED = Closed()
 
 
+Entry = tuple[int, int, int, str]  # a Flight as it is written down; to make one costs a tenth
+
+
 class Flight(NamedTuple):
     """A letter whose dot may be out, as `batch.in_flight` has it: its attempt, by which consent, over which relay."""
 

@@ -39,7 +39,7 @@ from dispatcher.db.tables import batch, campaign, subscriber, subscription
 from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
 from dispatcher.domain import consent, ending_marks, ledger
 from dispatcher.domain.audience import audiences
-from dispatcher.domain.delivery.batches import LEASE, Claim, Flight
+from dispatcher.domain.delivery.batches import LEASE, Claim, Entry, Flight
 from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Final, Record
 from dispatcher.domain.newsletters.campaigns import Campaign
@@ -88,7 +88,7 @@ class Halted:
 
 
 Decision = Pass | Withheld | Halted
-Out = Mapping[tuple[int, int], Sequence[Flight]]  # by batch: the letters whose dots may still be out
+Out = Mapping[tuple[int, int], Sequence[Entry]]  # by batch: the letters whose dots may still be out
 
 
 class Known(NamedTuple):
