@@ -161,8 +161,9 @@ class Gate:
         question = Question(intent, line, following, self._loop.create_future())
         if self._asked_since is None:
             self._asked_since = steady()
+        if not self._questions:  # whoever came before has seen to it
+            self._wake.set()
         self._questions.append(question)
-        self._wake.set()
         return question
 
     async def run(self) -> None:

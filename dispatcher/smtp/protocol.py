@@ -89,7 +89,7 @@ class Dialogue:
         self._recipient_refused = False
         self._reset_due = False
         self._ended: NotSent | None = None
-        self._usual = b""  # how this relay invites: in nearly the same words each time
+        self._usual: bytes | None = None  # how this relay takes an envelope: in nearly the same words each time
 
     @property
     def moment(self) -> str:
@@ -160,7 +160,7 @@ class Dialogue:
     def _all_good(self, data: bytes) -> bytes | None:
         """Give the line that answers the dot, if these are four good replies and nothing else."""
         end = data.find(b"\n")
-        if not 0 < end < _LONGEST or not data.startswith(_TAKEN):
+        if not 0 < end < _LONGEST or data[:4] != _TAKEN:
             return None
         inviting = data[end + 1 :]
         if inviting != self._usual:
