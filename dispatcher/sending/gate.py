@@ -16,7 +16,6 @@ turn that drops a letter from its batch's `in_flight` must be the one that recor
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
@@ -45,6 +44,7 @@ T = TypeVar("T")
 MARGIN = 10.0  # seconds before the lease ends after which no dot leaves
 HEARTBEAT = 15.0  # seconds
 GATHER = 0.001  # seconds that askers wait for company while fewer than half of the lanes ask
+_ROUNDS = 3  # of the loop, in which others come whose answers lie there already
 DATABASE_AWAY = "the database did not answer at the gate"
 DATABASE_REFUSED = "the database refused what was to be written: a fault of dispatcher, which no waiting mends"
 LEASE_OVER = "the lease may have ended before the dot could leave"
@@ -169,20 +169,33 @@ class Gate:
     async def run(self) -> None:
         """Serve until `end`. A turn that has begun is finished, so that nothing it was told is forgotten."""
         beat = steady()
-        while not self._ending:
-            # Also when somebody asks already: the rounds of the loop that it takes bring company, and larger turns cost
-            # PostgreSQL less.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), 1.0)
-            if self._is_company_near():
-                await asyncio.sleep(GATHER)
-            self._wake.clear()
-            self._each_turn()
-            if self._questions or self._told:
-                await self._turn()
-            if steady() - beat > HEARTBEAT:  # a batch may wait for slow answers while others pass the gate
-                beat = steady()
-                await self._heartbeat()
+        clock = self._loop.create_task(self._strike())
+        try:
+            while not self._ending:
+                await self._gather()
+                self._each_turn()
+                if self._questions or self._told:
+                    await self._turn()
+                if steady() - beat > HEARTBEAT:  # a batch may wait for slow answers while others pass the gate
+                    beat = steady()
+                    await self._heartbeat()
+        finally:
+            clock.cancel()
+
+    async def _strike(self) -> None:
+        """Wake the gate once a second: also while nobody asks it looks about, and writes down what it was told."""
+        while True:
+            await asyncio.sleep(1.0)
+            self._wake.set()
+
+    async def _gather(self) -> None:
+        """Wait until somebody asks, and for company: larger turns cost PostgreSQL less."""
+        await self._wake.wait()
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+        if self._is_company_near():
+            await asyncio.sleep(GATHER)
+        self._wake.clear()
 
     def end(self) -> None:
         """Let `run` return after its turn."""
