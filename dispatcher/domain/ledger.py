@@ -124,14 +124,17 @@ def record(conn: Connection, records: Sequence[Record], now: datetime) -> None:
         _note_released(conn, released, now)
 
 
-@lru_cache(maxsize=1)  # to put it together costs as much as to run it
-def write_finals() -> Insert:
-    """Give the statement that writes outcomes on PostgreSQL; `finals_values` has its parameters."""
+@lru_cache(maxsize=2)  # to put it together costs as much as to run it
+def write_finals(*, are_new: bool = False) -> Insert:
+    """Give the statement that writes outcomes on PostgreSQL; `finals_values` has its parameters.
+
+    `are_new`: it raises IntegrityError where one stands already. To be ready for that costs a fifth of a turn.
+    """
     rows = _FINALS.table("postgresql")
     names = [column.name for column in rows.c]
     at = bindparam("now", type_=Utc())
     statement = postgresql.insert(delivery).from_select(["at", *names], select(at, *rows.c).where(true()))
-    return _settling_doubt(statement)
+    return statement if are_new else _settling_doubt(statement)
 
 
 def finals_values(finals: Sequence[Final], now: datetime) -> dict[str, object]:

@@ -301,14 +301,17 @@ class Gate:
         """Have the transaction done by the gate's clerk; when this returns, it has committed."""
         self._moment = self.now()
         out = {batch: list(theirs.values()) for batch, theirs in self._out.items()}
-        known = Known(out, self._tides[self._clerk])
+        tide = self._tides[self._clerk]
         is_short = passage.is_one_statement(self._engine.dialect.name, records, intents)
 
-        def in_thread() -> list[Decision]:
+        def in_thread(known: Known) -> list[Decision]:
             with self._clerk.statement() if is_short else self._clerk.transaction() as conn:
                 return passage.pass_gate(conn, self.campaigns, records, intents, known, self.now())
 
-        return await self._clerk.do(in_thread)
+        try:
+            return await self._clerk.do(lambda: in_thread(Known(out, tide, is_new=True)))
+        except IntegrityError:  # told before: of a turn that failed after all, or late, of a letter in doubt
+            return await self._clerk.do(lambda: in_thread(Known(out, tide)))
 
     def _release(self, question: Question, passed: Pass) -> None:
         """Let the dot leave, under this consent."""

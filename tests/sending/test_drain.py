@@ -9,7 +9,9 @@ from sqlalchemy import select
 
 from dispatcher.db import clock
 from dispatcher.db.tables import batch, deferral, delivery, edition, subscriber
-from dispatcher.db.terms import CampaignState, Topic
+from dispatcher.db.terms import CampaignState, Outcome, Topic
+from dispatcher.domain import ledger
+from dispatcher.domain.ledger import Final
 from dispatcher.sending.drain import MAX_LOSSES
 from tests import builders
 from tests.relay import PLAIN_EXTENSIONS, Act, Ask, ScriptedRelay, accept_then_drop, drop, say
@@ -166,6 +168,28 @@ def test_a_withdrawal_while_the_letter_waits_at_the_gate_keeps_it_back(stage: St
     assert people[2] not in [a.recipient for a in relay.accepted]
     assert stage.missing(campaign)[people[2]].reason == "withdrew the consent"
     assert stage.status(campaign).sent == 3
+
+
+def test_an_answer_whose_letter_stands_in_doubt_already_settles_it_and_lets_the_others_through(stage: Stage) -> None:
+    people = stage.add(4)
+    campaign = stage.campaign()
+
+    def doubt_the_first(ask: Ask) -> Act | None:
+        if (
+            ask.verb == "DOT" and ask.recipient == people[0]
+        ):  # its dot is out: as if somebody else had claimed its batch
+            with stage.engine.begin() as conn:
+                who = conn.execute(select(subscriber.c.id).where(subscriber.c.address == people[0])).scalar_one()
+                ledger.record(
+                    conn, [Final(campaign, who, Outcome.UNKNOWN, 1, None, "no word", "relay")], clock.now(conn)
+                )
+        return None
+
+    with ScriptedRelay(script=doubt_the_first) as relay:
+        report = stage.drain(relay.relay(lanes=1))
+    assert report.problem is None
+    assert [a.recipient for a in relay.accepted] == people
+    assert stage.status(campaign).sent == 4
 
 
 def test_withdrawals_while_it_runs_hold_within_one_letter_per_lane(stage: Stage) -> None:

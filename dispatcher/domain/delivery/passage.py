@@ -92,10 +92,13 @@ Out = Mapping[tuple[int, int], Sequence[Entry]]  # by batch: the letters whose d
 
 
 class Known(NamedTuple):
-    """What a process knows beside the database: letters whose dots may be out, and how far the database had come."""
+    """What a process knows beside the database: letters whose dots may be out, and how far the database had come.
+    `is_new`: as far as it knows, nothing of what was answered stands in the ledger yet.
+    """
 
     out: Out
     tide: Tide
+    is_new: bool = False
 
 
 @dataclass(slots=True)
@@ -128,7 +131,8 @@ def pass_gate(
     """Record what was answered, then decide for each intent, in order, whether its dot may go.
 
     The caller commits, and releases a dot only after that. A letter that passed stands in its batch's `in_flight` from
-    then on, beside those that are `known` to be out: should we die, whoever claims the batch finds it there.
+    then on, beside those that are `known` to be out: should we die, whoever claims the batch finds it there. Raises
+    IntegrityError when an answer `is_new` and stands there all the same: the caller asks again without it.
     """
     newest = _newest(intents)
     asking: dict[int, list[Intent]] = {}
@@ -320,10 +324,12 @@ def _in_one_statement(
         "asked_attempt": array_of([intent.attempt for intent in intents]),
         "asked_relay": array_of_texts([intent.relay for intent in intents]),
     }
+    written = _NOTHING
     if finals:
         values |= ledger.finals_values(finals, now)
+        written = _NEW if known.is_new else _SETTLING
     answer = _Answer({}, True, {})
-    for no, state, epoch, stands, ids, events in shortcut.run(conn, _prepared(_Question.of(of), bool(finals)), values):
+    for no, state, epoch, stands, ids, events in shortcut.run(conn, _prepared(_Question.of(of), written), values):
         answer.states[no] = CampaignState(state)
         answer.is_as_known = epoch == of.epoch
         answer.went_back = not known.tide.heed(stands)
@@ -333,17 +339,18 @@ def _in_one_statement(
 
 
 @lru_cache(maxsize=64)
-def _prepared(asked: _Question, with_finals: bool) -> Shortcut:
-    return shortcut.compiled(_statement(asked, with_finals))
+def _prepared(asked: _Question, written: str) -> Shortcut:
+    return shortcut.compiled(_statement(asked, written))
 
 
 _POSTGRESQL = "postgresql"
+_NOTHING, _NEW, _SETTLING = "nothing", "new", "settling"  # what of answers is written in the same statement
 _NEVER = -1  # no campaign's epoch
 _OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()})
 _ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer(), "relay": Text()})
 
 
-def _statement(question: _Question, with_finals: bool) -> Update:
+def _statement(question: _Question, written: str) -> Update:
     ours, asked = _OURS.table(_POSTGRESQL), _ASKED.table(_POSTGRESQL)
     stands = ending_marks.stands().label("stands")
     held = (
@@ -356,8 +363,7 @@ def _statement(question: _Question, with_finals: bool) -> Update:
     )
     is_as_known = held.c.epoch == bindparam("epoch", type_=Integer())
     is_no_older = held.c.stands >= bindparam("tide", type_=BigInteger())
-    # Who may be written to, found by one walk through each index, and only then laid beside who asks: planned together
-    # it would be a walk for each of them.
+    # A table of its own: planned together with who asks, it would be a walk through each index for each of them.
     permits = _permits(question)
     if question.topic is not None:
         permits = permits.where(_ASKED.hold("subscriber_id", subscription.c.subscriber_id))
@@ -388,4 +394,6 @@ def _statement(question: _Question, with_finals: bool) -> Update:
         )
         .returning(batch.c.no, ready.c.state, ready.c.epoch, ready.c.stands, ready.c.ids, ready.c.events)
     )
-    return renewed.add_cte(ledger.write_finals().cte("written")) if with_finals else renewed
+    if written == _NOTHING:
+        return renewed
+    return renewed.add_cte(ledger.write_finals(are_new=written == _NEW).cte("written"))
