@@ -63,11 +63,11 @@ class Intent:
         self.relay = relay
 
 
+@dataclass(slots=True, init=False)  # as Sent; and a plain class has no __match_args__ that mypyc would keep
 class Pass:
     """The dot may go, under this consent event."""
 
-    __slots__ = ("consent_event_id",)
-    __match_args__ = ("consent_event_id",)
+    consent_event_id: int
 
     def __init__(self, consent_event_id: int) -> None:
         self.consent_event_id = consent_event_id
