@@ -4,7 +4,7 @@ import datetime
 from dataclasses import dataclass
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, init=False)  # its making is written out: a letter makes one (see "Compiled" in ARCHITECTURE.md)
 class Fields:
     """One recipient. `address` is local@domain with the domain as A-label; `name` may be "".
 
@@ -17,12 +17,43 @@ class Fields:
     message_id: str
     envelope_sender: str
     date: str
-    name: str = ""
-    unsubscribe_url: str = ""
-    unsubscribe_mailto: str = ""
-    preferences_url: str = ""
-    view_url: str = ""
-    consented_on: datetime.date | None = None
-    confirm_url: str = ""
-    requested_at: str = ""
-    requested_topics: str = ""
+    name: str
+    unsubscribe_url: str
+    unsubscribe_mailto: str
+    preferences_url: str
+    view_url: str
+    consented_on: datetime.date | None
+    confirm_url: str
+    requested_at: str
+    requested_topics: str
+
+    def __init__(  # noqa: PLR0913  (all that a letter must be told)
+        self,
+        *,
+        address: str,
+        message_id: str,
+        envelope_sender: str,
+        date: str,
+        name: str = "",
+        unsubscribe_url: str = "",
+        unsubscribe_mailto: str = "",
+        preferences_url: str = "",
+        view_url: str = "",
+        consented_on: datetime.date | None = None,
+        confirm_url: str = "",
+        requested_at: str = "",
+        requested_topics: str = "",
+    ) -> None:
+        self.address = address
+        self.message_id = message_id
+        self.envelope_sender = envelope_sender
+        self.date = date
+        self.name = name
+        self.unsubscribe_url = unsubscribe_url
+        self.unsubscribe_mailto = unsubscribe_mailto
+        self.preferences_url = preferences_url
+        self.view_url = view_url
+        self.consented_on = consented_on
+        self.confirm_url = confirm_url
+        self.requested_at = requested_at
+        self.requested_topics = requested_topics

@@ -35,7 +35,7 @@ from dispatcher.domain import consent
 from dispatcher.domain.consent import Event, Evidence
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)  # its making is written out: a letter makes one (see "Compiled" in ARCHITECTURE.md)
 class Final:
     """What became of one recipient, for good. `consent_event_id` is None only if no dot ever left."""
 
@@ -46,8 +46,30 @@ class Final:
     code: int | None
     reply: str
     relay: str | None
-    was_deferred: bool = True  # False: it is known that no 4xx answer of theirs waits
-    edition_no: int | None = None  # which edition went out
+    was_deferred: bool  # False: it is known that no 4xx answer of theirs waits
+    edition_no: int | None  # which edition went out
+
+    def __init__(  # noqa: PLR0913  (a row, and all that stands in it)
+        self,
+        campaign_id: int,
+        subscriber_id: int,
+        outcome: Outcome,
+        consent_event_id: int | None,
+        code: int | None,
+        reply: str,
+        relay: str | None,
+        was_deferred: bool = True,
+        edition_no: int | None = None,
+    ) -> None:
+        self.campaign_id = campaign_id
+        self.subscriber_id = subscriber_id
+        self.outcome = outcome
+        self.consent_event_id = consent_event_id
+        self.code = code
+        self.reply = reply
+        self.relay = relay
+        self.was_deferred = was_deferred
+        self.edition_no = edition_no
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +165,7 @@ def finals_values(finals: Sequence[Final], now: datetime) -> dict[str, object]:
         "now": now,
         "finals_campaign_id": array_of([f.campaign_id for f in finals]),
         "finals_subscriber_id": array_of([f.subscriber_id for f in finals]),
-        "finals_outcome": array_of([f.outcome for f in finals]),  # one of our words: needs no quotes
+        "finals_outcome": array_of_texts([f.outcome for f in finals]),
         "finals_consent_event_id": array_of([f.consent_event_id for f in finals]),
         "finals_code": array_of([f.code for f in finals]),
         "finals_reply": array_of_texts([f.reply for f in finals]),

@@ -51,10 +51,14 @@ class Key:
     def __repr__(self) -> str:
         return f"Key({self.id!r})"
 
+    def hasher(self) -> blake2b:
+        """Give the hash of links as it stands behind the key, to be copied."""
+        key = self.secret if len(self.secret) <= blake2b.MAX_KEY_SIZE else hashlib.sha512(self.secret).digest()
+        return blake2b(key=key, person=b"dispatcher link")
+
     def digest(self, payload: bytes) -> bytes:
         """Give the 64 octets that only this key makes of a payload."""
-        key = self.secret if len(self.secret) <= blake2b.MAX_KEY_SIZE else hashlib.sha512(self.secret).digest()
-        return blake2b(payload, key=key, person=b"dispatcher link").digest()
+        return _digest(self.hasher(), payload)
 
     def hmac_sha256(self, message: bytes) -> bytes:
         """Give HMAC-SHA256 (RFC 2104) of a message, in half the time that `hmac.digest` takes for a short one."""
@@ -98,7 +102,8 @@ class Link(NamedTuple):
     campaign_id: int = 0
 
 
-class Tokens(NamedTuple):
+@dataclass(slots=True, init=False)  # its making is written out: a letter makes one (see "Compiled" in ARCHITECTURE.md)
+class Tokens:
     """All that a letter to one person bears of ours: three tokens for links, two local parts, a name."""
 
     unsubscribe: str
@@ -108,23 +113,45 @@ class Tokens(NamedTuple):
     unsubscribe_local_part: str
     name: str
 
+    def __init__(self, links: tuple[str, str, str], local_parts: tuple[str, str], name: str) -> None:
+        self.unsubscribe, self.preferences, self.view = links
+        self.bounce_local_part, self.unsubscribe_local_part = local_parts
+        self.name = name
+
+
+class Signing:
+    """What signs all letters of one topic and campaign: the keys at work, and the end of each payload."""
+
+    def __init__(self, keyring: Keyring, topic: Topic | None, campaign_id: int) -> None:
+        self._ending = _ending(topic, campaign_id)
+        self._hasher = keyring.signing.hasher()
+        self._namer = None if keyring.oldest is keyring.signing else keyring.oldest.hasher()
+        length = _PUBLIC_ID + len(self._ending) + _MAC
+        self._fill = bytes(-length % 3)
+        self._spelled = (length * 4 + 2) // 3  # so many characters has a token, without "="
+        self._step = (length + len(self._fill)) // 3 * 4
+
+    def tokens(self, public_id: bytes) -> Tokens:
+        """Make all tokens of a letter. `name` is the same at every attempt and tells nothing: the oldest key makes it,
+        so that a letter tried again after a change of keys keeps its Message-ID.
+        """
+        payload, fill, step, spelled = public_id + self._ending, self._fill, self._step, self._spelled
+        digest = _digest(self._hasher, payload)
+        # The places and the spelling, written out: this runs for each letter. Three octets are four characters, so
+        # all three are spelled at once, each filled up so that the next begins with a character of its own.
+        sealed = payload + digest[:10] + fill + payload + digest[10:20] + fill + payload + digest[20:30]
+        links = _base64(sealed).translate(_URL_SAFE).decode()
+        whose, macs = payload.hex(), digest.hex()
+        return Tokens(
+            (links[:spelled], links[step : step + spelled], links[2 * step : 2 * step + spelled]),
+            ("b+" + whose + macs[60:80], "u+" + whose + macs[:20]),
+            (macs if self._namer is None else _digest(self._namer, payload).hex())[100:],
+        )
+
 
 def for_letter(keyring: Keyring, link: Link) -> Tokens:
-    """Make all tokens of a letter. `name` is the same at every attempt and tells nothing: the oldest key makes it, so
-    that a letter tried again after a change of keys keeps its Message-ID.
-    """
-    payload = _payload(link)
-    digest = keyring.signing.digest(payload)
-    name = digest if keyring.oldest is keyring.signing else keyring.oldest.digest(payload)
-    unsubscribe = payload + digest[:10]  # the places and the spelling, written out: this runs for each letter
-    return Tokens(
-        _base64(unsubscribe).rstrip(b"=\n").translate(_URL_SAFE).decode(),
-        _base64(payload + digest[10:20]).rstrip(b"=\n").translate(_URL_SAFE).decode(),
-        _base64(payload + digest[20:30]).rstrip(b"=\n").translate(_URL_SAFE).decode(),
-        "b+" + (payload + digest[30:40]).hex(),
-        "u+" + unsubscribe.hex(),
-        name[50:64].hex(),
-    )
+    """Make all tokens of one letter; for many of a campaign, keep its Signing."""
+    return Signing(keyring, link.topic, link.campaign_id).tokens(link.public_id)
 
 
 def sign(keyring: Keyring, purpose: Purpose, link: Link) -> str:
@@ -182,9 +209,18 @@ _INNER, _OUTER = (bytes(octet ^ pad for octet in range(256)) for pad in (0x36, 0
 
 
 def _payload(link: Link) -> bytes:
-    code = TOPIC_CODES[link.topic] if link.topic else 0
-    campaign = link.campaign_id.to_bytes((link.campaign_id.bit_length() + 7) // 8, "big")
-    return link.public_id + bytes((code,)) + campaign
+    return link.public_id + _ending(link.topic, link.campaign_id)
+
+
+def _ending(topic: Topic | None, campaign_id: int) -> bytes:
+    code = TOPIC_CODES[topic] if topic else 0
+    return bytes((code,)) + campaign_id.to_bytes((campaign_id.bit_length() + 7) // 8, "big")
+
+
+def _digest(hasher: blake2b, payload: bytes) -> bytes:
+    started = hasher.copy()
+    started.update(payload)
+    return started.digest()
 
 
 def _mac(key: Key, purpose: Purpose, payload: bytes) -> bytes:

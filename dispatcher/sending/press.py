@@ -16,7 +16,7 @@ from dispatcher.domain import tokens
 from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.domain.newsletters import campaigns
 from dispatcher.domain.newsletters.campaigns import Campaign
-from dispatcher.domain.tokens import Keyring, Link
+from dispatcher.domain.tokens import Keyring
 from dispatcher.sending import opt_in
 from dispatcher.smtp.lane import Parcel
 
@@ -39,7 +39,10 @@ class CampaignPress:
     def __init__(self, of: Campaign, editions: dict[Language, str], stationery: Stationery) -> None:
         self._of = of
         self._stationery = stationery
-        self._presses = {language: Press(Edition.from_json(text)) for language, text in editions.items()}
+        self._presses = [(language, Press(Edition.from_json(text))) for language, text in editions.items()]
+        self._default = dict(self._presses)[of.default_language]
+        self._signing = tokens.Signing(stationery.keyring, of.topic, of.id)
+        self._envelope_id = f"{of.id}."
         self.asked: opt_in.Asked | None = None  # a confirmation: of which request
         self._stamped = datetime.min.replace(tzinfo=UTC)
         self._date = ""
@@ -67,24 +70,22 @@ class CampaignPress:
 
     def message_id(self, to: Recipient) -> str:
         """Give the Message-ID of this recipient's letter, the same at every attempt."""
-        made = tokens.for_letter(self._stationery.keyring, self._link(to))
-        return f"{made.name}@{self._stationery.sender_domain}"
+        return f"{self._signing.tokens(to.public_id).name}@{self._stationery.sender_domain}"
 
     def parcel(self, to: Recipient, now: datetime) -> Parcel:
         """Compose one letter for a lane."""
         letter = self.letter(to, now)
         return Parcel(
-            sender=letter.sender,
-            recipient=letter.recipient,
-            octets=letter.octets,
+            letter.sender,
+            letter.recipient,
+            letter.pieces,
             needs_smtputf8=letter.needs_smtputf8,
-            envelope_id=f"{self._of.id}.{to.public_id.hex()}",
+            envelope_id=self._envelope_id + to.public_id.hex(),
         )
 
     def fields(self, to: Recipient, now: datetime) -> Fields:
         """Give the values of one recipient: links signed for this person, topic and campaign."""
-        s = self._stationery
-        made = tokens.for_letter(s.keyring, self._link(to))
+        made, asked, s = self._signing.tokens(to.public_id), self.asked, self._stationery
         return Fields(
             address=to.address,
             name=to.name,
@@ -96,16 +97,16 @@ class CampaignPress:
             preferences_url=f"{s.public_url}/p/{made.preferences}",
             view_url=f"{s.public_url}/v/{made.view}",
             consented_on=to.consented_on,
-            confirm_url=self.asked.confirm_url if self.asked else "",
-            requested_at=self.asked.requested_at if self.asked else "",
-            requested_topics=" ".join(self.asked.topics) if self.asked else "",
+            confirm_url=asked.confirm_url if asked else "",
+            requested_at=asked.requested_at if asked else "",
+            requested_topics=" ".join(asked.topics) if asked else "",
         )
 
-    def _link(self, to: Recipient) -> Link:
-        return Link(to.public_id, self._of.topic, self._of.id)
-
     def _press(self, to: Recipient) -> Press:
-        return self._presses.get(to.language) or self._presses[self._of.default_language]
+        for language, press in self._presses:  # the hash of a word of an Enum is made in Python
+            if language is to.language:
+                return press
+        return self._default
 
     def _stamp(self, now: datetime) -> str:
         if now is not self._stamped:  # letters composed between two turns of the gate share their Date

@@ -7,14 +7,15 @@ What must stay true
 """
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from dispatcher.errors import InputRefused
 from dispatcher.smtp.reply import Reply
 from dispatcher.smtp.verdict import Refused
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\u0080-\u00a0\u2028\u2029\ud800-\udfff]")
+_PLAIN = re.compile(r"[!-;=?-~]{1,254}")  # two addresses, neither of which can be refused for anything
 _NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
 _LONGEST_PATH = 254  # 256 octets with the brackets (RFC 5321 4.5.3.1.3)
 _LONGEST_ENVID = 100  # RFC 3461 4.4
@@ -25,38 +26,58 @@ DOT = b".\r\n"  # a body ends in CRLF, so this completes CRLF.CRLF
 RESET = b"RSET\r\n"
 
 
-@dataclass(slots=True)  # not frozen: to freeze one costs as much as all that is checked here
+@dataclass(slots=True, init=False)  # its making is written out: a letter makes one (see "Compiled" in ARCHITECTURE.md)
 class Parcel:
     """One letter for one recipient.
 
-    `octets` gives its body, the same at each call: what goes over the wire between 354 and the dot, `size` long. It is
-    asked for when it is written, because letters wait by the hundred. CRLF lines, none of which begins with a dot, the
-    last one ended. The composer stuffs dots, once per edition; here only both ends are looked at, because a search
-    through every body costs a third of all the CPU that a letter may cost.
+    `pieces`, one behind the other, are its body: what goes over the wire between 354 and the dot, `size` octets long.
+    It is put together when it is written, because letters wait by the hundred. CRLF lines, none of which begins with a
+    dot, the last one ended; in ASCII, unless the letter needs SMTPUTF8. The composer stuffs dots, once per edition;
+    here only both ends are looked at, because a search through every body costs a third of all the CPU that a letter
+    may cost.
     """
 
     sender: str
     recipient: str
-    octets: Callable[[], bytes]
-    needs_smtputf8: bool = False
-    envelope_id: str | None = None
-    size: int = field(init=False)
+    pieces: list[str]
+    needs_smtputf8: bool
+    envelope_id: str | None
+    size: int
 
-    def __post_init__(self) -> None:
-        both = self.recipient + self.sender
-        if not self.recipient or _FORBIDDEN.search(both):
-            raise InputRefused("an envelope address is empty or holds a control character, a space, < or >")
-        if not self.needs_smtputf8 and not both.isascii():
-            raise InputRefused("an envelope address with letters beyond ASCII needs SMTPUTF8 (RFC 6531)")
-        if len(both) > _LONGEST_PATH // 4 and self._longest_path() > _LONGEST_PATH:
-            raise InputRefused(f"an envelope address is longer than {_LONGEST_PATH} octets (RFC 5321 4.5.3.1.3)")
-        body = self.octets()
-        if not body.endswith(b"\r\n") or body.startswith(b"."):
+    def __init__(
+        self,
+        sender: str,
+        recipient: str,
+        pieces: list[str],
+        *,
+        needs_smtputf8: bool = False,
+        envelope_id: str | None = None,
+    ) -> None:
+        _check_path(recipient, sender, needs_smtputf8=needs_smtputf8)
+        if not pieces or pieces[0][:1] in ("", ".") or not pieces[-1].endswith("\r\n"):
             raise InputRefused("a letter's body must end in CRLF and must not begin with a bare dot")
-        self.size = len(body)
+        self.sender = sender
+        self.recipient = recipient
+        self.pieces = pieces
+        self.needs_smtputf8 = needs_smtputf8
+        self.envelope_id = envelope_id
+        self.size = len(self.octets()) if needs_smtputf8 else sum(len(piece) for piece in pieces)
 
-    def _longest_path(self) -> int:
-        return max(len(self.recipient.encode()), len(self.sender.encode()))
+    def octets(self) -> bytes:
+        """Put the body together, the same at each call."""
+        return "".join(self.pieces).encode()
+
+
+def _check_path(recipient: str, sender: str, *, needs_smtputf8: bool) -> None:
+    both = recipient + sender
+    if recipient and _PLAIN.fullmatch(both):
+        return
+    if not recipient or _FORBIDDEN.search(both):
+        raise InputRefused("an envelope address is empty or holds a control character, a space, < or >")
+    if not needs_smtputf8 and not both.isascii():
+        raise InputRefused("an envelope address with letters beyond ASCII needs SMTPUTF8 (RFC 6531)")
+    if max(len(recipient.encode()), len(sender.encode())) > _LONGEST_PATH:
+        raise InputRefused(f"an envelope address is longer than {_LONGEST_PATH} octets (RFC 5321 4.5.3.1.3)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +135,22 @@ def unfit(parcel: Parcel, offers: Offers, relay: str) -> Refused | None:
 
 def commands(parcel: Parcel, offers: Offers) -> tuple[bytes, bytes]:
     """Give the MAIL and the RCPT line."""
-    mail = f"MAIL FROM:<{parcel.sender}>"
-    rcpt = f"RCPT TO:<{parcel.recipient}>"
-    if offers.has_size:
-        mail += f" SIZE={parcel.size}"
+    size = f" SIZE={parcel.size}" if offers.has_size else ""
+    utf8 = ""
     if parcel.needs_smtputf8:
-        mail += " BODY=8BITMIME SMTPUTF8" if offers.eight_bit else " SMTPUTF8"
-    if offers.dsn:
-        mail += " RET=HDRS"
-        envid = xtext(parcel.envelope_id or "")
-        if 0 < len(envid) <= _LONGEST_ENVID:
-            mail += f" ENVID={envid}"
-        rcpt += " NOTIFY=FAILURE,DELAY"
-        if parcel.recipient.isascii():  # beyond ASCII the address type would be utf-8 (RFC 6533); ORCPT is optional
-            rcpt += f" ORCPT=rfc822;{xtext(parcel.recipient)}"
-    return f"{mail}\r\n".encode(), f"{rcpt}\r\n".encode()
+        utf8 = " BODY=8BITMIME SMTPUTF8" if offers.eight_bit else " SMTPUTF8"
+    of_mail, of_rcpt = _for_notices(parcel) if offers.dsn else ("", "")
+    mail = f"MAIL FROM:<{parcel.sender}>{size}{utf8}{of_mail}\r\n"
+    return mail.encode(), f"RCPT TO:<{parcel.recipient}>{of_rcpt}\r\n".encode()
+
+
+def _for_notices(parcel: Parcel) -> tuple[str, str]:
+    """Give what asks for notices of delivery (RFC 3461), for either line."""
+    envid = xtext(parcel.envelope_id or "")
+    mail = f" RET=HDRS ENVID={envid}" if 0 < len(envid) <= _LONGEST_ENVID else " RET=HDRS"
+    if not parcel.recipient.isascii():  # beyond ASCII the address type would be utf-8 (RFC 6533); ORCPT is optional
+        return mail, " NOTIFY=FAILURE,DELAY"
+    return mail, f" NOTIFY=FAILURE,DELAY ORCPT=rfc822;{xtext(parcel.recipient)}"
 
 
 def xtext(text: str) -> str:

@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 
 from dispatcher.compose import headers
 from dispatcher.compose.letter import Press
+from dispatcher.compose.quoted_printable import is_clean
 from dispatcher.errors import InputRefused
 from tests.compose.samples import ASKER, HOUSE, READER, TOKEN, edition, header_lines, press, service
 
+USUAL = (
+    READER.message_id, READER.envelope_sender, READER.unsubscribe_mailto, READER.unsubscribe_url,
+    READER.preferences_url, READER.view_url,
+)  # fmt: skip
 ONE_LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0"), max_size=120)
 
 
@@ -204,3 +209,26 @@ def test_no_line_break_and_no_nul_passes_into_any_header(before: str, bad: str, 
 def test_half_a_character_is_refused() -> None:
     with pytest.raises(InputRefused):
         press().letter(replace(READER, name="a\ud800b"))
+
+
+def test_a_message_id_beyond_ascii_is_refused() -> None:
+    with pytest.raises(InputRefused):
+        press().letter(replace(READER, message_id="jörg@news.example.de"))
+
+
+@given(
+    st.lists(st.from_regex(r"(?:https?://|x@)?[a-c.@/ \"=&<>\x00\r\nä-]{1,6}", fullmatch=True), min_size=6, max_size=6)
+)
+def test_what_is_made_as_usual_would_be_refused_by_nothing_and_altered_by_nothing(made: list[str]) -> None:
+    made = [given if headers.are_usual(" ".join((*USUAL[:at], given, *USUAL[at + 1 :]))) else usual
+            for at, (given, usual) in enumerate(zip(made, USUAL, strict=True))]  # fmt: skip
+    assert headers.are_usual(" ".join(made))
+    message_id, sender, mailto, *links = made
+    assert headers.message_id(message_id) == f"<{message_id}>"
+    assert headers.check_address("the envelope sender", sender).isascii()
+    assert headers.list_unsubscribe(links[0], mailto) == headers.unsubscribe_by(links[0], f"mailto:{mailto}")
+    assert all(is_clean(link) for link in links)
+
+
+def test_the_letters_of_a_house_are_made_as_usual() -> None:
+    assert headers.are_usual(" ".join(USUAL))

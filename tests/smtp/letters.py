@@ -14,4 +14,6 @@ def letter(recipient: str = "anna@example.de", size: int = 0, **fields: Any) -> 
     ).encode()
     line = b"Der Goldpreis stieg um 1,2 Prozent; Anleger sind ruhig.\r\n"
     body = fields.pop("body", head + line * max(1, (size - len(head)) // len(line)))
-    return Parcel(**{"sender": "b+1.mac@bounce.example.de", "recipient": recipient, "octets": lambda: body, **fields})
+    return Parcel(
+        **{"sender": "b+1.mac@bounce.example.de", "recipient": recipient, "pieces": [body.decode()], **fields}
+    )

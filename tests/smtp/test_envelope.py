@@ -45,13 +45,26 @@ def test_xtext_is_printable_ascii_and_can_be_read_back(text: str) -> None:
 @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=60))
 def test_whatever_the_addresses_hold_a_command_is_one_line(sender: str, recipient: str, envelope_id: str) -> None:
     try:
-        parcel = Parcel(sender, recipient, lambda: b"x\r\n", True, envelope_id.encode("utf-8", "ignore").decode())
+        parcel = Parcel(
+            sender,
+            recipient,
+            ["x\r\n"],
+            needs_smtputf8=True,
+            envelope_id=envelope_id.encode("utf-8", "ignore").decode(),
+        )
     except InputRefused:
         return
     for command in commands(parcel, ALL):
         assert command.endswith(b"\r\n")
         assert not re.search(rb"[\x00-\x1f\x7f]", command[:-2])
         assert re.fullmatch(rb"[^<>]*<[^<>]*>(?: [!-~]+)*", command[:-2], re.DOTALL)
+
+
+@pytest.mark.parametrize("recipient", ["anna@example.de", "jörg@example.de"])
+def test_a_letter_knows_how_long_it_is_on_the_wire(recipient: str) -> None:
+    pieces = ["To: ", recipient, "\r\n\r\nHallo\r\n"]
+    parcel = Parcel("b@example.de", recipient, pieces, needs_smtputf8=not recipient.isascii())
+    assert parcel.size == len(parcel.octets()) == len("".join(pieces).encode())
 
 
 def test_an_envelope_id_that_is_too_long_is_left_out_whole() -> None:
