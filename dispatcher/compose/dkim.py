@@ -40,17 +40,25 @@ _FIELD = "DKIM-Signature"
 _RUN = re.compile(rb" {2,}")
 _BLANKS = re.compile(rb"[ \t]+")
 _WIRE_FOLD = FOLD.encode()
-_FROM_HERE_ON_THE_SAME = b"\r\nList-Unsubscribe-Post:"  # in all newsletters of an edition (edition.py)
+_UP_TO_HERE_THE_SAME = b"\r\nTo:"  # in all letters of an edition and a second (freezing.py),
+_FROM_HERE_ON_THE_SAME = b"\r\nList-Unsubscribe-Post:"  # in all its newsletters
+# What is between in a newsletter, once it is unfolded: the fields that hold data of a person. A name in quotes is left
+# to the slow way: it may hold tabs, and blanks in a row.
+_OWN = re.compile(
+    rb'To: ([^"\r\n]*[^" \r\n])\r\nSubject: (.*[^ \r\n])\r\n'
+    rb"Message-ID: (.*[^ \r\n])\r\nList-Unsubscribe: (.*[^ \r\n])"
+).fullmatch
+_OWN_NAMES = (b"list-unsubscribe:", b"message-id:", b"subject:", b"to:")
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """One key's field for letters with the same fields: it lacks t= and bh= (in this order, %), and what b= says, which
-    `cut` cuts into lines."""
+    """One key's field for letters with the same fields, in three pieces: behind the first goes t=, behind the second
+    bh=, and behind the last what b= says, which `cut` cuts into lines."""
 
     sign: Callable[[bytes], bytes]
-    wire: bytes
-    relaxed: bytes
+    wire: tuple[bytes, bytes, bytes]
+    relaxed: tuple[bytes, bytes, bytes]
     cut: Callable[[bytes], tuple[bytes, ...]]
 
 
@@ -59,7 +67,11 @@ class Signer:
 
     def __init__(self, keys: "Sequence[SigningKey]") -> None:
         self.keys = tuple(keys)
-        self._forms: dict[tuple[bytes, ...], list[_Form]] = {}
+        self._known: dict[tuple[bytes, ...], list[_Form]] = {}
+        self._names: tuple[bytes, ...] = ()  # of the letter before, which most often are those of the next,
+        self._forms: list[_Form] = []
+        self._now: datetime | None = None  # and its moment: letters composed between two turns of the gate share it
+        self._stamp = b""
 
     def sign(self, letter: bytes, now: datetime, *, is_relaxed: bool) -> bytes:
         """Give the letter with its signatures in front. `is_relaxed`: its body is its own relaxed form."""
@@ -70,14 +82,16 @@ class Signer:
         end = letter.index(b"\r\n\r\n")
         body = memoryview(letter)[end + 4 :]
         digest = _base64(sha256(body if is_relaxed else relaxed_body(bytes(body))).digest())
-        names, head = _relaxed_head(letter[:end])
-        forms = self._forms.get(names) or self._add_forms(names)
-        open_tags = (int(now.timestamp()), digest)
-        return b"".join([_field(form, head, open_tags) for form in forms])
+        names, head = _relaxed_head(letter, end)
+        if names != self._names:
+            self._names, self._forms = names, self._known.get(names) or self._add_forms(names)
+        if now is not self._now:
+            self._now, self._stamp = now, b"%d" % int(now.timestamp())
+        return b"".join([_field(form, head, self._stamp, digest) for form in self._forms])
 
     def _add_forms(self, names: tuple[bytes, ...]) -> list[_Form]:
         listed = [*names, *_RELAXED.values()]  # each once more than there is of it
-        self._forms[names] = forms = [_form(key, [name.decode("ascii") for name in listed]) for key in self.keys]
+        self._known[names] = forms = [_form(key, [name.decode("ascii") for name in listed]) for key in self.keys]
         return forms
 
 
@@ -87,22 +101,36 @@ def relaxed_body(body: bytes) -> bytes:
     return text + b"\r\n" if text else b""
 
 
-def _relaxed_head(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
+def _relaxed_head(letter: bytes, end: int) -> tuple[tuple[bytes, ...], bytes]:
     """Give the names of the signed fields, each with its colon, and the relaxed form of all (RFC 6376 3.4.2).
 
-    Both bottom up, for of fields with the same name the last is signed first (5.4.2). `head` is of our own hand: names
-    as in SIGNED, folds as in headers.py.
+    Both bottom up, for of fields with the same name the last is signed first (5.4.2). The head, up to `end`, is of our
+    own hand: names as in SIGNED, folds as in headers.py.
     """
-    ours, post, rest = head.partition(_FROM_HERE_ON_THE_SAME)
-    lower_names, lower = _same_for_all(post + rest)
-    upper_names, upper = _relaxed_fields(ours)
-    return lower_names + upper_names, lower + upper
+    begins = letter.find(_UP_TO_HERE_THE_SAME, 0, end)
+    ends = letter.find(_FROM_HERE_ON_THE_SAME, 0, end)
+    if not 0 < begins < ends:  # a letter around consent
+        return _relaxed_fields(letter[:end])
+    upper_names, upper = _same_for_all(letter[:begins])
+    names, own = _relaxed_own(letter[begins + 2 : ends])
+    lower_names, lower = _same_for_all(letter[ends:end])
+    return lower_names + names + upper_names, b"".join((lower, own, upper))
+
+
+def _relaxed_own(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
+    """Do what `_relaxed_fields` does, in a third of the time, for what stands between in nearly every letter."""
+    if (found := _OWN(head.replace(_WIRE_FOLD, b" "))) is None:
+        return _relaxed_fields(head)
+    to, subject, message_id, unsubscribe = found.groups()
+    lines = (
+        b"list-unsubscribe:", unsubscribe, b"\r\nmessage-id:", message_id, b"\r\nsubject:", subject, b"\r\nto:", to,
+        b"\r\n",
+    )  # fmt: skip
+    return _OWN_NAMES, b"".join(lines)
 
 
 def _relaxed_fields(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
-    text = head.replace(b"\t", b" ").replace(_WIRE_FOLD, b" ")
-    if b"  " in text:  # of all fields only a quoted name may hold some
-        text = _RUN.sub(b" ", text)
+    text = _RUN.sub(b" ", head.replace(b"\t", b" ").replace(_WIRE_FOLD, b" "))
     names, lines = [], []
     for line in reversed(text.split(b"\r\n")):
         name, _, value = line.partition(b":")
@@ -116,22 +144,29 @@ def _relaxed_fields(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
 _same_for_all = lru_cache(maxsize=256)(_relaxed_fields)  # of editions: no one's data
 
 
-def _field(form: _Form, head: bytes, open_tags: tuple[int, bytes]) -> bytes:
-    signature = _base64(form.sign(head + form.relaxed % open_tags))
-    return form.wire % open_tags + _WIRE_FOLD.join(form.cut(signature)) + b"\r\n"
+def _field(form: _Form, head: bytes, stamp: bytes, digest: bytes) -> bytes:
+    before, between, behind = form.relaxed
+    signature = _base64(form.sign(b"".join((head, before, stamp, between, digest, behind))))
+    before, between, behind = form.wire
+    return b"".join((before, stamp, between, digest, behind, _WIRE_FOLD.join(form.cut(signature)), b"\r\n"))
 
 
 def _form(key: "SigningKey", listed: list[str]) -> _Form:
     lines = [
         f"v=1; a={key.algorithm}-sha256; c=relaxed/relaxed;",
         *_folded([f"d={key.domain}; ", f"s={key.selector};"]),
-        "t=%d; bh=%b;",
+        "t=\0; bh=\0;",
         *_folded([f"h={listed[0]}", *listed[1:-1], listed[-1].replace(":", ";")]),
         "b=",
     ]
     wire = f"{_FIELD}: {FOLD.join(lines)}"
     relaxed = f"{_FIELD.lower()}:{' '.join(lines)}"
-    return _Form(key.sign, wire.encode("ascii"), relaxed.encode("ascii"), _cutter(len(_base64(key.sign(b"")))))
+    return _Form(key.sign, _in_three(wire), _in_three(relaxed), _cutter(len(_base64(key.sign(b"")))))
+
+
+def _in_three(field: str) -> tuple[bytes, bytes, bytes]:
+    before, between, behind = field.encode("ascii").split(b"\0")
+    return before, between, behind
 
 
 def _cutter(length: int) -> Callable[[bytes], tuple[bytes, ...]]:
