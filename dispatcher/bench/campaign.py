@@ -47,12 +47,24 @@ class Figures:
     largest_mb: float  # of the processes of a worker
     launch_s: float
     first_out_s: float
+    last_out_s: float
+    held_s: float | None = None  # for which a relay far away held its replies in truth, in the mean
     signing: tuple[SigningCost, ...] = ()
 
     @property
     def ratio(self) -> float | None:
         """Our rate in terms of the bare load generator's."""
         return self.rate / self.source_rate if self.source_rate else None
+
+    @property
+    def of_the_line(self) -> float | None:
+        """How much of what its lanes could do at best, if nothing took time but the relay: from the first letter's
+        dot to the last one's answer.
+        """
+        if self.held_s is None:
+            return None
+        best = self.workers * self.lanes / self.held_s
+        return self.sent / (self.last_out_s - self.first_out_s + self.held_s) / best
 
 
 def measure(case: Case, tell: Callable[[str, float | None], None]) -> Figures:
@@ -76,7 +88,8 @@ def measure(case: Case, tell: Callable[[str, float | None], None]) -> Figures:
                 tell("smtp-source, the same size to the same sink", None)
                 source = load.source_rate(sink, LETTER_OCTETS, min(max(status.sent, 10_000), 60_000))
             signing = tuple(signing_costs(house.letter(campaign_id))) if case.with_signing else ()
-            return replace(_figures(case, house, campaign_id, status, costs, source), signing=signing)
+            held = load.held_s(sink) if case.delay else None
+            return replace(_figures(case, house, campaign_id, status, costs, source), signing=signing, held_s=held)
 
 
 def _figures(
@@ -96,5 +109,5 @@ def _figures(
         worker_us=us("worker") or 0.0, database_us=us("database"), sink_us=us("sink") or 0.0,
         sender_mb=max(cost.peak_mb for name, cost in costs.items() if name.startswith(SENDER)),
         largest_mb=costs["worker"].peak_mb, launch_s=house.launch_s,
-        first_out_s=(first - of.send_at).total_seconds(),
+        first_out_s=(first - of.send_at).total_seconds(), last_out_s=(last - of.send_at).total_seconds(),
     )  # fmt: skip

@@ -6,6 +6,7 @@ smtp-source there is no ratio.
 
 import os
 import shutil
+import smtplib
 import socket
 import subprocess
 import sys
@@ -67,6 +68,12 @@ def source_rate(target: Sink, octets: int, messages: int) -> float | None:
     began = steady()
     subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, capture_output=True)  # noqa: S603
     return messages / (steady() - began)
+
+
+def held_s(target: Sink) -> float:
+    """Give the seconds for which a sink of our own, with a delay, held its replies in truth, in the mean."""
+    with smtplib.SMTP("127.0.0.1", target.port) as line:
+        return float(line.help().split()[0]) / 1000
 
 
 def find(program: str) -> str | None:

@@ -85,7 +85,7 @@ def run(plan: Plan, out: Console, write_to: Path | None) -> None:
     if write_to is not None:
         told = {
             "machine": machine,
-            "figures": [{**asdict(one), "ratio": one.ratio} for one in figures],
+            "figures": [{**asdict(one), "ratio": one.ratio, "of_the_line": one.of_the_line} for one in figures],
             "pages": [asdict(one) for one in visited],
             "bulk": [asdict(one) for one in taken_in],
         }
@@ -137,6 +137,8 @@ _ROWS: list[tuple[str, Callable[[Figures], str]]] = [
     ("letters a second, launch included", lambda one: f"{one.rate:,.0f}"),
     ("smtp-source, messages a second", lambda one: f"{one.source_rate:,.0f}" if one.source_rate else "–"),
     ("ratio", lambda one: f"{one.ratio:.2f}" if one.ratio else "–"),
+    ("a relay far away: there and back, ms", lambda one: f"{one.held_s * 1000:.1f}" if one.held_s else "–"),
+    ("of lanes / there and back", lambda one: f"{one.of_the_line:.0%}" if one.of_the_line else "–"),
     ("CPU a letter: workers, µs", lambda one: f"{one.worker_us:.0f}"),
     ("CPU a letter: database, µs", lambda one: f"{one.database_us:.0f}" if one.database_us is not None else "–"),
     ("CPU a letter: sink, µs", lambda one: f"{one.sink_us:.0f}"),
