@@ -89,6 +89,7 @@ async def drain(engine: Engine, orders: Orders) -> Report:
         feed.closed = feed.closed or shift.is_over
 
     feed = Feed(gate, pace, orders.kinds, orders.stationery, look, low=2 * lanes)
+    gate.at_leisure = feed.compose_ahead
     try:
         await pace.look()
         async with asyncio.TaskGroup() as group:  # should the gate fail, no lane waits at it for ever

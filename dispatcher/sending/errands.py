@@ -3,6 +3,7 @@
 What must stay true: of each claim it is known how many of its errands have not come to an end. Who counts is the feed.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from dispatcher.db.terms import Outcome
@@ -34,6 +35,9 @@ class Held:
     halted: str | None = None
     is_whole: bool = True  # False: something of it was put back, so the batch is not done
     tallies: dict[str, Tally] = field(default_factory=dict)  # by relay
+    ahead: deque[Parcel] = field(
+        default_factory=deque, repr=False
+    )  # letters of the first in its queue, composed already
 
     def count(self, relay: str, outcome: Outcome | None) -> None:
         """Count what became of a letter; None: deferred. What is unknown was an answer of nobody's."""

@@ -37,6 +37,7 @@ from dispatcher.smtp.lane import Parcel
 log = structlog.get_logger()
 _LONGEST_WAIT = 0.25  # seconds between two looks while all wait for permits
 _MOST_HELD = 16  # batches that wait for permits at the same time
+_MOST_AHEAD = 32  # letters that are composed before a lane draws them
 FEW_FAILURES, MOST_FAILURES = 5, 0.05  # letters that cannot be composed: so many pause nothing; a larger share does
 SPOILT = "more than 5 % of the letters could not be composed: see who, and why, with `campaigns missing`"
 
@@ -120,11 +121,27 @@ class Feed:
             self._queues[held] = self._queues.pop(held)
         if len(queue) < self._low and len(self._queues) < _MOST_HELD:
             self._ask_ahead()
-        parcel = self._compose(held, to)
+        parcel = held.ahead.popleft() if held.ahead else self._compose(held, to)
         if parcel is None:
             return None
         self.drawn += 1
         return Errand(held, self._gate.campaigns[held.claim.campaign_id], to, parcel, losses)
+
+    def compose_ahead(self) -> bool:
+        """Compose the next letter that is not composed yet, for whoever draws it; False: there are enough of them. Not
+        where letters may have to wait for permits, and would grow old.
+        """
+        held = next(iter(self._queues), None)
+        if held is None or self.closed or not self._pace.is_free:
+            return False
+        queue, ahead = self._queues[held], held.ahead
+        if len(ahead) >= min(len(queue), _MOST_AHEAD):
+            return False
+        try:
+            ahead.append(self._presses[held.claim.edition].parcel(queue[len(ahead)][0], self._gate.about_now()))
+        except (DispatcherError, TemplateError):
+            return False  # whoever draws it sees to that
+        return True
 
     async def _wait(self) -> None:
         """Wait for the next permit, or for work that has none to wait for."""
@@ -164,6 +181,8 @@ class Feed:
         """Go by the campaign as it is now: its rate, its content, how long its prices are good."""
         now = await self._gate.transact(lambda conn, _now: self._look_again(conn, campaign_id))
         self._gate.campaigns[campaign_id] = now
+        for held in self._queues:
+            held.ahead.clear()  # they may come from the edition before
         await self._pace.look()
 
     def hold_stale(self) -> None:

@@ -18,6 +18,7 @@ turn that drops a letter from its batch's `in_flight` must be the one that recor
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from time import process_time
 from typing import TypeVar
 
 import psycopg
@@ -35,6 +36,7 @@ from dispatcher.domain.ledger import Record
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.sending.clerk import Clerk
 from dispatcher.sending.crowding import Crowding
+from dispatcher.sending.leisure import Leisure
 from dispatcher.smtp.lane import Lane, Parcel
 from dispatcher.smtp.verdict import Verdict
 
@@ -98,6 +100,8 @@ class Gate:
         self._questions: list[Question] = []
         self._last_turn = 0  # how many had their answer
         self._crowding = Crowding()
+        self._leisure = Leisure()
+        self.at_leisure: Callable[[], bool] = lambda: False  # called while there is time, until it gives False
         self._asked_since: float | None = None  # since when somebody waits; None: nobody
         self._wake = asyncio.Event()
         self._ending = False
@@ -190,6 +194,8 @@ class Gate:
 
     async def _gather(self) -> None:
         """Wait until somebody asks, and for company: larger turns cost PostgreSQL less."""
+        while self._leisure.is_there and not self._wake.is_set() and self.at_leisure():
+            await asyncio.sleep(0)  # whoever comes meanwhile comes first
         await self._wake.wait()
         for _ in range(_ROUNDS):
             await asyncio.sleep(0)
@@ -270,6 +276,7 @@ class Gate:
                 self._told[:0] = told
                 decisions = [Halted(problem)] * len(questions)
         self._note_turn(len(questions))
+        self._leisure.note(process_time(), steady())
         for question, decision in zip(questions, decisions, strict=True):
             if question.answer.done():  # whoever waited was called off, and the line with it
                 continue
