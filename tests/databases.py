@@ -36,6 +36,32 @@ _had_turns: Counter[ModuleType] = Counter()  # by module: how many of its tests 
 _kept: set[int] = set()  # the connections that outlive a test: those of our engines, which nobody has in hand
 
 
+class Server:
+    """The PostgreSQL server that all tests share, known in each of their processes by the folder of its socket."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+
+    @property
+    def url(self) -> str:
+        """Give the URL of the maintenance database."""
+        return self.database("postgres")
+
+    @property
+    def binaries(self) -> Path:
+        """Give the folder of PostgreSQL's programs: where the one lies that runs."""
+        return Path((self._folder / "data" / "postmaster.opts").read_text(encoding="utf-8").split()[0]).parent
+
+    def database(self, name: str) -> str:
+        """Give the URL of a database."""
+        return f"postgresql://dispatcher@/{name}?host={self._folder}"
+
+    def execute(self, statement: str) -> None:
+        """Run one statement in the maintenance database."""
+        with psycopg.connect(self.url, autocommit=True) as conn:
+            conn.execute(statement)
+
+
 def in_turn(name: str, cases: Iterable[Any]) -> pytest.MarkDecorator:
     """Try each case on one database, and the next on the other: for many that have nothing to do with databases."""
     turns = zip(cases, cycle(("sqlite", "postgresql")))
@@ -72,11 +98,10 @@ def sqlite_database(template: Path) -> str:
 
 def postgres_database(folder: str, worker: str) -> str:
     """Give the one PostgreSQL database of this process, empty."""
-    name = f"tests_{worker}"
-    url = f"postgresql://dispatcher@/{name}?host={folder}"
+    name, server = f"tests_{worker}", Server(folder)
+    url = server.database(name)
     if name not in _cleaners:
-        with psycopg.connect(f"postgresql://dispatcher@/postgres?host={folder}", autocommit=True) as conn:
-            conn.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         _cleaners[name] = psycopg.connect(url, autocommit=True)
         # Triggers guard rows, and references them: whoever deletes all of them asks neither.
         _cleaners[name].execute("SET session_replication_role = replica")

@@ -4,6 +4,8 @@ Nobody who left is mailed, nobody gets a letter twice, the erased address is in 
 """
 
 import json
+import os
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +14,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from dispatcher.bench.postgres import PostgresServer
 from dispatcher.db import clock
 from dispatcher.db.engine import make_engine
 from dispatcher.db.tables import metadata, subscriber
@@ -22,6 +23,7 @@ from dispatcher.domain.address_hashes import address_hash
 from dispatcher.domain.addresses import parse_address
 from dispatcher.domain.tokens import Link, Purpose
 from dispatcher.sending import endings
+from tests.databases import TEMPLATE, Server
 from tests.journeys.house import RunningHouse, kill_tree, let_leases_end, open_house, wait_for
 from tests.stage import Stage
 
@@ -46,8 +48,8 @@ class Sqlite:
 class Postgresql:
     """Backup and restore as docs/production.md says: pg_dump, pg_restore, and then our command."""
 
-    def __init__(self, server: PostgresServer) -> None:
-        self.server = server
+    def __init__(self, server: Server, name: str) -> None:
+        self.server, self._name = server, name
 
     def _program(self, name: str, *arguments: str) -> None:
         subprocess.run([self.server.binaries / name, *arguments], check=True, capture_output=True)
@@ -56,8 +58,8 @@ class Postgresql:
         self._program("pg_dump", "--format=custom", f"--file={house.var}/backup.dump", house.database_url)
 
     def put_back(self, house: RunningHouse) -> None:
-        self.server.execute("DROP DATABASE drill WITH (FORCE)")
-        self.server.execute("CREATE DATABASE drill TEMPLATE template0")
+        self.server.execute(f"DROP DATABASE {self._name} WITH (FORCE)")
+        self.server.execute(f"CREATE DATABASE {self._name} TEMPLATE template0")
         self._program(
             "pg_restore",
             "--exit-on-error",
@@ -73,15 +75,17 @@ class Postgresql:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def way(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, Sqlite | Postgresql]]:
+def way(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, postgres_folder: str
+) -> Iterator[tuple[str, Sqlite | Postgresql]]:
     """Give a database of each kind, and the way in which it is backed up."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/dispatcher.db", Sqlite()
+        yield f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'dispatcher.db')}", Sqlite()
         return
-    server = PostgresServer()
-    server.execute("CREATE DATABASE drill")
-    yield server.database("drill"), Postgresql(server)
-    server.remove()
+    server, name = Server(postgres_folder), f"drill_{os.getpid()}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield server.database(name), Postgresql(server, name)
+    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -91,7 +95,6 @@ def house(tmp_path: Path, way: tuple[str, Sqlite | Postgresql]) -> Iterator[Runn
 
 @pytest.fixture
 def engine(house: RunningHouse) -> Iterator[Engine]:
-    house.run("db", "upgrade")
     made = endings.keep(make_engine(house.database_url), endings.file_of(house.settings))
     yield made
     made.dispose()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from tests.databases import Server
 from tests.torture.ground import Bears, Databases, Ground, add_people
 from tests.torture.witness import Weather, Witness
 
@@ -32,23 +33,12 @@ def lay(engine: Engine, database_url: str, tmp_path: Path) -> Iterator[Lay]:
         yield lay_out
 
 
-class _At:
-    """The server that all tests share, by the folder of its socket."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self.url = self.database("postgres")
-
-    def database(self, name: str) -> str:
-        return f"postgresql://dispatcher@/{name}?host={self._folder}"
-
-
 @pytest.fixture(scope="session")
 def databases(postgres_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Databases]:
     """Give a function that gives databases of a kind."""
     folder = tmp_path_factory.mktemp("torture")
     known = {
         "sqlite": Databases("sqlite", folder, None),
-        "postgresql": Databases("postgresql", folder, _At(postgres_folder)),
+        "postgresql": Databases("postgresql", folder, Server(postgres_folder)),
     }
     return known.__getitem__
