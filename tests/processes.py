@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from sqlalchemy import Engine
 
 from dispatcher.cli import main as command_line
-from dispatcher.worker import listener, programs, sender, watch
+from dispatcher.worker import intake, listener, programs, sender, watch
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
@@ -33,7 +33,7 @@ FORKS.set_forkserver_preload(
     ]
 )
 _PR_SET_NAME = 15
-_WARM: dict[str, Callable[..., int]] = {"listener": listener.main, "sender": sender.main}
+_WARM: dict[str, Callable[..., int]] = {"intake": intake.main, "listener": listener.main, "sender": sender.main}
 KILLED = -signal.SIGKILL
 
 

@@ -36,17 +36,18 @@ def test_a_campaign_completes_with_the_broker_gone(house: RunningHouse, engine: 
     assert set(taken.values()) == {1}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """Give a PostgreSQL of its own, with fsync, to be crashed."""
     made = PostgresServer(durable=True)
-    made.execute("CREATE DATABASE crashing")
     yield made
     made.remove()
 
 
 @pytest.fixture
 def house_on_postgres(server: PostgresServer, tmp_path: Path) -> Iterator[RunningHouse]:
+    server.execute("DROP DATABASE IF EXISTS crashing WITH (FORCE)")
+    server.execute("CREATE DATABASE crashing")
     yield from open_house(tmp_path, server.database("crashing"), lanes=4, relay_options=("--delay", "0.01"))
 
 
