@@ -134,7 +134,7 @@ def test_nonsense_instead_of_the_answer_to_a_dot_leaves_a_handful_in_doubt(
         assert counted == {"sent": 40 - status.unknown, "unknown": status.unknown}
 
 
-@pytest.mark.parametrize("verb", ["BANNER", "MAIL", "DOT"])
+@in_turn("verb", ["BANNER", "MAIL", "DOT"])
 def test_another_relay_takes_over_from_one_that_speaks_nonsense(stage: Stage, verb: str) -> None:
     people = stage.add(40)
     campaign = stage.campaign()
@@ -151,7 +151,7 @@ def test_another_relay_takes_over_from_one_that_speaks_nonsense(stage: Stage, ve
 
 
 @pytest.mark.parametrize("extensions", [None, PLAIN_EXTENSIONS], ids=["pipelined", "one by one"])
-@pytest.mark.parametrize("seed", range(3))
+@in_turn("seed", range(3))
 def test_a_relay_that_speaks_nonsense_now_and_then_loses_and_doubles_nobody(
     stage: Stage, seed: int, extensions: tuple[str, ...] | None
 ) -> None:

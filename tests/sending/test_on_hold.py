@@ -104,7 +104,7 @@ def test_a_worker_whose_database_was_put_back_claims_nothing_and_sends_nothing(k
 def test_whoever_may_have_the_letter_is_unknown_and_the_others_get_it_when_an_operator_goes_on(
     kept: Kept, stage: Stage
 ) -> None:
-    people = stage.add(2_000)
+    people = stage.add(1_100)  # three batches
     of = stage.campaign()
     with ScriptedRelay() as relay:
         stage.drain(relay.relay(lanes=2), stop=lambda: len(relay.accepted) >= 100)
