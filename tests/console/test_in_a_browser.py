@@ -1,6 +1,7 @@
 """Every page of the console in a real browser: on a phone and on a desk, by day and by night, for eyes and for ears."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -62,13 +63,18 @@ def served(office_of: Callable[..., Office]) -> Iterator[Office]:
         yield office
 
 
-def window(browser: Browser, office: Office, token: str, *, language: str = "de") -> BrowserContext:
+def window(browser: Browser, office: Office, token: str) -> BrowserContext:
     """Open a window in which somebody is logged in."""
-    context = browser.new_context(viewport=DESK, locale=language)
+    context = browser.new_context(viewport=DESK, locale="de")
     context.add_init_script(AXE)
     if token:
-        context.add_cookies([{"name": "console", "value": token, "url": office.settings.public_url}])
+        let_in(context, office, token)
     return context
+
+
+def let_in(context: BrowserContext, office: Office, token: str) -> None:
+    """Let a window go on with this session."""
+    context.add_cookies([{"name": "console", "value": token, "url": office.settings.public_url}])
 
 
 def stage_of(page: Declared) -> SessionStage:
@@ -80,26 +86,28 @@ def test_every_page_fits_is_silent_and_axe_finds_nothing(browser: Browser, serve
     things, who = served.things, served.add(Role.ADMIN)
     served.liven()
     wrong: list[str] = []
+    context = window(browser, served, "")  # one for all: a window of its own starts three processes
+    page = context.new_page()
+    page.on("console", lambda message: wrong.append(f"said: {message.text}"))
+    page.on("pageerror", lambda error: wrong.append(f"said: {error}"))
     for stage in SessionStage:
-        context = window(browser, served, served.let_in(who, stage).token)
-        page = context.new_page()
-        page.on("console", lambda message: wrong.append(f"said: {message.text}"))  # noqa: B023  (one list)
-        page.on("pageerror", lambda error: wrong.append(f"said: {error}"))  # noqa: B023
+        let_in(context, served, served.let_in(who, stage).token)
         for declared in (it for it in WALK[share::SHARES] if stage_of(it) is stage):
             page.goto(f"{served.settings.public_url}/console{path_of(declared, things)}")
             wrong += [f"{declared.path}: {what}" for what in problems(page)]
-        context.close()
+    context.close()
     assert wrong == []
 
 
-@pytest.mark.parametrize("language", ["de", "en"])
-def test_pages_for_anyone_fit_and_axe_finds_nothing(browser: Browser, served: Office, language: str) -> None:
-    context = window(browser, served, "", language=language)
+def test_pages_for_anyone_fit_and_axe_finds_nothing(browser: Browser, served: Office) -> None:
+    context = window(browser, served, "")
     page = context.new_page()
     wrong = []
-    for path in ("/login", f"/invitation/{served.first_link()}", "/nothing"):
+    invitation = f"/invitation/{served.first_link()}"
+    for path, language in product(("/login", invitation, "/nothing"), ("de", "en")):
         page.goto(f"{served.settings.public_url}/console{path}?lang={language}")
-        wrong += [f"{path}: {what}" for what in problems(page)]
+        expect(page.locator("html")).to_have_attribute("lang", language)
+        wrong += [f"{path}, {language}: {what}" for what in problems(page)]
     context.close()
     assert wrong == []
 
