@@ -3,8 +3,8 @@
 Lanes that are let go together come back together. With a relay far away nearly all time is the way there and back, and
 a crowd never parts again: whoever comes while others wait joins them, the turn grows longer, and in the end all come at
 once, wait for each other, and then nobody comes. So a turn takes about as many as come, on average, while somebody
-waits; the rest has the next, and the way there and back spreads them. Where the relay is near somebody always waits,
-and that many are all who gather in a turn: then next to nobody is held back.
+waits; the rest has the next, and the way there and back spreads them. A process that is busy (leisure.py) does not
+ask: small turns would cost it more than crowds do.
 """
 
 _ROOM = 2.0  # times as many: with less, turns of uneven length leave lanes waiting, and cost PostgreSQL more

@@ -45,7 +45,8 @@ T = TypeVar("T")
 
 MARGIN = 10.0  # seconds before the lease ends after which no dot leaves
 HEARTBEAT = 15.0  # seconds
-GATHER = 0.001  # seconds that askers wait for company while fewer than half of the lanes ask
+GATHER, _TIMES = 0.001, 4  # seconds that askers wait for company, and how often at most,
+_COMPANY = 0.75  # while fewer of the lanes than this ask: only where the process has no time to waste
 _ROUNDS = 3  # of the loop, in which others come whose answers lie there already
 DATABASE_AWAY = "the database did not answer at the gate"
 DATABASE_REFUSED = "the database refused what was to be written: a fault of dispatcher, which no waiting mends"
@@ -98,7 +99,6 @@ class Gate:
         self._told: list[tuple[Record, Claim]] = []  # and not yet written down
         self._turning = asyncio.Lock()
         self._questions: list[Question] = []
-        self._last_turn = 0  # how many had their answer
         self._crowding = Crowding()
         self._leisure = Leisure()
         self.at_leisure: Callable[[], bool] = lambda: False  # called while there is time, until it gives False
@@ -199,8 +199,9 @@ class Gate:
         await self._wake.wait()
         for _ in range(_ROUNDS):
             await asyncio.sleep(0)
-        if self._is_company_near():
-            await asyncio.sleep(GATHER)
+        for _ in range(_TIMES):
+            if self._is_company_wanted():
+                await asyncio.sleep(GATHER)
         self._wake.clear()
 
     def end(self) -> None:
@@ -256,11 +257,11 @@ class Gate:
             self.clock = DatabaseClock(moment)
             return work(conn, moment)
 
-    def _is_company_near(self) -> bool:
-        """Claim that more lanes will ask at once: few ask yet, and the last turn had many. With a relay that is slow to
-        answer few ever ask together, and each would wait for nothing.
+    def _is_company_wanted(self) -> bool:
+        """Claim that a larger turn is worth a wait: the process is busy, and what counts is what each letter costs. One
+        that waits for its relay most of the time would only wait longer.
         """
-        return 0 < len(self._questions) * 2 < self._lanes and self._last_turn * 4 > self._lanes
+        return not self._leisure.is_there and 0 < len(self._questions) < self._lanes * _COMPANY
 
     async def _turn(self) -> None:
         """Take who asks, and all that was told, through one transaction, then let the dots go that it allowed."""
@@ -288,14 +289,15 @@ class Gate:
                 question.answer.set_result(Halted(LEASE_OVER))
 
     def _take_asked(self) -> list[Question]:
-        """Take those who asked first, as many as may share a turn; the others have the next one, at once."""
-        most = self._crowding.most
+        """Take those who asked first, as many as may share a turn, and all of them where the process is busy; the others
+        have the next one, at once.
+        """
+        most = self._crowding.most if self._leisure.is_there else None
         if most is None or len(self._questions) <= most:
             taken, self._questions = self._questions, []
         else:
             taken, self._questions = self._questions[:most], self._questions[most:]
             self._wake.set()
-        self._last_turn = len(taken)
         return taken
 
     def _note_turn(self, lanes: int) -> None:

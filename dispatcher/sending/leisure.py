@@ -1,10 +1,11 @@
 """Whether a process has had time lately: then it may do now what it would have to do later.
 
-With a relay far away a process works a third of the time, and what counts is how long each lane waits. Near by it works
-nearly all the time, and what counts is what each letter costs.
+With a relay far away a process works a third of the time, and what counts is how long each lane waits: letters are
+composed ahead, and turns of the gate are small. Near by, where it has no time, what counts is what each letter costs,
+and turns are large.
 """
 
-_IDLE = 0.3  # share of the time
+_IDLE = 0.5  # share of the time
 _LOOK = 0.1  # seconds
 
 
@@ -12,7 +13,7 @@ class Leisure:
     """Goes by what it is told: seconds that the process has worked, by its CPU clock, at moments of a steady clock."""
 
     def __init__(self) -> None:
-        self.is_there = False
+        self.is_there = True  # until it is known: whoever asks first shall not wait
         self._before: tuple[float, float] | None = None
 
     def note(self, worked: float, now: float) -> None:

@@ -46,7 +46,7 @@ def test_where_there_is_nothing_to_draw_nothing_is_composed(stage: Stage) -> Non
     assert not asyncio.run(story())
 
 
-def test_a_process_has_time_when_it_worked_less_than_seven_tenths_of_it() -> None:
+def test_a_process_has_time_when_it_worked_less_than_half_of_it() -> None:
     leisure = Leisure()
     for at in range(20):
         leisure.note(0.03 * at, 100 + 0.1 * at)
@@ -57,7 +57,8 @@ def test_a_process_has_time_when_it_worked_less_than_seven_tenths_of_it() -> Non
     assert not leisure.is_there
 
 
-def test_before_anything_is_known_of_it_a_process_has_none() -> None:
+def test_before_anything_is_known_of_it_a_process_has_time_so_that_who_asks_first_does_not_wait() -> None:
     leisure = Leisure()
+    assert leisure.is_there
     leisure.note(0.0, 100.0)
-    assert not leisure.is_there
+    assert leisure.is_there
