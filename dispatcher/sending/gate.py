@@ -289,7 +289,7 @@ class Gate:
                 question.answer.set_result(Halted(LEASE_OVER))
 
     def _take_asked(self) -> list[Question]:
-        """Take those who asked first, as many as may share a turn, and all of them where the process is busy; the others
+        """Take those who asked first, as many as may share a turn, and all where the process is busy; the others
         have the next one, at once.
         """
         most = self._crowding.most if self._leisure.is_there else None
@@ -313,14 +313,17 @@ class Gate:
         tide = self._tides[self._clerk]
         is_short = passage.is_one_statement(self._engine.dialect.name, records, intents)
 
-        def in_thread(known: Known) -> list[Decision]:
+        def turn(known: Known) -> list[Decision]:
             with self._clerk.statement() if is_short else self._clerk.transaction() as conn:
                 return passage.pass_gate(conn, self.campaigns, records, intents, known, self.now())
 
-        try:
-            return await self._clerk.do(lambda: in_thread(Known(out, tide, is_new=True)))
-        except IntegrityError:  # told before: of a turn that failed after all, or late, of a letter in doubt
-            return await self._clerk.do(lambda: in_thread(Known(out, tide)))
+        def in_thread() -> list[Decision]:
+            try:
+                return turn(Known(out, tide, is_new=True))
+            except IntegrityError:  # told before: of a turn that failed after all, or late, of a letter in doubt
+                return turn(Known(out, tide))
+
+        return await self._clerk.do(in_thread)
 
     def _release(self, question: Question, passed: Pass) -> None:
         """Let the dot leave, under this consent."""
