@@ -173,7 +173,7 @@ class Rows:
         Beside a join with these rows it says nothing new. But an index serves it in one walk for all of them, in
         order, where the join alone goes down the index once for each.
         """
-        return subject == any_(cast(bindparam(f"{self._name}_{name}", type_=Text), ARRAY(self._columns[name])))
+        return one_of_given("postgresql", subject, f"{self._name}_{name}")
 
     def values(self, dialect: str, rows: Sequence[Sequence[Any]]) -> dict[str, str]:
         """Give the parameters that carry these rows."""

@@ -35,9 +35,8 @@ class Held:
     halted: str | None = None
     is_whole: bool = True  # False: something of it was put back, so the batch is not done
     tallies: dict[str, Tally] = field(default_factory=dict)  # by relay
-    ahead: deque[Parcel] = field(
-        default_factory=deque, repr=False
-    )  # letters of the first in its queue, composed already
+    # Letters of the first in its queue, composed already.
+    ahead: deque[Parcel] = field(default_factory=deque, repr=False)
 
     def count(self, relay: str, outcome: Outcome | None) -> None:
         """Count what became of a letter; None: deferred. What is unknown was an answer of nobody's."""

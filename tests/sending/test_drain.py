@@ -175,14 +175,11 @@ def test_an_answer_whose_letter_stands_in_doubt_already_settles_it_and_lets_the_
     campaign = stage.campaign()
 
     def doubt_the_first(ask: Ask) -> Act | None:
-        if (
-            ask.verb == "DOT" and ask.recipient == people[0]
-        ):  # its dot is out: as if somebody else had claimed its batch
+        if (ask.verb, ask.recipient) == ("DOT", people[0]):  # as if somebody else had claimed its batch meanwhile
             with stage.engine.begin() as conn:
                 who = conn.execute(select(subscriber.c.id).where(subscriber.c.address == people[0])).scalar_one()
-                ledger.record(
-                    conn, [Final(campaign, who, Outcome.UNKNOWN, 1, None, "no word", "relay")], clock.now(conn)
-                )
+                doubt = Final(campaign, who, Outcome.UNKNOWN, 1, None, "no word", "relay")
+                ledger.record(conn, [doubt], clock.now(conn))
         return None
 
     with ScriptedRelay(script=doubt_the_first) as relay:

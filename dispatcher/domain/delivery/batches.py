@@ -57,10 +57,10 @@ class Claim:
     provider: str = Provider.OTHER  # whose mailboxes these are, all of them
     due_at: datetime | None = None  # when their time came, if not with the launch
     variant: int | None = None  # which subject of a trial they get
-    key: tuple[int, int] = field(init=False)  # the batch's primary key; like the next asked for many times a letter
-    edition: tuple[int, int | None] = field(
-        init=False
-    )  # by what its letters are composed: campaign, subject of a trial
+    # Made once, for both are asked for many times a letter: the batch's primary key, and by what its letters are
+    # composed, the campaign and the subject of a trial.
+    key: tuple[int, int] = field(init=False)
+    edition: tuple[int, int | None] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", (self.campaign_id, self.no))
