@@ -5,8 +5,10 @@ knows no database, and they know no Celery.
 """
 
 import os
+import signal
 import warnings
 
+from celery import signals
 from celery.exceptions import SecurityWarning
 
 from dispatcher import settings as settings_module
@@ -29,9 +31,24 @@ def main(name: str, queues: str, concurrency: str) -> int:
         hostname=f"{name}.{os.getpid()}@%h", queues=queues, concurrency=int(concurrency), pool="threads",
         loglevel="WARNING", quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True,
     )  # fmt: skip
+    signals.worker_ready.connect(_heed_one_sigterm, weak=False)
     crew.start()
     try:
         worker.start()
     finally:
         crew.end()
     return worker.exitcode or 0
+
+
+def _heed_one_sigterm(**_: object) -> None:
+    """Hear a second SIGTERM no more. Whoever ends us asks, and the kernel does when they are gone; Celery's handler,
+    interrupted by itself, waits for a lock of its own for ever.
+    """
+    handle = signal.getsignal(signal.SIGTERM)
+    assert callable(handle)
+
+    def once(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        handle(number, frame)  # type: ignore[arg-type]
+
+    signal.signal(signal.SIGTERM, once)

@@ -72,10 +72,18 @@ class Program:
 
     def end(self, patience: float) -> None:
         """Ask it to end, and after `patience` seconds make it."""
+        self.ask_to_end()
+        self.wait_for_end(patience)
+
+    def ask_to_end(self) -> None:
+        """Ask it to end."""
+        if self.process is not None and self.is_running:
+            self.process.terminate()
+
+    def wait_for_end(self, patience: float) -> None:
+        """Wait until it has ended, and after `patience` seconds make it."""
         if self.process is None:
             return
-        if self.is_running:
-            self.process.terminate()
         try:
             self.process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -87,10 +95,9 @@ class Program:
 def end_all(programs: Sequence[Program], patience: float = 25.0) -> None:
     """End programs, the last started first; all are asked before any is waited for."""
     for program in reversed(programs):
-        if program.is_running and program.process is not None:
-            program.process.terminate()
+        program.ask_to_end()
     for program in reversed(programs):
-        program.end(patience)
+        program.wait_for_end(patience)
 
 
 def become(argv: list[str]) -> NoReturn:
