@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,6 +123,8 @@ def engine(database_url: str, _engines: dict[str, Engine]) -> Iterator[Engine]:
         _engines[database_url] = lasting_engine(database_url)
     made = _engines[database_url].execution_options()  # a view of it: what listens to this one ends with the test
     yield made
+    gates = [thread.name for thread in threading.enumerate() if thread.name.startswith("gate")]
+    assert not gates, "a gate was opened and not closed"
     rest(made)
 
 

@@ -92,7 +92,7 @@ class Gate:
         self._each_turn = each_turn
         self._clerk = Clerk(engine, "gate")
         # SQLite has one writer at a time: a second one would only wait for the first, and less patiently.
-        self._beside = Clerk(engine, "beside") if engine.dialect.name == "postgresql" else self._clerk
+        self._beside = Clerk(engine, "gate, claims") if engine.dialect.name == "postgresql" else self._clerk
         # Each goes by what it saw itself: of two that look at once, the one that is told later may have looked earlier.
         tide = tide or Tide()
         self._tides = {self._beside: Tide(tide.seen), self._clerk: tide}

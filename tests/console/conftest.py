@@ -38,7 +38,7 @@ def office_of(
 
     yield open_with
     for thread in threading.enumerate():
-        if thread.name.startswith(("preflight", "verifier", "beside")):  # what was begun in this database ends in it
+        if thread.name.startswith(("preflight ", "verifier", "beside ")):  # what was begun in this database ends in it
             thread.join(60)
             assert not thread.is_alive()
 

@@ -1,6 +1,8 @@
 """Letters that are composed before a lane draws them, by a process that has time."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 
 from dispatcher.db.terms import CampaignKind
 from dispatcher.sending.feed import Feed
@@ -10,10 +12,13 @@ from dispatcher.sending.pace import Pace
 from tests.stage import Stage
 
 
-def _feed(stage: Stage) -> Feed:
+@contextlib.contextmanager
+def _feed(stage: Stage) -> Iterator[Feed]:
     gate = Gate(stage.engine)
-    pace = Pace(gate, stage.buckets, [])
-    return Feed(gate, pace, list(CampaignKind), stage.stationery, lambda: None)
+    try:
+        yield Feed(gate, Pace(gate, stage.buckets, []), list(CampaignKind), stage.stationery, lambda: None)
+    finally:
+        gate.close()
 
 
 def test_a_letter_that_was_composed_ahead_goes_to_whom_it_is_for_and_nobody_is_left_out(stage: Stage) -> None:
@@ -21,17 +26,17 @@ def test_a_letter_that_was_composed_ahead_goes_to_whom_it_is_for_and_nobody_is_l
     campaign = stage.campaign()
 
     async def story() -> list[tuple[str, str]]:
-        feed = _feed(stage)
-        errands = [await feed.draw("relay")]
-        rounds = 0
-        while feed.compose_ahead():
-            rounds += 1
-        assert rounds == 32
-        while (errand := feed.draw_ready("relay")) is not None:
-            errands.append(errand)
-            if len(errands) == 20:
-                await feed.refresh(campaign)  # it may have been replaced: these are composed anew
-                assert feed.compose_ahead()
+        with _feed(stage) as feed:
+            errands = [await feed.draw("relay")]
+            rounds = 0
+            while feed.compose_ahead():
+                rounds += 1
+            assert rounds == 32
+            while (errand := feed.draw_ready("relay")) is not None:
+                errands.append(errand)
+                if len(errands) == 20:
+                    await feed.refresh(campaign)  # it may have been replaced: these are composed anew
+                    assert feed.compose_ahead()
         return [(errand.to.address, errand.parcel.recipient) for errand in errands if errand is not None]
 
     drawn = asyncio.run(story())
@@ -41,7 +46,8 @@ def test_a_letter_that_was_composed_ahead_goes_to_whom_it_is_for_and_nobody_is_l
 
 def test_where_there_is_nothing_to_draw_nothing_is_composed(stage: Stage) -> None:
     async def story() -> bool:
-        return _feed(stage).compose_ahead()
+        with _feed(stage) as feed:
+            return feed.compose_ahead()
 
     assert not asyncio.run(story())
 
