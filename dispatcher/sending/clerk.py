@@ -17,6 +17,8 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from dispatcher.sending import core
+
 T = TypeVar("T")
 
 
@@ -74,6 +76,7 @@ class Clerk:
         self._thread.join()
 
     def _serve(self) -> None:
+        core.go_anywhere()
         while (work := self._handed_over.get()) is not None:
             work()
             del work  # or it would keep what it holds until there is more

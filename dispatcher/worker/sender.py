@@ -11,7 +11,7 @@ import asyncio
 import gc
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ from dispatcher.db.terms import CampaignKind, WorkerRole
 from dispatcher.domain.ending_marks import Tide
 from dispatcher.errors import DispatcherError
 from dispatcher.observe import logs
-from dispatcher.sending import backlog, endings, house
+from dispatcher.sending import backlog, core, endings, house
 from dispatcher.sending.buckets import Buckets
 from dispatcher.sending.drain import Orders, Report, drain
 from dispatcher.sending.reporter import Reporter
@@ -82,7 +82,7 @@ def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
     )  # fmt: skip
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            report = runner.run(drain(bench.engine, orders))
+            report = runner.run(_on_one_core(drain(bench.engine, orders)))
     finally:
         bench.reporter.rest(bench.engine)
     if report.letters:
@@ -139,6 +139,14 @@ def _next(stop: Stop) -> bytes | None:
             if heard.endswith(b"\n"):
                 return bytes(heard)
     return None
+
+
+async def _on_one_core(work: Coroutine[object, object, Report]) -> Report:
+    keeping = asyncio.create_task(core.keep())
+    try:
+        return await work
+    finally:
+        keeping.cancel()
 
 
 def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
