@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 from sqlalchemy import Engine
 
 from dispatcher.bench.postgres import PostgresServer
@@ -16,6 +17,7 @@ from dispatcher.db import migrate
 from dispatcher.db.engine import make_engine
 from dispatcher.domain.tokens import Key, Keyring
 from dispatcher.sending.press import Stationery
+from tests.chromium import CHROMIUM, MARK
 from tests.databases import (
     TEMPLATE,
     close,
@@ -65,6 +67,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """End the browser before a test that needs none."""
+    if nextitem is None or nextitem.get_closest_marker(MARK) is None:
+        CHROMIUM.end()
 
 
 class _Node:
@@ -126,6 +135,13 @@ def engine(database_url: str, _engines: dict[str, Engine]) -> Iterator[Engine]:
     gates = [thread.name for thread in threading.enumerate() if thread.name.startswith("gate")]
     assert not gates, "a gate was opened and not closed"
     rest(made)
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """Give the browser, without any window."""
+    yield CHROMIUM.browser()
+    CHROMIUM.tidy()
 
 
 @pytest.fixture

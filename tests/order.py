@@ -8,12 +8,17 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.chromium import MARK
+
 LONG = ("tests/journeys/", "tests/torture/", "tests/console/test_in_a_browser.py", "tests/api/test_fuzz.py")
 
 
 def long_first(items: Sequence[pytest.Item], processes: int) -> list[pytest.Item]:
-    """Give the same tests: in each stretch its share of the long ones, then others. Who stood together still does."""
+    """Give the same tests: in each stretch its share of the long ones, then others. Who stood together still does, and
+    who needs a browser stands together.
+    """
     long = [item for item in items if item.nodeid.startswith(LONG)]
+    long.sort(key=lambda item: item.get_closest_marker(MARK) is None)
     short = [item for item in items if not item.nodeid.startswith(LONG)]
     ordered: list[pytest.Item] = []
     for left in range(processes, 0, -1):

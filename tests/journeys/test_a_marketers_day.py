@@ -25,7 +25,6 @@ from dispatcher.domain.staff import invitations
 from tests.journeys import on_a_phone
 from tests.journeys.house import RunningHouse, stage_of
 from tests.journeys.talkative import open_house_with
-from tests.journeys.test_in_a_browser import browser as browser  # the fixture
 from tests.relay import ScriptedRelay, say
 
 pytestmark = pytest.mark.browser

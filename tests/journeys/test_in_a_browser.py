@@ -17,17 +17,10 @@ from dispatcher.db.terms import Language, Topic
 from dispatcher.domain.delivery.recipients import Recipient
 from dispatcher.sending.press import CampaignPress, Stationery
 from dispatcher.web import stamp
-from tests.chromium import chromium
 from tests.journeys.house import RunningHouse, open_house
 from tests.stage import Stage
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 def letter_page(topic: Topic, language: Language, house: House, stationery: Stationery) -> str:

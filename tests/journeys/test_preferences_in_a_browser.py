@@ -15,7 +15,6 @@ from dispatcher.domain.people.subscribers import Subscriber
 from dispatcher.domain.tokens import Link, Purpose
 from tests import builders
 from tests.journeys.house import RunningHouse, open_house
-from tests.journeys.test_in_a_browser import browser as browser  # the fixture
 
 pytestmark = pytest.mark.browser
 
