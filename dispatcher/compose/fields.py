@@ -11,6 +11,7 @@ class Fields:
     `message_id` comes without angle brackets, `unsubscribe_mailto` without a scheme, `date` as in RFC 5322. The
     links and `consented_on` belong to newsletters; `confirm_url`, `requested_at` (in words) and `requested_topics`
     (topic codes with blanks between) to letters around consent. `consented_on` None: no one to send to, a preview.
+    `is_usual`: whoever made this has seen that addresses and links of ours are as usual (`letter.are_usual`).
     """
 
     address: str
@@ -26,6 +27,7 @@ class Fields:
     confirm_url: str
     requested_at: str
     requested_topics: str
+    is_usual: bool
 
     def __init__(  # noqa: PLR0913  (all that a letter must be told)
         self,
@@ -43,6 +45,7 @@ class Fields:
         confirm_url: str = "",
         requested_at: str = "",
         requested_topics: str = "",
+        is_usual: bool = False,
     ) -> None:
         self.address = address
         self.message_id = message_id
@@ -57,3 +60,4 @@ class Fields:
         self.confirm_url = confirm_url
         self.requested_at = requested_at
         self.requested_topics = requested_topics
+        self.is_usual = is_usual

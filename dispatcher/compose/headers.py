@@ -12,25 +12,28 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Final
 
 from dispatcher.errors import InputRefused
 
-WIDTH = 76
-HARD_LIMIT = 998  # RFC 5322 2.1.1
-FOLD = "\r\n "
+WIDTH: Final = 76
+HARD_LIMIT: Final = 998  # RFC 5322 2.1.1
+FOLD: Final = "\r\n "
 
-_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_FOLDABLE = re.compile(r"[!-~]+(?: [!-~]+)*")
-_Q_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")  # RFC 2047 5 (3)
-_Q_SHORT = "".join([*sorted(_Q_SAFE), " "]).encode()  # one character each; every other octet takes three
-_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>]{1,640}@[!-;=?-~]{1,255}")
-_URL = re.compile(r"https?://[!-;=?-~]{1,900}")  # leaves room for the field's name in a line of 998
+_ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_FOLDABLE: Final = re.compile(r"[!-~]+(?: [!-~]+)*")
+_Q_SAFE: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")  # RFC 2047 5 (3)
+_Q_SHORT: Final = "".join([*sorted(_Q_SAFE), " "]).encode()  # one character each; every other octet takes three
+_ADDRESS: Final = re.compile(r"[^\x00-\x20\x7f<>]{1,640}@[!-;=?-~]{1,255}")
+_URL: Final = re.compile(r"https?://[!-;=?-~]{1,900}")  # leaves room for the field's name in a line of 998
 _USUAL_PART = "[!#-%(-;?A-~]"  # neither a blank nor @ = & < > " '
-_USUAL = re.compile(
+_USUAL: Final = re.compile(
     " ".join([f"{_USUAL_PART}{{1,64}}@{_USUAL_PART}{{1,255}}"] * 3 + [f"https?://{_USUAL_PART}{{1,66}}"] * 3)
 )
-_WORD_OPEN, _WORD_CLOSE, _WORD_LONGEST = "=?utf-8?", "?=", 75
-_OVERHEAD = len(_WORD_OPEN + "q?" + _WORD_CLOSE)
+_WORD_OPEN: Final = "=?utf-8?"
+_WORD_CLOSE: Final = "?="
+_WORD_LONGEST: Final = 75
+_OVERHEAD: Final = len(_WORD_OPEN + "q?" + _WORD_CLOSE)
 
 
 def are_usual(made: str) -> bool:

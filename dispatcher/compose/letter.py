@@ -1,20 +1,18 @@
 """Stage two: an edition and one recipient's fields, pressed into the bytes that go over the line.
 
-This runs once per recipient and must be fast: the constant text is already encoded, so here Jinja2 joins a few
-dozen strings, and only the values are escaped and encoded. What must stay true: a value cannot leave its place.
+This runs once per recipient and must be fast: the constant text is already encoded, so here Jinja2 puts a few dozen
+strings into a list, and only the values are escaped and encoded. What must stay true: a value cannot leave its place.
 In a header, CR, LF and NUL are refused; in the HTML part, values are escaped; in both parts they are
 quoted-printable, so that none can make a line, a boundary or Jinja2 source.
 """
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property, lru_cache
-from typing import Literal
+from functools import cached_property
+from typing import Final
 
-from jinja2 import StrictUndefined, Template, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template
 from jinja2.utils import missing
 from markupsafe import escape
 
@@ -23,6 +21,7 @@ from dispatcher.compose.dkim import relaxed_body
 from dispatcher.compose.edition import Edition, Kind
 from dispatcher.compose.fields import Fields
 from dispatcher.compose.quoted_printable import SOFT, filled, is_clean
+from dispatcher.compose.rendering import Environment, PiecesEnvironment, compiled, compiled_to_pieces
 from dispatcher.compose.words import listed, long_date, topic_title
 from dispatcher.errors import InputRefused
 from dispatcher.languages import Language
@@ -65,22 +64,28 @@ def _half_a_character() -> InputRefused:
     return InputRefused("a value holds half a character", "Give well-formed Unicode.")
 
 
-_MARKUP = re.compile("[&<>\"']")
-_READY_LINKS = [(name, wire.ready(name, wire.PART_HTML), wire.ready(name, wire.PART_TEXT)) for name in wire.READY_LINKS]
-(_, _LEAVE_HTML, _LEAVE_TEXT), (_, _PREFERENCES_HTML, _PREFERENCES_TEXT), (_, _VIEW_HTML, _VIEW_TEXT) = _READY_LINKS
-_DAYS_KEPT = 4096
-_DAY_HTML, _DAY_TEXT = (wire.ready(wire.READY_DAY, part) for part in (wire.PART_HTML, wire.PART_TEXT))
+_MARKUP: Final = re.compile("[&<>\"']")
+_DAYS_KEPT: Final = 4096
+# What a source may ask for as it is read, and on the wire besides: in the order in which a press hands it over.
+_READ = (
+    "name", "address", "unsubscribe_url", "preferences_url", "view_url", "consented_on", "confirm_url", "requested_at",
+    "topics",
+)  # fmt: skip
+_WRITTEN = (
+    "date", "to", "message_id", "list_unsubscribe",
+    *(wire.ready(field, part) for field in wire.READY for part in (wire.PART_HTML, wire.PART_TEXT)),
+)  # fmt: skip
 
 
-class _Context:
-    """What a compiled template asks of its context, and no more. Jinja2's own costs a quarter of the rendering."""
+def are_usual(fields: Fields) -> bool:
+    """Claim that addresses and links of ours are made as usual (`headers.are_usual`)."""
+    made = f"{fields.message_id} {fields.envelope_sender} {fields.unsubscribe_mailto}"
+    return headers.are_usual(f"{made} {fields.unsubscribe_url} {fields.preferences_url} {fields.view_url}")
 
-    __slots__ = ("exported_vars", "resolve_or_missing", "vars")
 
-    def __init__(self, values: dict[str, object]) -> None:
-        self.vars: dict[str, object] = {}
-        self.exported_vars: set[str] = set()
-        self.resolve_or_missing = values.__getitem__
+# What a letter bears of our own making: Message-ID, List-Unsubscribe and each link, for HTML and for text. A letter
+# without List-Unsubscribe has `missing`, which Jinja2 refuses to write.
+_Ours = tuple[str, object, str, str, str, str, str, str]
 
 
 class Press:
@@ -88,61 +93,60 @@ class Press:
 
     def __init__(self, edition: Edition) -> None:
         self.edition = edition
-        self._root = _compiled(_ON_THE_WIRE, edition.wire).root_render_func
+        self._pieces = compiled_to_pieces(_ON_THE_WIRE, _WRITTEN + _READ, edition.wire)
         self._is_newsletter = edition.kind is Kind.NEWSLETTER
         self._has_unsubscribe = self._is_newsletter or edition.kind is Kind.RENEW
-        # Whatever the edition asks for, to be filled for each letter. What stays `missing` StrictUndefined refuses.
-        asked_for = meta.find_undeclared_variables(_ON_THE_WIRE.parse(edition.wire))
-        self._blank: dict[str, object] = dict.fromkeys(sorted(asked_for), missing)
         self._days: dict[date, tuple[str, str, str]] = {}
 
     def letter(self, fields: Fields) -> Letter:
         """Compose one letter; InputRefused if a value cannot be written, which concerns this recipient only."""
         if self._is_newsletter and fields.consented_on is None:
             raise InputRefused("a newsletter without the date of consent", "Every newsletter says why it comes.")
-        context = self._blank.copy()
-        self._fill(context, fields)
-        context["date"] = headers.guard("Date", fields.date)
+        date = headers.guard("Date", fields.date)
         # A letter around consent echoes no typed name: it may have been typed by someone else, as an insult.
-        context["to"] = headers.mailbox("To", fields.name if self._is_newsletter else "", fields.address)
-        made = f"{fields.message_id} {fields.envelope_sender} {fields.unsubscribe_mailto}"
-        if headers.are_usual(f"{made} {fields.unsubscribe_url} {fields.preferences_url} {fields.view_url}"):
-            self._write_usual(context, fields)
-        else:
-            self._write_guarded(context, fields)
-        return self._pressed(fields, context)
+        to = headers.mailbox("To", fields.name if self._is_newsletter else "", fields.address)
+        ours = self._usual(fields) if fields.is_usual or are_usual(fields) else self._guarded(fields)
+        message_id, leaves, leave_html, leave_text, preferences_html, preferences_text, view_html, view_text = ours
+        _, day_html, day_text = self._day(fields.consented_on)
+        name, address, leave, preferences, view, day, confirm, requested_at, topics = self._read(fields)
+        try:
+            pieces = self._pieces(
+                date, to, message_id, leaves,
+                leave_html, leave_text, preferences_html, preferences_text, view_html, view_text, day_html, day_text,
+                name, address, leave, preferences, view, day, confirm, requested_at, topics,
+            )  # fmt: skip
+        except UnicodeEncodeError:
+            raise _half_a_character() from None
+        return Letter(fields.message_id, fields.envelope_sender, address, pieces, not address.isascii())
 
-    def _write_usual(self, context: dict[str, object], fields: Fields) -> None:
-        """Add what we make ourselves, and the links ready for each part: they stand in every letter, twice or more."""
-        context["message_id"] = f"<{fields.message_id}>"
-        if self._has_unsubscribe:
-            by_mail = "mailto:" + fields.unsubscribe_mailto
-            context["list_unsubscribe"] = headers.unsubscribe_by(fields.unsubscribe_url, by_mail)
-        context[_LEAVE_HTML] = context[_LEAVE_TEXT] = fields.unsubscribe_url + SOFT
-        context[_PREFERENCES_HTML] = context[_PREFERENCES_TEXT] = fields.preferences_url + SOFT
-        context[_VIEW_HTML] = context[_VIEW_TEXT] = fields.view_url + SOFT
+    def _usual(self, fields: Fields) -> _Ours:
+        """Give what we make ourselves, as usual: then a link is the same in both parts."""
+        by_mail = "mailto:" + fields.unsubscribe_mailto
+        leaves = headers.unsubscribe_by(fields.unsubscribe_url, by_mail) if self._has_unsubscribe else missing
+        leave, preferences, view = fields.unsubscribe_url + SOFT, fields.preferences_url + SOFT, fields.view_url + SOFT
+        return f"<{fields.message_id}>", leaves, leave, leave, preferences, preferences, view, view
 
-    def _write_guarded(self, context: dict[str, object], fields: Fields) -> None:
-        """Add the same where something is unlike what we make: each is looked at by itself, refused or written out."""
+    def _guarded(self, fields: Fields) -> _Ours:
+        """Give the same where something is unlike what we make: each is looked at by itself, refused or written out."""
         headers.check_address("the envelope sender", fields.envelope_sender)
-        context["message_id"] = headers.message_id(fields.message_id)
+        message_id = headers.message_id(fields.message_id)
+        leaves = missing
         if self._has_unsubscribe:
-            context["list_unsubscribe"] = headers.list_unsubscribe(fields.unsubscribe_url, fields.unsubscribe_mailto)
-        for name, html, text in _READY_LINKS:
-            value = str(context[name])
-            context[html], context[text] = _html_on_the_wire(value), filled(value)
+            leaves = headers.list_unsubscribe(fields.unsubscribe_url, fields.unsubscribe_mailto)
+        both = _both_on_the_wire
+        return message_id, leaves, *both(fields.unsubscribe_url), *both(fields.preferences_url), *both(fields.view_url)
 
     def page(self, fields: Fields) -> str:
         """Give the HTML for "view in browser" and for previews."""
-        return self._page.render(self._fill({}, fields))
+        return self._page.render(self._readable(fields))
 
     def plain(self, fields: Fields) -> str:
         """Give the text part as people read it."""
-        return self._plain.render(self._fill({}, fields))
+        return self._plain.render(self._readable(fields))
 
     def subject(self, fields: Fields) -> str:
         """Give the subject as people read it."""
-        return self._subject.render(self._fill({}, fields))
+        return self._subject.render(self._readable(fields))
 
     @cached_property
     def is_relaxed(self) -> bool:
@@ -154,37 +158,25 @@ class Press:
 
     @cached_property
     def _page(self) -> Template:
-        return _compiled(_FOR_THE_EYE, self.edition.html)
+        return compiled(_FOR_THE_EYE, self.edition.html)
 
     @cached_property
     def _plain(self) -> Template:
-        return _compiled(_FOR_THE_EYE, self.edition.text)
+        return compiled(_FOR_THE_EYE, self.edition.text)
 
     @cached_property
     def _subject(self) -> Template:
-        return _compiled(_FOR_THE_EYE, self.edition.subject)
+        return compiled(_FOR_THE_EYE, self.edition.subject)
 
-    def _pressed(self, fields: Fields, context: dict[str, object]) -> Letter:
-        try:
-            # What Template.render does, without its copy of the context and its rewriting of tracebacks.
-            pieces = list(self._root(_Context(context)))  # type: ignore[arg-type]
-        except UnicodeEncodeError:
-            raise _half_a_character() from None
-        address = fields.address
-        return Letter(fields.message_id, fields.envelope_sender, address, pieces, not address.isascii())
+    def _readable(self, fields: Fields) -> dict[str, str]:
+        return dict(zip(_READ, self._read(fields), strict=True))
 
-    def _fill(self, values: dict[str, object], fields: Fields) -> dict[str, object]:
-        values["name"] = fields.name if self._is_newsletter else ""
-        values["address"] = fields.address
-        values["unsubscribe_url"] = fields.unsubscribe_url
-        values["preferences_url"] = fields.preferences_url
-        values["view_url"] = fields.view_url
-        values["consented_on"], values[_DAY_HTML], values[_DAY_TEXT] = self._day(fields.consented_on)
-        values["confirm_url"] = fields.confirm_url
-        values["requested_at"] = fields.requested_at
-        topics = fields.requested_topics
-        values["topics"] = _titles(topics, self.edition.language) if topics else ""
-        return values
+    def _read(self, fields: Fields) -> tuple[str, str, str, str, str, str, str, str, str]:
+        name = fields.name if self._is_newsletter else ""
+        day, _, _ = self._day(fields.consented_on)
+        topics = _titles(fields.requested_topics, self.edition.language) if fields.requested_topics else ""
+        leave, preferences, view = fields.unsubscribe_url, fields.preferences_url, fields.view_url
+        return name, fields.address, leave, preferences, view, day, fields.confirm_url, fields.requested_at, topics
 
     def _day(self, day: date | None) -> tuple[str, str, str]:
         """Write a day, as it is read and as it stands in each part: many people consented on the same one."""
@@ -206,47 +198,40 @@ def _escaped(value: object) -> str:
     return str(escape(value))
 
 
-@lru_cache(maxsize=8)  # an edition is compiled when it is looked over, released and sent
-def _compiled(environment: ImmutableSandboxedEnvironment, source: str) -> Template:
-    return environment.from_string(source)
-
-
-def _environment(
-    filters: Mapping[str, Callable[..., str]], newline: Literal["\n", "\r\n"]
-) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined,
-        autoescape=False,  # each value passes the filter of its part, which escapes
-        keep_trailing_newline=True,
-        newline_sequence=newline,
-    )
-    environment.globals.clear()
-    environment.filters.update(filters)
-    return environment
+def _both_on_the_wire(value: object) -> tuple[str, str]:
+    """Write a value for HTML and for text: most are the same in both, and written once."""
+    text = str(value)
+    if is_clean(text):
+        written = text + SOFT
+        return written, written
+    written = filled(text)
+    return filled(str(escape(text))) if _MARKUP.search(text) else written, written
 
 
 def _html_on_the_wire(value: object) -> str:
-    text = str(value)
-    if is_clean(text):
-        return text + SOFT
-    return filled(str(escape(text)) if _MARKUP.search(text) else text)
+    return _both_on_the_wire(value)[0]
 
 
 def _text_on_the_wire(value: object) -> str:
-    return filled(str(value))
+    return _both_on_the_wire(value)[1]
 
 
 def _written_day(day: str) -> tuple[str, str, str]:
-    return day, _html_on_the_wire(day), filled(day)
+    return day, *_both_on_the_wire(day)
 
 
-_ON_THE_WIRE = _environment(
+def _subject_on_the_wire(pieces: list[str]) -> str:
+    return headers.subject("".join(pieces))
+
+
+_ON_THE_WIRE = PiecesEnvironment(
     {
-        wire.PART_HTML: _html_on_the_wire,
+        wire.BOTH: _both_on_the_wire,
+        wire.PART_HTML: _html_on_the_wire,  # this one and the next in editions of version 0.1.0 only
         wire.PART_TEXT: _text_on_the_wire,
         wire.PART_SUBJECT: str,
-        "subject": headers.subject,
+        "subject": _subject_on_the_wire,
     },
     "\r\n",
 )
-_FOR_THE_EYE = _environment({wire.PART_HTML: _escaped, wire.PART_TEXT: str, wire.PART_SUBJECT: str}, "\n")
+_FOR_THE_EYE = Environment({wire.PART_HTML: _escaped, wire.PART_TEXT: str, wire.PART_SUBJECT: str}, "\n")

@@ -13,10 +13,12 @@ hashes it as it is. Constants hold no brace: Jinja2 reads them as text, whatever
 import binascii
 import re
 from functools import lru_cache
+from typing import Final
 
-SOFT = "=\r\n"
-_COLUMNS = 75  # one more for the "=" of a soft break
-_CLEAN = re.compile(r"(?![. ]|From )[ !#-%(-;?-~]{1,75}")  # without = for one, & < > " ' for the other
+SOFT: Final = "=\r\n"
+_COLUMNS: Final = 75  # one more for the "=" of a soft break
+# Without = for one, & < > " ' for the other; neither a dot nor a blank comes first.
+_CLEAN: Final = re.compile(r"[!#-%(-\-/-;?-~][ !#-%(-;?-~]{0,74}")
 
 
 def constant(text: str, *, soft: bool) -> str:
@@ -43,7 +45,7 @@ def filled(value: str) -> str:
 
 def is_clean(value: str) -> bool:
     """True where neither quoted-printable nor HTML would alter a value, and it fits into a line."""
-    return "  " not in value and _CLEAN.fullmatch(value) is not None
+    return "  " not in value and not value.startswith("From ") and _CLEAN.fullmatch(value) is not None
 
 
 def _line(text: str, *, hard: bool) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dispatcher.compose import headers, quoted_printable
 from dispatcher.compose.snippets import MARKERS, Snippet, index_of
 
-# The filters that escape a value for where it stands.
-PART_HTML, PART_TEXT, PART_SUBJECT = "html", "text", "subject_text"
+# The filters that escape a value for where it stands; BOTH gives it for HTML and for text, on the wire.
+PART_HTML, PART_TEXT, PART_SUBJECT, BOTH = "html", "text", "subject_text", "both"
 
 
 # Fields whose values letter.py hands over written for each part already, as variables called `ready(field, part)`.
-READY_LINKS, READY_DAY = ("unsubscribe_url", "preferences_url", "view_url"), "consented_on"
+READY = ("unsubscribe_url", "preferences_url", "view_url", "consented_on")
 
 
 def ready(field: str, part: str) -> str:
@@ -19,20 +19,23 @@ def ready(field: str, part: str) -> str:
 
 
 class Values:
-    """The values that stand in a letter, each escaped for its place once, however often it stands there."""
+    """The values that stand in a letter, each escaped for both parts once, however often it stands there."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: dict[str, str] = {}
 
     def name(self, expression: str, part: str) -> str:
         """Give the variable that holds the value of `expression`, escaped for `part`."""
-        if expression in READY_LINKS or expression == READY_DAY:
+        if expression in READY:
             return ready(expression, part)
-        return self._names.setdefault((expression, part), f"_v{len(self._names)}")
+        return ready(self._names.setdefault(expression, f"_v{len(self._names)}"), part)
 
     def prelude(self) -> str:
         """Give the Jinja2 source that fills the variables; it prints nothing."""
-        pieces = (f"{{% set {name} = ({inner})|{part} %}}" for (inner, part), name in self._names.items())
+        pieces = (
+            f"{{% set {ready(name, PART_HTML)}, {ready(name, PART_TEXT)} = ({inner})|{BOTH} %}}"
+            for inner, name in self._names.items()
+        )
         return "".join(pieces)
 
 
@@ -64,7 +67,7 @@ def subject_line(marked: str, snippets: Sequence[Snippet]) -> str:
 def prelude(unnamed: str, named: str) -> str:
     """Give the Jinja2 source that makes `greeting` of the name; it prints nothing."""
     with_name, without = _quoted(f"{named} "), _quoted(unnamed)
-    return f"{{% set greeting = ({with_name} ~ name) if name else {without} %}}"
+    return f"{{% set greeting = ({with_name} + name) if name else {without} %}}"
 
 
 def literal(text: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from dispatcher.db.terms import TOPIC_CODES, Topic
 from dispatcher.errors import TokenInvalid
@@ -232,8 +232,8 @@ def _base64url(sealed: bytes) -> str:
     return binascii.b2a_base64(sealed, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
-_base64 = binascii.b2a_base64
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_base64: Final = binascii.b2a_base64
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def _seal(keyring: Keyring, purpose: Purpose, link: Link) -> bytes:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from dispatcher.compose.dkim import Signer
 from dispatcher.compose.edition import Edition
 from dispatcher.compose.fields import Fields
-from dispatcher.compose.letter import Letter, Press
+from dispatcher.compose.letter import Letter, Press, are_usual
 from dispatcher.db.terms import Language
 from dispatcher.domain import tokens
 from dispatcher.domain.delivery.recipients import Recipient
@@ -43,9 +43,14 @@ class CampaignPress:
         self._default = dict(self._presses)[of.default_language]
         self._signing = tokens.Signing(stationery.keyring, of.topic, of.id)
         self._envelope_id = f"{of.id}."
+        # Where links lead and addresses end, as far as all letters share it.
+        url = stationery.public_url
+        self._leave, self._preferences, self._view = f"{url}/u/", f"{url}/p/", f"{url}/v/"
+        self._at_sender, self._at_bounces = f"@{stationery.sender_domain}", f"@{stationery.bounce_domain}"
         self.asked: opt_in.Asked | None = None  # a confirmation: of which request
         self._stamped = datetime.min.replace(tzinfo=UTC)
         self._date = ""
+        self._is_usual: bool | None = None  # not looked at yet
 
     def letter(self, to: Recipient, now: datetime) -> Letter:
         """Compose one letter in the recipient's language, or the default one where there is no edition; and sign it."""
@@ -70,7 +75,7 @@ class CampaignPress:
 
     def message_id(self, to: Recipient) -> str:
         """Give the Message-ID of this recipient's letter, the same at every attempt."""
-        return f"{self._signing.tokens(to.public_id).name}@{self._stationery.sender_domain}"
+        return self._signing.tokens(to.public_id).name + self._at_sender
 
     def parcel(self, to: Recipient, now: datetime) -> Parcel:
         """Compose one letter for a lane."""
@@ -85,22 +90,28 @@ class CampaignPress:
 
     def fields(self, to: Recipient, now: datetime) -> Fields:
         """Give the values of one recipient: links signed for this person, topic and campaign."""
-        made, asked, s = self._signing.tokens(to.public_id), self.asked, self._stationery
-        return Fields(
+        made, asked = self._signing.tokens(to.public_id), self.asked
+        fields = Fields(
             address=to.address,
             name=to.name,
-            message_id=f"{made.name}@{s.sender_domain}",
-            envelope_sender=f"{made.bounce_local_part}@{s.bounce_domain}",
+            message_id=made.name + self._at_sender,
+            envelope_sender=made.bounce_local_part + self._at_bounces,
             date=self._stamp(now),
-            unsubscribe_url=f"{s.public_url}/u/{made.unsubscribe}",
-            unsubscribe_mailto=f"{made.unsubscribe_local_part}@{s.bounce_domain}",
-            preferences_url=f"{s.public_url}/p/{made.preferences}",
-            view_url=f"{s.public_url}/v/{made.view}",
+            unsubscribe_url=self._leave + made.unsubscribe,
+            unsubscribe_mailto=made.unsubscribe_local_part + self._at_bounces,
+            preferences_url=self._preferences + made.preferences,
+            view_url=self._view + made.view,
             consented_on=to.consented_on,
             confirm_url=asked.confirm_url if asked else "",
             requested_at=asked.requested_at if asked else "",
             requested_topics=" ".join(asked.topics) if asked else "",
         )
+        if (
+            self._is_usual is None
+        ):  # one look for all: other letters differ in letters, digits, - and _ (tokens.Signing)
+            self._is_usual = are_usual(fields)
+        fields.is_usual = self._is_usual
+        return fields
 
     def _press(self, to: Recipient) -> Press:
         for language, press in self._presses:  # the hash of a word of an Enum is made in Python

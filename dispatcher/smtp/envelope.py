@@ -9,14 +9,15 @@ What must stay true
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from dispatcher.errors import InputRefused
 from dispatcher.smtp.reply import Reply
 from dispatcher.smtp.verdict import Refused
 
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\u0080-\u00a0\u2028\u2029\ud800-\udfff]")
-_PLAIN = re.compile(r"[!-;=?-~]{1,254}")  # two addresses, neither of which can be refused for anything
-_NOT_XTEXT = re.compile(r"[^!-*,-<>-~]")
+_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\u0080-\u00a0\u2028\u2029\ud800-\udfff]")
+_PLAIN: Final = re.compile(r"[!-;=?-~]{1,254}")  # two addresses, neither of which can be refused for anything
+_NOT_XTEXT: Final = re.compile(r"[^!-*,-<>-~]")
 _LONGEST_PATH = 254  # 256 octets with the brackets (RFC 5321 4.5.3.1.3)
 _LONGEST_ENVID = 100  # RFC 3461 4.4
 _LEAST_SIZE = 64 * 1024

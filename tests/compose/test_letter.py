@@ -160,6 +160,17 @@ def test_the_same_letter_has_the_same_bytes_from_a_stored_edition() -> None:
     assert Press(stored).letter(READER) == Press(edition(HEAD + "Text {{ name }}\n")).letter(READER)
 
 
+def test_an_edition_that_escapes_for_each_part_by_itself_as_the_first_version_did_gives_the_same_bytes() -> None:
+    now = edition(HEAD + "{{ greeting }} {{ name }}\n")
+    written = re.compile(r"\{% set (\w+), (\w+) = (\(\w+\))\|both %\}")
+    then = replace(now, wire=written.sub(r"{% set \1 = \3|html %}{% set \2 = \3|text %}", now.wire))
+    assert "|both" in now.wire
+    assert "|both" not in then.wire
+    for name in ("", "Maria Muster", "Jörg <b> Weiß"):
+        fields = replace(READER, name=name)
+        assert Press(then).letter(fields) == Press(now).letter(fields)
+
+
 def test_an_edition_altered_in_the_database_is_refused() -> None:
     stored = edition(HEAD + "Text\n").to_json().replace("Precedence: bulk", "Precedence: junk")
     with pytest.raises(InputRefused):
@@ -169,7 +180,7 @@ def test_an_edition_altered_in_the_database_is_refused() -> None:
 def test_the_wire_template_is_ascii_and_knows_only_fields() -> None:
     wire = FINANCE.edition.wire
     assert wire.isascii()
-    known = re.findall(r"(?:\{\{ |\{% set \w+ = )\(?([a-z]\w*)", wire)
+    known = re.findall(r"(?:\{\{ |\{% set [\w, ]+ = )\(?([a-z]\w*)", wire)
     assert {name.partition("__")[0] for name in known} <= {
         "date", "to", "message_id", "list_unsubscribe", "greeting", "name", "consented_on", "unsubscribe_url",
         "preferences_url", "view_url",

@@ -120,6 +120,13 @@ def test_an_unsubscribe_token_is_no_return_path() -> None:
 
 
 @given(LINKS)
+def test_what_a_letter_bears_differs_from_others_in_letters_digits_and_dashes_only(link: Link) -> None:
+    made = tokens.for_letter(RING, link)
+    local_parts = (made.bounce_local_part.removeprefix("b+"), made.unsubscribe_local_part.removeprefix("u+"))
+    assert set(ALPHABET).issuperset("".join((made.unsubscribe, made.preferences, made.view, made.name, *local_parts)))
+
+
+@given(LINKS)
 def test_what_a_letter_bears_reads_back_as_its_link_each_for_its_own_purpose(link: Link) -> None:
     made = tokens.for_letter(RING, link)
     assert tokens.verify(RING, Purpose.UNSUBSCRIBE, made.unsubscribe) == link
