@@ -22,7 +22,7 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dispatcher.compose.headers import FOLD, WIDTH
 
@@ -35,20 +35,20 @@ SIGNED = (
     "List-Id", "Feedback-ID", "Precedence", "Auto-Submitted", "Content-Language", "MIME-Version", "Content-Type",
     "Content-Transfer-Encoding",
 )  # fmt: skip
-_RELAXED = {name.encode(): f"{name.lower()}:".encode() for name in SIGNED}
+_RELAXED: Final = {name.encode(): f"{name.lower()}:".encode() for name in SIGNED}
 _FIELD = "DKIM-Signature"
-_RUN = re.compile(rb" {2,}")
-_BLANKS = re.compile(rb"[ \t]+")
-_WIRE_FOLD = FOLD.encode()
-_UP_TO_HERE_THE_SAME = b"\r\nTo:"  # in all letters of an edition and a second (freezing.py),
-_FROM_HERE_ON_THE_SAME = b"\r\nList-Unsubscribe-Post:"  # in all its newsletters
+_RUN: Final = re.compile(rb" {2,}")
+_BLANKS: Final = re.compile(rb"[ \t]+")
+_WIRE_FOLD: Final = FOLD.encode()
+_UP_TO_HERE_THE_SAME: Final = b"\r\nTo:"  # in all letters of an edition and a second (freezing.py),
+_FROM_HERE_ON_THE_SAME: Final = b"\r\nList-Unsubscribe-Post:"  # in all its newsletters
 # What is between in a newsletter, once it is unfolded: the fields that hold data of a person. A name in quotes is left
 # to the slow way: it may hold tabs, and blanks in a row.
-_OWN = re.compile(
+_OWN: Final = re.compile(
     rb'To: ([^"\r\n]*[^" \r\n])\r\nSubject: (.*[^ \r\n])\r\n'
     rb"Message-ID: (.*[^ \r\n])\r\nList-Unsubscribe: (.*[^ \r\n])"
 ).fullmatch
-_OWN_NAMES = (b"list-unsubscribe:", b"message-id:", b"subject:", b"to:")
+_OWN_NAMES: Final = (b"list-unsubscribe:", b"message-id:", b"subject:", b"to:")
 
 
 @dataclass(frozen=True, slots=True)

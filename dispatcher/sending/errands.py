@@ -5,6 +5,7 @@ What must stay true: of each claim it is known how many of its errands have not 
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 from dispatcher.db.terms import Outcome
 from dispatcher.domain.delivery.batches import Claim
@@ -14,7 +15,7 @@ from dispatcher.domain.rates.relay_days import Counted
 from dispatcher.domain.rates.slowdowns import Place
 from dispatcher.smtp.envelope import Parcel
 
-_SENT = Outcome.SENT  # looked up once: counted for each letter
+_SENT: Final = Outcome.SENT  # looked up once: counted for each letter
 
 
 @dataclass(slots=True)

@@ -18,13 +18,13 @@ from dispatcher.smtp.verdict import Refused
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\u0080-\u00a0\u2028\u2029\ud800-\udfff]")
 _PLAIN: Final = re.compile(r"[!-;=?-~]{1,254}")  # two addresses, neither of which can be refused for anything
 _NOT_XTEXT: Final = re.compile(r"[^!-*,-<>-~]")
-_LONGEST_PATH = 254  # 256 octets with the brackets (RFC 5321 4.5.3.1.3)
-_LONGEST_ENVID = 100  # RFC 3461 4.4
-_LEAST_SIZE = 64 * 1024
+_LONGEST_PATH: Final = 254  # 256 octets with the brackets (RFC 5321 4.5.3.1.3)
+_LONGEST_ENVID: Final = 100  # RFC 3461 4.4
+_LEAST_SIZE: Final = 64 * 1024
 
-DATA = b"DATA\r\n"
-DOT = b".\r\n"  # a body ends in CRLF, so this completes CRLF.CRLF
-RESET = b"RSET\r\n"
+DATA: Final = b"DATA\r\n"
+DOT: Final = b".\r\n"  # a body ends in CRLF, so this completes CRLF.CRLF
+RESET: Final = b"RSET\r\n"
 
 
 @dataclass(slots=True, init=False)  # its making is written out: a letter makes one (see "Compiled" in ARCHITECTURE.md)

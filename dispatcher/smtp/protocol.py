@@ -58,13 +58,16 @@ class Ended:
 
 Event = Invited | Declined | Answered | Ended
 
-_INVITED = Invited()
-_MAIL, _RCPT, _DATA, _DOT = Step.MAIL, Step.RCPT, Step.DATA, Step.DOT
-_OK = 250
-_ENVELOPE = (_MAIL, _RCPT, _DATA)
-_GROUP = (_DOT, *_ENVELOPE)
-_TAKEN = b"250 "
-_LONGEST = 512  # octets of a reply line (RFC 5321 4.5.3.1.5)
+_INVITED: Final = Invited()
+_MAIL: Final = Step.MAIL
+_RCPT: Final = Step.RCPT
+_DATA: Final = Step.DATA
+_DOT: Final = Step.DOT
+_OK: Final = 250
+_ENVELOPE: Final = (_MAIL, _RCPT, _DATA)
+_GROUP: Final = (_DOT, *_ENVELOPE)
+_TAKEN: Final = b"250 "
+_LONGEST: Final = 512  # octets of a reply line (RFC 5321 4.5.3.1.5)
 # MAIL and RCPT taken, content invited.
 _INVITING: Final = re.compile(rb"(?:250[ ][^\r\n]{0,506}\r\n){2}354[ ][^\r\n]{0,506}\r\n").fullmatch
 

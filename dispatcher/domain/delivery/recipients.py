@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,8 +31,8 @@ from dispatcher.domain.delivery import passage
 from dispatcher.domain.delivery.batches import Claim
 from dispatcher.domain.newsletters.campaigns import Campaign
 
-_IDS = Rows("ids", {"id": Id})
-_LANGUAGES = {language.value: language for language in Language}
+_IDS: Final = Rows("ids", {"id": Id})
+_LANGUAGES: Final = {language.value: language for language in Language}
 
 
 class Asking(NamedTuple):
