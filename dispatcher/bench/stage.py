@@ -120,9 +120,9 @@ def _release(engine: Engine, settings: Settings) -> int:
     contents = {Language.DE: ("bench.de.md", letter.content(house))}
     draft = Draft(letter.TOPIC, "bench", letter.SUBJECT, Language.DE, contents)
     with engine.begin() as conn:
-        now = clock.now(conn)
-        campaign_id = campaigns.create(conn, draft, now)
-        release.schedule(conn, campaign_id, now, "UTC", houses.stationery(settings), house)
+        campaign_id = campaigns.create(conn, draft, clock.now(conn))
+    with engine.begin() as conn:
+        release.schedule(conn, campaign_id, clock.now(conn), "UTC", houses.stationery(settings), house)
     return campaign_id
 
 

@@ -106,9 +106,7 @@ class CampaignPress:
             requested_at=asked.requested_at if asked else "",
             requested_topics=" ".join(asked.topics) if asked else "",
         )
-        if (
-            self._is_usual is None
-        ):  # one look for all: other letters differ in letters, digits, - and _ (tokens.Signing)
+        if self._is_usual is None:  # one look for all: others differ in letters, digits, - and _ (tokens.Signing)
             self._is_usual = are_usual(fields)
         fields.is_usual = self._is_usual
         return fields

@@ -19,7 +19,7 @@ from dispatcher.domain.consent import is_permitted
 from dispatcher.domain.suppression import covers
 
 PORTION = 100_000  # people who are looked at in one transaction: half a second at most, in which SQLite's writer waits
-FIRST_PORTION = 25_000  # the letters of the first one are waited for
+FIRST_PORTION = 10_000  # the letters of the first one are waited for
 NEVER_CONFIRMED = "never confirmed the subscription"
 WITHDREW = "withdrew the consent"
 SUPPRESSED = "suppressed: "  # followed by the reason on the list
