@@ -6,15 +6,16 @@ is for rows that are new for certain; and it takes one round trip more, so for s
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg.types.string import BytesBinaryDumper
 from sqlalchemy import BigInteger, Connection, Integer, LargeBinary, String, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from dispatcher.db.columns import Utc
+
+if TYPE_CHECKING:
+    import psycopg  # 9 MB: on SQLite nobody loads it
 
 # By PostgreSQL's names; the more special type stands first.
 _TYPES: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
@@ -27,7 +28,9 @@ _TYPES: tuple[tuple[type[TypeEngine[Any]], str], ...] = (
 
 
 def copy(conn: Connection, table: Table, names: tuple[str, ...], rows: Iterable[Sequence[object]]) -> None:
-    """Write rows whose values stand in the order of `names`, in the transaction at hand."""
+    """Write rows whose values stand in the order of `names`, in the transaction at hand. Raises DBAPIError."""
+    from psycopg.types.string import BytesBinaryDumper
+
     driver: psycopg.Connection = conn.connection.driver_connection  # type: ignore[assignment]
     text, types = _form(table, names)
     try:
@@ -35,11 +38,12 @@ def copy(conn: Connection, table: Table, names: tuple[str, ...], rows: Iterable[
             # By the type's name the driver finds the one for DB-API's Binary, which is plain Python.
             cursor.adapters.register_dumper(bytes, BytesBinaryDumper)
             _write(cursor, text, types, rows)
-    except psycopg.Error as error:
-        raise DBAPIError(text, None, error, hide_parameters=True) from error
+    except conn.dialect.loaded_dbapi.Error as error:
+        base = conn.dialect.loaded_dbapi.Error
+        raise DBAPIError.instance(text, None, error, base, hide_parameters=True, dialect=conn.dialect) from error
 
 
-def _write(cursor: psycopg.Cursor, text: str, types: list[str], rows: Iterable[Sequence[object]]) -> None:
+def _write(cursor: "psycopg.Cursor", text: str, types: list[str], rows: Iterable[Sequence[object]]) -> None:
     with cursor.copy(text) as writer:
         writer.set_types(types)
         for row in rows:

@@ -9,13 +9,15 @@ alike: numbers, texts and octets. Moments pass through `written` and `read` of c
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
+
+if TYPE_CHECKING:
+    import psycopg  # 9 MB: on SQLite nobody loads it
 
 _CURSOR = "cursor of the shortcut"
 _SPOKEN: dict[str, Any] = {
@@ -92,9 +94,9 @@ def _on_sqlite(conn: Connection, statement: Shortcut, handed: list[object]) -> l
     return rows
 
 
-def _cursor(conn: Connection) -> psycopg.RawCursor[tuple[Any, ...]]:
+def _cursor(conn: Connection) -> "psycopg.RawCursor[tuple[Any, ...]]":
     kept: psycopg.RawCursor[tuple[Any, ...]] | None = conn.info.get(_CURSOR)
     if kept is None:
-        driver: psycopg.Connection = conn.connection.driver_connection  # type: ignore[assignment]
-        kept = conn.info[_CURSOR] = psycopg.RawCursor(driver)
+        driver: Any = conn.dialect.loaded_dbapi
+        kept = conn.info[_CURSOR] = driver.RawCursor(conn.connection.driver_connection)
     return kept

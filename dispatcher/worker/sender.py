@@ -84,6 +84,7 @@ def run_drain(bench: Bench, kinds: list[CampaignKind], budget: float) -> Report:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             report = runner.run(_on_one_core(drain(bench.engine, orders)))
     finally:
+        gc.collect()  # a millisecond: a drain is full of cycles, and left to itself the collector comes after dozens
         bench.reporter.rest(bench.engine)
     if report.letters:
         backlog.finish(bench.engine)

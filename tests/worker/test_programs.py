@@ -1,19 +1,23 @@
 """What a worker's programs load; and that nobody waits for a sender that hangs."""
 
+import gc
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from sqlalchemy import Engine
 
-from dispatcher.db.terms import WorkerRole
+from dispatcher import settings
+from dispatcher.db.terms import CampaignKind, WorkerRole
 from dispatcher.worker import crew
 from dispatcher.worker.crew import Sender
 from dispatcher.worker.orders import Order, Waiting
 from dispatcher.worker.programs import of_a_worker
+from dispatcher.worker.sender import make_bench, run_drain
 from tests.journeys.house import KEYS
 
 # Each stands in memory once a process, from the first day to the last: what a program does not need, it may not load.
@@ -61,6 +65,26 @@ def test_a_sender_whose_worker_is_gone_ends_in_peace() -> None:
         sender.stdin.write(Order().line())
         sender.stdin.close()
         assert sender.wait(60) == 0, sender.stderr.read()
+
+
+@pytest.fixture
+def _as_it_collected() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+@pytest.mark.usefixtures("_house", "_as_it_collected")
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_drain_leaves_nothing_for_the_collector_so_that_no_sender_grows_from_order_to_order() -> None:
+    bench = make_bench(settings.load(), lambda: False)
+    left = []
+    for _ in range(2):  # the first one compiles statements
+        run_drain(bench, [CampaignKind.NEWSLETTER], 60.0)
+        left.append(gc.collect())
+    bench.engine.dispose()
+    assert left[1] < 20, left
 
 
 @pytest.mark.usefixtures("_house")

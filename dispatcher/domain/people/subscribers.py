@@ -7,10 +7,9 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, Insert, LargeBinary, Row, Select, Text, and_, bindparam, select, text, true, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -121,13 +120,14 @@ def copy_unknown(conn: Connection, newcomers: Sequence[Newcomer], now: datetime)
     try:
         with conn.begin_nested():
             copy(conn, subscriber, ("id", *_NEW, "created_at"), rows)
-    except DBAPIError as error:
-        if not isinstance(error.orig, UniqueViolation):
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) != _UNIQUE_VIOLATION:
             raise
         return None
     return {row[3]: of for of, row in zip(ids, rows, strict=True)}
 
 
+_UNIQUE_VIOLATION = "23505"  # of SQLSTATE
 # The sequence is looked up once: for each row it takes PostgreSQL ten times as long as to give a number out.
 _NUMBERS = text(
     "WITH ids AS MATERIALIZED (SELECT pg_get_serial_sequence('subscriber', 'id')::regclass AS of)"
