@@ -119,13 +119,25 @@ class Feed:
             del self._queues[held]
         elif not self._pace.is_free:  # the others have their turn first
             self._queues[held] = self._queues.pop(held)
-        if len(queue) < self._low and len(self._queues) < _MOST_HELD:
+        if self._is_low(queue):
             self._ask_ahead()
         parcel = held.ahead.popleft() if held.ahead else self._compose(held, to)
         if parcel is None:
             return None
         self.drawn += 1
         return Errand(held, self._gate.campaigns[held.claim.campaign_id], to, parcel, losses)
+
+    def _is_low(self, queue: deque[tuple[Recipient, int]]) -> bool:
+        """Claim that more people are to be claimed. What is at hand of all batches counts, unless some have to wait for
+        permits: then others may have none to wait for.
+        """
+        if len(queue) >= self._low or len(self._queues) >= _MOST_HELD:
+            return False
+        at_hand = 0
+        if self._pace.is_free:
+            for each in self._queues.values():
+                at_hand += len(each)
+        return at_hand < self._low
 
     def compose_ahead(self) -> bool:
         """Compose the next letter that is not composed yet, for whoever draws it; False: there are enough of them. Not
@@ -175,6 +187,8 @@ class Feed:
         """Serve no more of this claim: its campaign stands still, or it is another worker's."""
         held.halted = reason
         held.is_whole = False
+        if reason == TAKEN_OVER:
+            self._is_dry = False  # whoever took it may have given it back
         self._end(held, len(self._queues.pop(held, ())))
 
     async def refresh(self, campaign_id: int) -> None:

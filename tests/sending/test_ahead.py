@@ -4,7 +4,12 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from dispatcher.db.terms import CampaignKind
+import pytest
+from sqlalchemy import func, select
+
+from dispatcher.db.tables import batch
+from dispatcher.db.terms import BatchState, CampaignKind
+from dispatcher.domain.audience import dealing_out
 from dispatcher.sending.feed import Feed
 from dispatcher.sending.gate import Gate
 from dispatcher.sending.leisure import Leisure
@@ -13,10 +18,10 @@ from tests.stage import Stage
 
 
 @contextlib.contextmanager
-def _feed(stage: Stage) -> Iterator[Feed]:
+def _feed(stage: Stage, low: int = 0) -> Iterator[Feed]:
     gate = Gate(stage.engine)
     try:
-        yield Feed(gate, Pace(gate, stage.buckets, []), list(CampaignKind), stage.stationery, lambda: None)
+        yield Feed(gate, Pace(gate, stage.buckets, []), list(CampaignKind), stage.stationery, lambda: None, low)
     finally:
         gate.close()
 
@@ -50,6 +55,30 @@ def test_where_there_is_nothing_to_draw_nothing_is_composed(stage: Stage) -> Non
             return feed.compose_ahead()
 
     assert not asyncio.run(story())
+
+
+def test_no_more_people_are_at_hand_than_the_lanes_need_however_many_batches_there_are(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dealing_out, "PAGE", 4)
+    stage.add(40)
+    campaign = stage.campaign()
+    claimed = select(func.count()).where(batch.c.state == BatchState.LEASED)
+
+    async def story() -> list[int]:
+        at_hand = []
+        with _feed(stage, low=4) as feed:
+            for drawn in range(1, 13):
+                assert await feed.draw("relay") is not None
+                for _ in range(3):
+                    await feed.refresh(campaign)  # behind the claim that is under way
+                with stage.engine.begin() as conn:
+                    at_hand.append(4 * conn.execute(claimed).scalar_one() - drawn)
+        return at_hand
+
+    at_hand = asyncio.run(story())
+    assert min(at_hand) >= 3
+    assert max(at_hand) <= 7
 
 
 def test_a_process_has_time_when_it_worked_less_than_half_of_it() -> None:
