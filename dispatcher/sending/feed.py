@@ -9,6 +9,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from jinja2 import TemplateError
@@ -193,7 +194,7 @@ class Feed:
 
     async def refresh(self, campaign_id: int) -> None:
         """Go by the campaign as it is now: its rate, its content, how long its prices are good."""
-        now = await self._gate.transact(lambda conn, _now: self._look_again(conn, campaign_id))
+        now = await self._gate.transact(partial(self._look_again, campaign_id))
         self._gate.campaigns[campaign_id] = now
         for held in self._queues:
             held.ahead.clear()  # they may come from the edition before
@@ -236,7 +237,7 @@ class Feed:
         closed = NOTHING_CLOSED
         if not self._pace.is_free:
             closed = self._pace.closed([held.claim for held in self._queues], self._gate.now())
-        got = await self._gate.transact(lambda conn, now: self._claim_in(conn, closed, now))
+        got = await self._gate.transact(partial(self._claim_in, closed))
         if got is not None and self._gate.campaigns[got[0].campaign_id].kind is CampaignKind.NEWSLETTER:
             await self._gate.transact(_prove)
         self._claiming = None
@@ -253,7 +254,7 @@ class Feed:
             self._queues[held] = deque((to, 0) for to in people)
         return True
 
-    def _claim_in(self, conn: Connection, closed: Closed, now: datetime) -> tuple[Claim, list[Recipient]] | None:
+    def _claim_in(self, closed: Closed, conn: Connection, now: datetime) -> tuple[Claim, list[Recipient]] | None:
         while (claim := batches.claim(conn, self._worker, self._kinds, now, closed)) is not None:
             of = self._load(conn, claim)
             if of is None:
@@ -286,7 +287,7 @@ class Feed:
         # Known already, and loaded for one subject more: what its letters go by stays until `refresh`.
         return self._gate.campaigns.setdefault(of.id, of)
 
-    def _look_again(self, conn: Connection, campaign_id: int) -> Campaign:
+    def _look_again(self, campaign_id: int, conn: Connection, _now: datetime) -> Campaign:
         of = campaigns.get(conn, campaign_id)
         if of.edition_no != self._gate.campaigns[campaign_id].edition_no:
             for of_id, variant in [known for known in self._presses if known[0] == campaign_id]:
@@ -346,7 +347,7 @@ class Feed:
     async def _close(self, held: Held) -> None:
         """Settle a claim, or give it back. Raises DBAPIError; then it stays to be closed."""
         try:
-            await self._gate.conclude(held.claim, lambda conn, now: self._leave(conn, held, now))
+            await self._gate.conclude(held.claim, partial(_leave, held))
         except DBAPIError:
             self._ended.append(held)
             raise
@@ -354,18 +355,18 @@ class Feed:
 
     async def _give_back(self, held: Held, problem: str | None, wait: timedelta) -> None:
         held.is_whole = False
-        await self._gate.conclude(held.claim, lambda conn, now: self._leave(conn, held, now, problem, wait))
+        await self._gate.conclude(held.claim, partial(_leave, held, problem=problem, wait=wait))
         self._gate.let_go(held.claim)
 
-    @staticmethod
-    def _leave(
-        conn: Connection, held: Held, now: datetime, problem: str | None = None, wait: timedelta = timedelta()
-    ) -> None:
-        relay_days.count(conn, held.counted(), now)
-        if held.is_whole:
-            batches.settle(conn, held.claim)
-        else:
-            batches.give_back(conn, held.claim, now + wait if problem else None, problem)
+
+def _leave(
+    held: Held, conn: Connection, now: datetime, *, problem: str | None = None, wait: timedelta = timedelta()
+) -> None:
+    relay_days.count(conn, held.counted(), now)
+    if held.is_whole:
+        batches.settle(conn, held.claim)
+    else:
+        batches.give_back(conn, held.claim, now + wait if problem else None, problem)
 
 
 def _prove(conn: Connection, now: datetime) -> None:

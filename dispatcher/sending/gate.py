@@ -18,6 +18,7 @@ turn that drops a letter from its batch's `in_flight` must be the one that recor
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from time import process_time
 from typing import TypeVar
 
@@ -114,7 +115,7 @@ class Gate:
 
     async def transact(self, work: Callable[[Connection, datetime], T]) -> T:
         """Run `work(conn, now)` in a transaction of its own, beside the gate's turns, by the database's clock."""
-        return await self._beside.do(lambda: self._in_transaction(self._beside, work))
+        return await self._beside.do(partial(self._in_transaction, self._beside, work))
 
     def _look(self, conn: Connection, clerk: Clerk) -> datetime:
         """Give the database's time. One that was put back under us counts as away: nothing is claimed, and answers are
@@ -240,13 +241,8 @@ class Gate:
         self, clerk: Clerk, told: list[tuple[Record, Claim]], work: Callable[[Connection, datetime], T]
     ) -> T:
         records = [record for record, _ in told]
-
-        def both(conn: Connection, now: datetime) -> T:
-            ledger.record(conn, records, now)
-            return work(conn, now)
-
         try:
-            return await clerk.do(lambda: self._in_transaction(clerk, both))
+            return await clerk.do(partial(self._in_transaction, clerk, partial(_record_and, records, work)))
         except DBAPIError:
             self._told[:0] = told
             raise
@@ -310,20 +306,24 @@ class Gate:
         """Have the transaction done by the gate's clerk; when this returns, it has committed."""
         self._moment = self.now()
         out = {batch: list(theirs.values()) for batch, theirs in self._out.items()}
+        return await self._clerk.do(partial(self._take_through, records, intents, out))
+
+    def _take_through(
+        self, records: list[Record], intents: list[Intent], out: dict[tuple[int, int], list[Entry]]
+    ) -> list[Decision]:
+        """Do the transaction. A method, as what follows is, and no function within `_pass`: in compiled code such a one
+        and what it goes by hold each other, and a turn would stay in memory until the collector finds it.
+        """
         tide = self._tides[self._clerk]
+        try:
+            return self._take_once(records, intents, Known(out, tide, is_new=True))
+        except IntegrityError:  # told before: of a turn that failed after all, or late, of a letter in doubt
+            return self._take_once(records, intents, Known(out, tide))
+
+    def _take_once(self, records: list[Record], intents: list[Intent], known: Known) -> list[Decision]:
         is_short = passage.is_one_statement(self._engine.dialect.name, records, intents)
-
-        def turn(known: Known) -> list[Decision]:
-            with self._clerk.statement() if is_short else self._clerk.transaction() as conn:
-                return passage.pass_gate(conn, self.campaigns, records, intents, known, self.now())
-
-        def in_thread() -> list[Decision]:
-            try:
-                return turn(Known(out, tide, is_new=True))
-            except IntegrityError:  # told before: of a turn that failed after all, or late, of a letter in doubt
-                return turn(Known(out, tide))
-
-        return await self._clerk.do(in_thread)
+        with self._clerk.statement() if is_short else self._clerk.transaction() as conn:
+            return passage.pass_gate(conn, self.campaigns, records, intents, known, self.now())
 
     def _release(self, question: Question, passed: Pass) -> None:
         """Let the dot leave, under this consent."""
@@ -345,3 +345,8 @@ class Gate:
             log.warning("heartbeat.failed", error=type(error.orig).__name__)
             return
         self._lost |= {(c.campaign_id, c.no, c.token) for c in held if c.key not in kept}
+
+
+def _record_and(records: list[Record], work: Callable[[Connection, datetime], T], conn: Connection, now: datetime) -> T:
+    ledger.record(conn, records, now)
+    return work(conn, now)
