@@ -22,7 +22,6 @@ from functools import partial
 from time import process_time
 from typing import TypeVar
 
-import psycopg
 import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
@@ -56,7 +55,8 @@ LEASE_OVER = "the lease may have ended before the dot could leave"
 
 def problem_of(error: DBAPIError) -> str:
     """Say what an error of the database means for the letters: it is away, or it answers and refuses a row."""
-    is_refusal = isinstance(error, IntegrityError) or isinstance(error.orig, psycopg.IntegrityError)
+    # By the name that every driver gives it (PEP 249), whoever wraps it: to ask by class would load both drivers.
+    is_refusal = any(kind.__name__ == "IntegrityError" for kind in type(error.orig).__mro__)
     return DATABASE_REFUSED if is_refusal else DATABASE_AWAY
 
 

@@ -24,7 +24,7 @@ from tests.journeys.house import KEYS
 NOT_IN = {
     "sender": (
         "anyio", "babel", "celery", "click", "cryptography", "dateutil", "dns", "email_validator", "httpcore", "kombu",
-        "pygments", "redis", "rich", "sqlite3", "sqlalchemy.orm", "starlette", "dispatcher.broker",
+        "psycopg", "pygments", "redis", "rich", "sqlite3", "sqlalchemy.orm", "starlette", "dispatcher.broker",
         "dispatcher.compose.freezing", "dispatcher.domain.imports", "dispatcher.sending.sweep",
     ),
     "listener": (
