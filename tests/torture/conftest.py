@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from tests.databases import Server
+from tests.databases import TEMPLATE, Server
 from tests.torture.ground import Bears, Databases, Ground, add_people
 from tests.torture.witness import Weather, Witness
 
@@ -34,11 +34,13 @@ def lay(engine: Engine, database_url: str, tmp_path: Path) -> Iterator[Lay]:
 
 
 @pytest.fixture(scope="session")
-def databases(postgres_folder: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Databases]:
+def databases(
+    postgres_folder: str, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Databases]:
     """Give a function that gives databases of a kind."""
     folder = tmp_path_factory.mktemp("torture")
     known = {
-        "sqlite": Databases("sqlite", folder, None),
-        "postgresql": Databases("postgresql", folder, Server(postgres_folder)),
+        "sqlite": Databases("sqlite", folder, None, str(sqlite_template)),
+        "postgresql": Databases("postgresql", folder, Server(postgres_folder), TEMPLATE),
     }
     return known.__getitem__

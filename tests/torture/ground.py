@@ -61,11 +61,14 @@ class Server(Protocol):
 
 
 class Databases:
-    """Empty-handed copies of one database with people in it, as many as are asked for; made of a template."""
+    """Empty-handed copies of one database with people in it, as many as are asked for; made of a template.
 
-    def __init__(self, kind: str, folder: Path, server: Server | None) -> None:
+    `empty`: a migrated database to begin with, by its file or its name; none: it is made.
+    """
+
+    def __init__(self, kind: str, folder: Path, server: Server | None, empty: str = "") -> None:
         self.kind = kind
-        self._folder, self._server = folder, server
+        self._folder, self._server, self._empty = folder, server, empty
         self._templates: dict[int, People] = {}
         self._made = 0
         self._name = f"torture_{os.getpid()}"  # several processes may share a server
@@ -94,11 +97,15 @@ class Databases:
     def _make_template(self, people: int) -> People:
         if self._server is None:
             url = f"sqlite:///{self._folder}/template-{people}.db"
+            if self._empty:
+                shutil.copy(self._empty, self._folder / f"template-{people}.db")
         else:
-            self._execute(f"CREATE DATABASE {self._name}_template_{people}")
-            url = self._server.database(f"{self._name}_template_{people}")
+            name = f"{self._name}_template_{people}"
+            self._execute(f"CREATE DATABASE {name} TEMPLATE {self._empty or 'template1'}")
+            url = self._server.database(name)
         engine = make_engine(url)
-        migrate.upgrade(engine)
+        if not self._empty:
+            migrate.upgrade(engine)
         with engine.begin() as conn:
             made = add_people(conn, people)
         if self._server is None:
