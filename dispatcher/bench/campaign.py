@@ -76,6 +76,7 @@ def measure(case: Case, tell: Callable[[str, float | None], None]) -> Figures:
             programs = {"worker": house.worker_pid, "sink": sink.pid, **house.senders()}
             if house.database_pid is not None:
                 programs["database"] = house.database_pid
+            before = _source(case, sink, tell)
             meter = Meter(programs)
             meter.start()
             campaign_id = house.campaign()
@@ -83,13 +84,19 @@ def measure(case: Case, tell: Callable[[str, float | None], None]) -> Figures:
                 tell("sending", share)
             costs = meter.stop()
             status = house.status(campaign_id)
-            source = None
-            if case.beside_source:
-                tell("smtp-source, the same size to the same sink", None)
-                source = load.source_rate(sink, LETTER_OCTETS, min(max(status.sent, 10_000), 60_000))
+            after = _source(case, sink, tell)
+            source = 2 / (1 / before + 1 / after) if before and after else None
             signing = tuple(signing_costs(house.letter(campaign_id))) if case.with_signing else ()
             held = load.held_s(sink) if case.delay else None
             return replace(_figures(case, house, campaign_id, status, costs, source), signing=signing, held_s=held)
+
+
+def _source(case: Case, sink: load.Sink, tell: Callable[[str, float | None], None]) -> float | None:
+    """Have smtp-source send a part of as many messages, before the campaign and after: a machine's pace changes."""
+    if not case.beside_source:
+        return None
+    tell("smtp-source, the same size to the same sink", None)
+    return load.source_rate(sink, LETTER_OCTETS, min(max(case.people, 10_000), 60_000))
 
 
 def _figures(
