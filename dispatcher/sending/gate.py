@@ -329,11 +329,11 @@ class Gate:
         """Let the dot leave, under this consent."""
         question.consent_event_id = passed.consent_event_id
         intent = question.intent
-        who, batch = intent.subscriber_id, intent.claim.key
+        batch = intent.claim.key
         out = self._out.get(batch)
         if out is None:
             out = self._out[batch] = {}
-        out[who] = (who, intent.attempt, passed.consent_event_id, intent.relay)
+        out[intent.subscriber_id] = passage.entry(intent, passed.consent_event_id)
         question.line.release(question.following, question.answer)  # type: ignore[arg-type]
 
     async def _heartbeat(self) -> None:

@@ -1,6 +1,7 @@
 """A newsletter under way as the database sees it: no relay, no letter, and a clock that the test moves."""
 
 import contextlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -103,7 +104,7 @@ class Dispatch:
     ) -> list[Decision]:
         """Ask at the gate for each of these, each on a lane of its own; `out`: what other lanes have in flight."""
         intents = [Intent(claim, subscriber, attempt, RELAY) for subscriber in who]
-        return self.pass_gate([], intents, of, out={claim.key: out})
+        return self.pass_gate([], intents, of, out={claim.key: [json.dumps(flight) for flight in out]})
 
     def pass_gate(
         self,

@@ -81,7 +81,7 @@ def test_no_more_people_are_at_hand_than_the_lanes_need_however_many_batches_the
     assert max(at_hand) <= 7
 
 
-def test_a_process_has_time_when_it_worked_less_than_half_of_it() -> None:
+def test_a_process_has_time_when_it_worked_less_than_a_third_of_it() -> None:
     leisure = Leisure()
     for at in range(20):
         leisure.note(0.03 * at, 100 + 0.1 * at)

@@ -78,7 +78,7 @@ class Closed:
 NOTHING_CLOSED = Closed()
 
 
-Entry = tuple[int, int, int, str]  # a Flight as it is written down; to make one costs a tenth
+Entry = str  # a Flight as it is written down, in JSON
 
 
 class Flight(NamedTuple):
