@@ -29,7 +29,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from dispatcher.db.clock import DatabaseClock, steady
 from dispatcher.domain import ending_marks, ledger
 from dispatcher.domain.delivery import batches, passage
-from dispatcher.domain.delivery.batches import Claim, Entry
+from dispatcher.domain.delivery.batches import Claim
+from dispatcher.domain.delivery.flights import Entry, entry
 from dispatcher.domain.delivery.passage import Decision, Halted, Intent, Known, Pass, Withheld
 from dispatcher.domain.ending_marks import Tide, WentBack
 from dispatcher.domain.ledger import Record
@@ -329,11 +330,11 @@ class Gate:
         """Let the dot leave, under this consent."""
         question.consent_event_id = passed.consent_event_id
         intent = question.intent
-        batch = intent.claim.key
+        who, batch = intent.subscriber_id, intent.claim.key
         out = self._out.get(batch)
         if out is None:
             out = self._out[batch] = {}
-        out[intent.subscriber_id] = passage.entry(intent, passed.consent_event_id)
+        out[who] = entry(who, intent.attempt, passed.consent_event_id, intent.relay)
         question.line.release(question.following, question.answer)  # type: ignore[arg-type]
 
     async def _heartbeat(self) -> None:

@@ -19,7 +19,8 @@ from dispatcher.domain.audience.dealing_out import Trial
 from dispatcher.domain.audience.filters import EVERYBODY, Filter
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.delivery import batches, passage
-from dispatcher.domain.delivery.batches import Claim, Flight
+from dispatcher.domain.delivery.batches import Claim
+from dispatcher.domain.delivery.flights import Flight
 from dispatcher.domain.delivery.passage import Decision, Intent, Pass
 from dispatcher.domain.delivery.recipients import Recipient, to_serve
 from dispatcher.domain.ending_marks import Tide

@@ -12,7 +12,7 @@ from dispatcher.domain import consent
 from dispatcher.domain.audience import audiences, dealing_out
 from dispatcher.domain.consent import Event, Evidence
 from dispatcher.domain.delivery import batches
-from dispatcher.domain.delivery.batches import Flight
+from dispatcher.domain.delivery.flights import Flight
 from dispatcher.domain.delivery.passage import TAKEN_OVER, Halted, Intent, Pass, Withheld
 from dispatcher.domain.ledger import Final, Proof
 from dispatcher.domain.newsletters import campaigns

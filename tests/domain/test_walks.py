@@ -25,7 +25,8 @@ from dispatcher.domain import consent
 from dispatcher.domain.audience import dealing_out
 from dispatcher.domain.consent import Evidence
 from dispatcher.domain.delivery import batches
-from dispatcher.domain.delivery.batches import Claim, Flight
+from dispatcher.domain.delivery.batches import Claim
+from dispatcher.domain.delivery.flights import Flight
 from dispatcher.domain.delivery.passage import CHANGED, Halted, Pass, Withheld
 from dispatcher.domain.ledger import Record
 from dispatcher.domain.newsletters import accounts, campaigns, freshness, trials

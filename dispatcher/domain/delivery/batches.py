@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -36,6 +36,7 @@ from dispatcher.db.shortcut import Shortcut, both
 from dispatcher.db.tables import batch, campaign, deferral, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, UnknownPolicy
 from dispatcher.domain import ledger
+from dispatcher.domain.delivery.flights import Flight
 from dispatcher.domain.ledger import Deferral, Final, Record, Released
 from dispatcher.domain.newsletters.campaigns import edition_for
 from dispatcher.domain.rates.providers import Provider
@@ -76,18 +77,6 @@ class Closed:
 
 
 NOTHING_CLOSED = Closed()
-
-
-Entry = str  # a Flight as it is written down, in JSON
-
-
-class Flight(NamedTuple):
-    """A letter whose dot may be out, as `batch.in_flight` has it: its attempt, by which consent, over which relay."""
-
-    subscriber_id: int
-    attempt: int
-    consent_event_id: int
-    relay: str
 
 
 _CLAIMED = (

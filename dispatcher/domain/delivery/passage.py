@@ -7,7 +7,6 @@ Only after its COMMIT may a dot leave. On PostgreSQL all of it but the withholdi
 one commit for all lanes of a process; on SQLite, where a statement is a call, each step is a statement of its own.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,7 +38,8 @@ from dispatcher.db.tables import batch, campaign, subscriber, subscription
 from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
 from dispatcher.domain import consent, ending_marks, ledger
 from dispatcher.domain.audience import audiences
-from dispatcher.domain.delivery.batches import LEASE, Claim, Entry
+from dispatcher.domain.delivery.batches import LEASE, Claim
+from dispatcher.domain.delivery.flights import Entry, entry, listed
 from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Final, Record
 from dispatcher.domain.newsletters.campaigns import Campaign
@@ -109,18 +109,6 @@ class _Answer:
     is_as_known: bool  # the campaign is still the one that we know; otherwise nobody passes
     events: dict[int, int]  # by subscriber: the consent under which the dot may go
     went_back: bool = False  # it is older than what this process has seen: nobody passes
-
-
-def entry(intent: Intent, consent_event_id: int) -> Entry:
-    """Write down that a letter's dot is out: once, for each turn until its answer hands it to the database."""
-    return f"[{intent.subscriber_id},{intent.attempt},{consent_event_id},{_quoted(intent.relay)}]"
-
-
-_quoted = lru_cache(maxsize=64)(json.dumps)
-
-
-def _listed(entries: Sequence[Entry]) -> str:
-    return f"[{','.join(entries)}]"
 
 
 def is_one_statement(dialect: str, records: Sequence[Record], intents: Sequence[Intent]) -> bool:
@@ -294,8 +282,12 @@ def _step_by_step(
     running = {no for no, state in states.items() if state is CampaignState.SENDING and may_go}
     events = permitted_among(conn, of, [i.subscriber_id for i in intents if i.claim.no in running])
     for no in states:
-        going = [entry(i, events[i.subscriber_id]) for i in intents if i.claim.no == no and i.subscriber_id in events]
-        flights = _listed([*known.out.get((of.id, no), ()), *going])
+        going = [
+            entry(i.subscriber_id, i.attempt, events[i.subscriber_id], i.relay)
+            for i in intents
+            if i.claim.no == no and i.subscriber_id in events
+        ]
+        flights = listed([*known.out.get((of.id, no), ()), *going])
         _RENEW.run(conn, of=of.id, at=no, until=stored(now + LEASE), flights=flights)
     return _Answer(states, epoch == of.epoch, events, went_back)
 
@@ -326,7 +318,7 @@ def _in_one_statement(
         "until": now + LEASE,
         "ours_no": array_of(claims),
         "ours_token": array_of([claim.token for claim in claims.values()]),
-        "ours_still_out": array_of_texts([_listed(known.out.get(claim.key, ())) for claim in claims.values()]),
+        "ours_still_out": array_of_texts([listed(known.out.get(claim.key, ())) for claim in claims.values()]),
         "asked_no": array_of([intent.claim.no for intent in intents]),
         "asked_subscriber_id": array_of([intent.subscriber_id for intent in intents]),
         "asked_attempt": array_of([intent.attempt for intent in intents]),
