@@ -15,14 +15,16 @@ from dispatcher.sending.supply import Supply
 
 
 async def take(database_url: str, broker_url: str, rate: float, seconds: float) -> list[float]:
-    """Take for so long; give the moments, on a clock that all processes share."""
+    """Take for so long; give the moment before the first was asked for, and those of all, on a clock that all processes
+    share.
+    """
     engine = make_engine(database_url)
     buckets = Buckets(engine, broker_url, away=60.0)
     buckets.reserve({})  # loads the broker's client and finds it there or away: no part of what is timed
     supply = Supply(buckets)
     supply.pacer.set_rates({"k": rate})
+    moments = [time.monotonic()]
     feeding = asyncio.create_task(supply.run())
-    moments: list[float] = []
 
     async def lane() -> None:
         until = steady() + seconds
