@@ -5,11 +5,13 @@ looks for no idle one: so the loop came to sit on the core of a relay's server o
 thousand times a second, while the other core of two stood idle for a fifth of the time.
 
 What must stay true: a core that others want too is left for the next one, so it need not be known who else keeps to a
-core. Where there is one core only, or no such call, nothing is done.
+core. Where there is one core only, or no such call, nothing is done; and where the system refuses, because it gave our
+cores to others meanwhile, nobody fails for it.
 """
 
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _CORES = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()  # which we may use
@@ -21,7 +23,8 @@ _TOO_LONG = 0.25  # share of them: who waits for a core that long is better off 
 def go_anywhere() -> None:
     """Let the calling thread run on any core. It began on the one that whoever started it keeps to."""
     if _CORES:
-        os.sched_setaffinity(0, _CORES)
+        with suppress(OSError):
+            os.sched_setaffinity(0, _CORES)
 
 
 async def keep() -> None:
@@ -36,6 +39,8 @@ async def keep() -> None:
             await asyncio.sleep(_LOOK)
             if _waited() - before > _TOO_LONG * _LOOK:
                 turn += 1
+    except OSError:
+        return
     finally:
         go_anywhere()
 

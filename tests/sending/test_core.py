@@ -20,8 +20,9 @@ pytestmark = pytest.mark.skipif(
 _BUSY = """
 import os
 os.sched_setaffinity(0, {int(input())})
+parent = os.getppid()
 print("busy", flush=True)
-while True: pass
+while os.getppid() == parent: pass
 """
 
 
@@ -81,3 +82,12 @@ def test_a_core_that_another_keeps_busy_is_left(monkeypatch: pytest.MonkeyPatch)
     on_a_thread(lambda: asyncio.run(story()))
     before, after = seen
     assert before != after
+
+
+def test_where_the_system_gave_our_cores_to_others_nobody_fails_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "_CORES", (100_000, 100_001))
+    before = os.sched_getaffinity(0)
+    asyncio.run(core.keep())
+    clerk = Clerk(create_engine("sqlite://"), "clerk")
+    clerk.close()
+    assert os.sched_getaffinity(0) == before
