@@ -29,6 +29,6 @@ def test_a_batch_that_was_lost_and_is_claimed_again_is_served(
         return Act(delay=1.5)  # long enough for the heartbeat to find that the batch is gone
 
     with ScriptedRelay(script=take_it_over_and_give_it_back) as relay:
-        stage.drain(relay.relay(lanes=1), seconds=8.0)
+        stage.drain(relay.relay(lanes=1))
     assert sorted(a.recipient for a in relay.accepted) == sorted(people)
     assert stage.status(campaign).state is CampaignState.SENT
