@@ -206,7 +206,8 @@ class Feed:
 
     async def close_all(self, problem: str | None, wait: timedelta = timedelta()) -> None:
         """Give back every claim that is still held, with what is left of it; because of a problem, for this long.
-        Raises DBAPIError; called again, it goes on where it stopped.
+        Raises DBAPIError; called again, it goes on where it stopped. One with a letter whose fate is open, because its
+        lane was called off, is left to its lease: whoever claims it then settles that letter first.
         """
         self.closed = True
         claiming, self._claiming = self._claiming, None
@@ -215,7 +216,8 @@ class Feed:
         await self._pause_those_due()
         await self._close_ended()
         for held in list(self._queues):
-            await self._give_back(held, problem, wait)
+            if not self._gate.has_out(held.claim):
+                await self._give_back(held, problem, wait)
             del self._queues[held]
 
     async def _more(self) -> bool:

@@ -162,6 +162,10 @@ class Gate:
         if out is not None:
             out.pop(subscriber_id, None)
 
+    def has_out(self, claim: Claim) -> bool:
+        """Claim that the dot of a letter of this claim is out, and nobody has told its answer."""
+        return bool(self._out.get(claim.key))
+
     def ask(self, intent: Intent, line: Lane, following: Parcel | None) -> Question:
         """Enter a letter for the next transaction; wait for the question's `answer`."""
         question = Question(intent, line, following, self._loop.create_future())
@@ -273,6 +277,9 @@ class Gate:
                 log.warning("gate.failed", error=type(error.orig).__name__, problem=problem, waiting=len(questions))
                 self._told[:0] = told
                 decisions = [Halted(problem)] * len(questions)
+            except asyncio.CancelledError:  # what the clerk does may fail yet, and to write it down twice is harmless
+                self._told[:0] = told
+                raise
         self._note_turn(len(questions))
         self._leisure.note(process_time(), steady())
         for question, decision in zip(questions, decisions, strict=True):
