@@ -165,6 +165,7 @@ class _Lane:
             while (errand := self._following or await self._next()) is not None:
                 self._following = None
                 if self._feed.is_stale(errand):
+                    await self._leave()  # its envelope may be under way, behind which no other letter can follow
                     await self._feed.put_back(errand, lost=0)
                 else:
                     await self._carry(errand)
