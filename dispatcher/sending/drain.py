@@ -13,6 +13,7 @@ A lane that loses its connection puts the errand back (before the dot) or tells 
 """
 
 import asyncio
+import contextlib
 import hashlib
 import random
 from collections.abc import Callable, Sequence
@@ -176,7 +177,8 @@ class _Lane:
         finally:
             await self._leave()
         if self._following is not None:
-            await self._feed.put_back(self._following, lost=0)
+            with contextlib.suppress(DBAPIError):  # its claim is closed with those that are left
+                await self._feed.put_back(self._following, lost=0)
 
     async def _has_hope(self) -> bool:
         """Wait for a line that may be opened, if there is none; False: not for a while, or it is over."""

@@ -5,15 +5,17 @@ import contextlib
 import threading
 from datetime import datetime
 
+import pytest
 from sqlalchemy import Connection, Engine, event, select, update
 from sqlalchemy.exc import OperationalError
 
 from dispatcher.db.tables import batch, delivery
-from dispatcher.db.terms import BatchState, Outcome
+from dispatcher.db.terms import BatchState, CampaignState, Outcome
+from dispatcher.domain.audience import dealing_out
 from dispatcher.domain.delivery.batches import Claim
 from dispatcher.domain.ledger import Final
 from dispatcher.sending.drain import drain
-from dispatcher.sending.gate import Gate
+from dispatcher.sending.gate import DATABASE_AWAY, Gate
 from tests import builders
 from tests.relay import Act, Ask, ScriptedRelay
 from tests.stage import Stage
@@ -84,3 +86,34 @@ def test_an_answer_whose_turn_was_called_off_and_then_failed_is_written_down_all
             gate.close()
 
     assert asyncio.run(scene()) == [1]
+
+
+def test_a_database_that_goes_away_while_a_lane_has_two_letters_costs_only_a_while(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dealing_out, "PAGE", 1)  # each letter the last of its batch, whose claim it closes
+    people = stage.add(6)
+    campaign = stage.campaign()
+    is_away = threading.Event()
+
+    def be_away(_conn: Connection) -> None:
+        if is_away.is_set():
+            raise OperationalError("BEGIN", None, ConnectionError("the database is away"))
+
+    def go_away(ask: Ask) -> Act | None:
+        if (ask.verb, ask.recipient) == ("DOT", people[2]):
+            is_away.set()
+        return None
+
+    event.listen(stage.engine, "begin", be_away)
+    with ScriptedRelay(script=go_away) as relay:
+        report = asyncio.run(drain(stage.engine, stage.orders(relay.relay(lanes=1))))
+        assert report.problem == DATABASE_AWAY
+        is_away.clear()
+        with stage.engine.begin() as conn:
+            conn.execute(
+                update(batch).where(batch.c.state == BatchState.LEASED).values(lease_until=builders.long_ago(conn))
+            )
+        stage.drain(relay.relay(lanes=1))
+    assert sorted(a.recipient for a in relay.accepted) == sorted(people)
+    assert stage.status(campaign).state is CampaignState.SENT

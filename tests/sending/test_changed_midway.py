@@ -1,4 +1,4 @@
-"""A campaign that is paused or changed while lanes have its letters in hand: the relay and other campaigns do not feel it."""
+"""A campaign that is paused or changed while lanes have its letters in hand; others, and the relay, do not feel it."""
 
 from collections.abc import Callable
 
