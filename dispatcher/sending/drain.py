@@ -220,7 +220,8 @@ class _Lane:
             self._following = self._feed.draw_ready(berth.relay)
         claim, to = errand.held.claim, errand.to
         intent = Intent(claim, to.subscriber_id, to.attempt, berth.relay)
-        question = self._gate.ask(intent, berth.lane, self._following.parcel if self._following else None)
+        following = self._following.parcel if self._following else None
+        question = self._gate.ask(intent, errand.of.epoch, berth.lane, following)
         answer = await question.answer  # between these two words the gate lets the dot go, or not
         if isinstance(answer, (Withheld, Halted)):
             await berth.lane.abandon()

@@ -9,7 +9,8 @@ thread of its own. Claims, settlements and whatever else the engine asks the dat
 with a connection of its own: a turn that had to wait for them would let all lanes wait.
 
 What must stay true: no dot leaves before the COMMIT of the transaction that allowed it, nor after the lease that it
-renewed may have ended. If the transaction fails, nobody passes and what was to be recorded is kept for the next one.
+renewed may have ended, nor that of a letter that was composed for the campaign as it was before. If the transaction
+fails, nobody passes and what was to be recorded is kept for the next one.
 A letter is `out` from its Pass until its answer is told, or until it is known that its dot did not leave. An answer is
 written down by the gate itself, or by what closes its claim after the last of its letters, and by nothing else: the
 turn that drops a letter from its batch's `in_flight` must be the one that records it.
@@ -31,7 +32,7 @@ from dispatcher.domain import ending_marks, ledger
 from dispatcher.domain.delivery import batches, passage
 from dispatcher.domain.delivery.batches import Claim
 from dispatcher.domain.delivery.flights import Entry, entry
-from dispatcher.domain.delivery.passage import Decision, Halted, Intent, Known, Pass, Withheld
+from dispatcher.domain.delivery.passage import CHANGED, Decision, Halted, Intent, Known, Pass, Withheld
 from dispatcher.domain.ending_marks import Tide, WentBack
 from dispatcher.domain.ledger import Record
 from dispatcher.domain.newsletters.campaigns import Campaign
@@ -64,17 +65,21 @@ def problem_of(error: DBAPIError) -> str:
 class Question:
     """A letter held back at its dot. `answer` is given the relay's verdict on it, or the gate's refusal."""
 
-    __slots__ = ("answer", "consent_event_id", "following", "intent", "line")
+    __slots__ = ("answer", "consent_event_id", "epoch", "following", "intent", "line")
 
     def __init__(
         self,
         intent: Intent,
+        epoch: int,
         line: Lane,
         following: Parcel | None,
         answer: "asyncio.Future[Verdict | Withheld | Halted]",
     ) -> None:
-        """`following`: the letter whose envelope shares the dot's write."""
+        """`epoch`: of the campaign for which it was composed; `following`: the letter whose envelope shares the dot's
+        write.
+        """
         self.intent = intent
+        self.epoch = epoch
         self.line = line
         self.following = following
         self.answer = answer
@@ -166,9 +171,9 @@ class Gate:
         """Claim that the dot of a letter of this claim is out, and nobody has told its answer."""
         return bool(self._out.get(claim.key))
 
-    def ask(self, intent: Intent, line: Lane, following: Parcel | None) -> Question:
+    def ask(self, intent: Intent, epoch: int, line: Lane, following: Parcel | None) -> Question:
         """Enter a letter for the next transaction; wait for the question's `answer`."""
-        question = Question(intent, line, following, self._loop.create_future())
+        question = Question(intent, epoch, line, following, self._loop.create_future())
         if self._asked_since is None:
             self._asked_since = steady()
         if not self._questions:  # whoever came before has seen to it
@@ -287,6 +292,9 @@ class Gate:
                 continue
             if not isinstance(decision, Pass):
                 question.answer.set_result(decision)
+            elif question.epoch != self.campaigns[question.intent.claim.campaign_id].epoch:
+                # Looked at again while the letter waited: the database has allowed what it is now, the letter is older.
+                question.answer.set_result(Halted(CHANGED))
             elif steady() < deadline:
                 self._release(question, decision)
             else:

@@ -1,13 +1,20 @@
 """A campaign that is paused or changed while lanes have its letters in hand; others, and the relay, do not feel it."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from dispatcher.db.terms import CampaignState
+from dispatcher.db.terms import CampaignKind, CampaignState
+from dispatcher.domain.delivery.passage import CHANGED, Halted, Intent, Withheld
 from dispatcher.domain.newsletters import campaigns
 from dispatcher.sending.drain import Orders
+from dispatcher.sending.feed import Feed
+from dispatcher.sending.gate import Gate
+from dispatcher.sending.pace import Pace
 from dispatcher.smtp.breaker import Position
+from dispatcher.smtp.lane import Lane
+from dispatcher.smtp.verdict import Verdict
 from tests.relay import Act, Ask, ScriptedRelay
 from tests.stage import Stage
 
@@ -45,3 +52,31 @@ def test_letters_that_are_not_to_go_on_cost_the_relay_and_other_letters_nothing(
     assert _standing(orders) == (Position.CLOSED, 0)
     assert report.problem is None
     assert stage.status(other).sent == len(people)
+
+
+def test_a_letter_composed_before_the_campaign_was_changed_does_not_pass_once_the_process_knows_the_change(
+    stage: Stage,
+) -> None:
+    stage.add(2)
+    campaign = stage.campaign()
+
+    async def scene() -> Verdict | Withheld | Halted:
+        gate = Gate(stage.engine)
+        try:
+            pace = Pace(gate, stage.buckets, [])
+            feed = Feed(gate, pace, list(CampaignKind), stage.stationery, lambda: None)
+            old = await feed.draw("relay")
+            assert old is not None
+            _set_a_rate(stage, campaign)
+            await feed.refresh(campaign)  # as another lane does that was turned away before
+            intent = Intent(old.held.claim, old.to.subscriber_id, old.to.attempt, "relay")
+            question = gate.ask(intent, old.of.epoch, Lane(ScriptedRelay().relay()), None)
+            turning = asyncio.create_task(gate.run())
+            answer = await question.answer
+            gate.end()
+            await turning
+            return answer
+        finally:
+            gate.close()
+
+    assert asyncio.run(scene()) == Halted(CHANGED)
