@@ -65,14 +65,14 @@ class Feed:
         self._kinds = kinds
         self._stationery = stationery
         self._queues: dict[Held, deque[tuple[Recipient, int]]] = {}  # in the order in which they take turns
-        self._waiters = asyncio.Lock()  # whoever waits for a permit waits alone
+        self._waiting: dict[str, asyncio.Lock] = {}  # by relay: of those who wait for its permits one asks for all
         self._presses: dict[tuple[int, int | None], CampaignPress] = {}  # by campaign and subject
         self._claiming: asyncio.Task[bool] | None = None  # one asks for all
         self._ended: list[Held] = []  # claims whose last errand ended while nobody could wait for the database
         self._is_dry = False  # the last claim found nothing, and nothing was put back since
         self._taken: Counter[int] = Counter()  # people claimed, by campaign,
         self._failed: Counter[int] = Counter()  # and of these, whose letter could not be composed
-        self._spoilt: list[int] = []  # campaigns to be paused because that was too many
+        self._spoilt: set[int] = set()  # campaigns to be paused because that was too many
         self._is_stale = False  # some are to be held because of their prices
         self.closed = False  # no new batch is claimed, no new errand drawn
         self.drawn = 0
@@ -83,7 +83,7 @@ class Feed:
         """
         if (errand := self.draw_ready(relay)) is not None:
             return errand
-        async with self._waiters:
+        async with self._waiting.setdefault(relay, asyncio.Lock()):
             while not self.closed:
                 errand = self.draw_ready(relay)
                 if errand is not None:
@@ -319,16 +319,16 @@ class Feed:
         campaign_id = held.claim.campaign_id
         self._failed[campaign_id] += 1
         if self._failed[campaign_id] > max(FEW_FAILURES, MOST_FAILURES * self._taken[campaign_id]):
-            self._spoilt.append(campaign_id)
+            self._spoilt.add(campaign_id)
             self.halt(held, SPOILT)
 
     async def _pause_those_due(self) -> None:
         while self._spoilt:
-            of = self._spoilt[-1]
+            of = next(iter(self._spoilt))
             await self._gate.transact(
                 lambda conn, _now, of=of: campaigns.move(conn, of, CampaignState.PAUSED, problem=SPOILT)  # type: ignore[misc]
             )
-            self._spoilt.remove(of)
+            self._spoilt.discard(of)
         if self._is_stale:
             await self._gate.transact(freshness.hold_stale)
             self._is_stale = False
