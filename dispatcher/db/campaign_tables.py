@@ -171,7 +171,7 @@ batch = Table(
     Column("due_at", Utc),  # when its people's time comes; NULL: with the launch
     Column("not_before", Utc),
     Column("last_error", Text),
-    Column("in_flight", Json),  # whose dots may be out: [subscriber, attempt, consent event, relay] each
+    Column("in_flight", Text),  # whose dots may be out, a line each (flights.py); on PostgreSQL never compressed
     PrimaryKeyConstraint("campaign_id", "no"),
     one_of("state", BatchState),
     CheckConstraint("(state = 'leased') = (owner IS NOT NULL)", name="leased_has_owner"),

@@ -1,7 +1,6 @@
 """A newsletter under way as the database sees it: no relay, no letter, and a clock that the test moves."""
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from dispatcher.domain.audience import audiences, dealing_out
 from dispatcher.domain.audience.dealing_out import Trial
 from dispatcher.domain.audience.filters import EVERYBODY, Filter
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.delivery import batches, passage
+from dispatcher.domain.delivery import batches, flights, passage
 from dispatcher.domain.delivery.batches import Claim
 from dispatcher.domain.delivery.flights import Flight
 from dispatcher.domain.delivery.passage import Decision, Intent, Pass
@@ -105,7 +104,7 @@ class Dispatch:
     ) -> list[Decision]:
         """Ask at the gate for each of these, each on a lane of its own; `out`: what other lanes have in flight."""
         intents = [Intent(claim, subscriber, attempt, RELAY) for subscriber in who]
-        return self.pass_gate([], intents, of, out={claim.key: [json.dumps(flight) for flight in out]})
+        return self.pass_gate([], intents, of, out={claim.key: [flights.entry(*flight) for flight in out]})
 
     def pass_gate(
         self,
@@ -190,7 +189,7 @@ def outcomes(conn: Connection, of: Campaign) -> dict[int, str]:
 def in_flight(conn: Connection) -> list[int]:
     """Give who has a letter in flight."""
     rows = conn.execute(select(batch.c.in_flight).where(batch.c.in_flight.is_not(None))).scalars()
-    return sorted(flight[0] for row in rows for flight in row)
+    return sorted(flight.subscriber_id for row in rows for flight in flights.read(row))
 
 
 def events_of(decisions: list[Decision]) -> list[int]:

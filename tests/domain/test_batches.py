@@ -1,17 +1,21 @@
 """Claims: one holder at a time, a fence against those who held before, and nothing in flight forgotten."""
 
+import json
 import threading
 from collections import Counter
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from alembic import command
+from sqlalchemy import select, text, update
 
+from dispatcher.db import migrate
 from dispatcher.db.tables import batch, campaign
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome, UnknownPolicy
 from dispatcher.domain.delivery import batches
 from dispatcher.domain.delivery.batches import LEASE, Claim
 from dispatcher.domain.delivery.passage import Halted
 from tests.domain.dispatch import Dispatch, deferred, events_of, final
+from tests.test_database import revise
 
 DONE, DEFERRED, READY = "done", "deferred", "ready"
 MINUTE = timedelta(minutes=1)
@@ -231,6 +235,21 @@ def test_a_batch_that_is_settled_has_nothing_in_flight(dispatch: Dispatch) -> No
     assert dispatch.in_flight() == [maria]
     dispatch.settle(mine)
     assert dispatch.in_flight() == []
+
+
+def test_what_is_in_flight_is_known_from_one_revision_of_the_schema_to_the_next(dispatch: Dispatch) -> None:
+    one, two = dispatch.people(2)
+    of = dispatch.campaign()
+    mine = dispatch.must_claim("a")
+    dispatch.ask(mine, of, [one, two], attempt=2)
+    with dispatch.engine.begin() as conn:
+        before = conn.execute(select(batch.c.in_flight)).scalar_one()
+        revise(conn, command.downgrade, "0032")
+        held = conn.execute(text("SELECT CAST(in_flight AS TEXT) FROM batch")).scalar_one()
+        assert sorted(flight[:2] for flight in json.loads(held)) == [[one, 2], [two, 2]]
+    migrate.upgrade(dispatch.engine)
+    with dispatch.engine.begin() as conn:
+        assert conn.execute(select(batch.c.in_flight)).scalar_one() == before
 
 
 def test_what_another_batch_has_in_flight_stays_in_flight(dispatch: Dispatch) -> None:

@@ -11,7 +11,7 @@ from dispatcher.db.terms import CampaignKind, CampaignState, ConsentKind, Langua
 from dispatcher.domain import consent
 from dispatcher.domain.audience import audiences, dealing_out
 from dispatcher.domain.consent import Event, Evidence
-from dispatcher.domain.delivery import batches
+from dispatcher.domain.delivery import batches, flights
 from dispatcher.domain.delivery.flights import Flight
 from dispatcher.domain.delivery.passage import TAKEN_OVER, Halted, Intent, Pass, Withheld
 from dispatcher.domain.ledger import Final, Proof
@@ -58,7 +58,7 @@ def test_what_passes_and_nothing_else_is_written_down_before_the_dot(dispatch: D
     first, _, third = decisions
     assert isinstance(first, Pass) and isinstance(third, Pass)  # noqa: PT018
     (row,) = _rows(dispatch, batch)
-    assert [tuple(flight) for flight in row.in_flight] == [
+    assert flights.read(row.in_flight) == [
         Flight(one, 4, first.consent_event_id, RELAY),
         Flight(three, 4, third.consent_event_id, RELAY),
     ]

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from dispatcher.db import clock
 from dispatcher.db.tables import batch, campaign, delivery, edition
 from dispatcher.db.terms import BatchState, CampaignState, Hold, Language
-from dispatcher.domain.delivery import batches
+from dispatcher.domain.delivery import batches, flights
 from dispatcher.domain.newsletters import campaigns
 from dispatcher.domain.newsletters.campaigns import Campaign
 from dispatcher.domain.staff.audit import NOBODY
@@ -183,7 +183,7 @@ def test_nothing_is_replaced_under_a_workers_hands_and_what_a_dead_one_left_is_s
         now = clock.now(conn)
         claim = batches.claim(conn, "a", [of.kind], now)
         assert claim is not None
-        flight = [[stage.ids[maria], 1, 1, "relay"]]
+        flight = flights.entry(stage.ids[maria], 1, 1, "relay")
         conn.execute(update(batch).values(in_flight=flight))
     stage.move(of.id, CampaignState.PAUSED)
     with pytest.raises(MoveRefused, match="workers still hold letters"):

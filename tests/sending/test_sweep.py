@@ -8,7 +8,7 @@ from dispatcher.db import clock
 from dispatcher.db.tables import batch, subscriber
 from dispatcher.db.terms import CampaignKind, CampaignState, Outcome
 from dispatcher.domain.consent import Evidence
-from dispatcher.domain.delivery import batches
+from dispatcher.domain.delivery import batches, flights
 from dispatcher.domain.ledger import Final, record
 from dispatcher.domain.newsletters import campaigns
 from dispatcher.domain.newsletters.campaigns import Campaign
@@ -81,7 +81,7 @@ def test_what_a_dead_worker_had_in_flight_of_a_cancelled_campaign_is_settled_by_
         long_ago = builders.long_ago(conn)
         claim = batches.claim(conn, "dead", list(CampaignKind), long_ago)
         assert claim is not None
-        conn.execute(update(batch).values(in_flight=[[stage.ids[address], 1, 1, "r"]]))
+        conn.execute(update(batch).values(in_flight=flights.entry(stage.ids[address], 1, 1, "r")))
     stage.move(campaign_id, CampaignState.CANCELLED)
     sweep.tick(stage.engine, stage.house)
     assert stage.outcomes(campaign_id) == {address: "unknown"}

@@ -21,6 +21,7 @@ from dispatcher.db.tables import batch, campaign
 from dispatcher.db.terms import UnknownPolicy
 from dispatcher.domain import consent
 from dispatcher.domain.consent import Evidence
+from dispatcher.domain.delivery import flights
 from tests.processes import KILLED
 from tests.relay import Accepted, Act, Ask, ScriptedRelay
 from tests.stories import is_at_length
@@ -81,7 +82,7 @@ def assert_stands(ground: Ground, death: Death) -> None:
         assert stands is None
     else:
         flying = None if death.flying is None else [death.flying]
-        assert (stands.state, [numbers[flight[0]] for flight in stands.in_flight or []] or None) == (
+        assert (stands.state, [numbers[flight.subscriber_id] for flight in flights.read(stands.in_flight)] or None) == (
             death.batch,
             flying,
         )

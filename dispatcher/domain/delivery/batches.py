@@ -36,6 +36,7 @@ from dispatcher.db.shortcut import Shortcut, both
 from dispatcher.db.tables import batch, campaign, deferral, delivery
 from dispatcher.db.terms import BatchState, CampaignKind, CampaignState, Outcome, UnknownPolicy
 from dispatcher.domain import ledger
+from dispatcher.domain.delivery import flights
 from dispatcher.domain.delivery.flights import Flight
 from dispatcher.domain.ledger import Deferral, Final, Record, Released
 from dispatcher.domain.newsletters.campaigns import edition_for
@@ -227,9 +228,9 @@ def waiting(
     return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
 
 
-def _claimed(row: Sequence[Any]) -> tuple[Claim, list[list[Any]] | None]:
+def _claimed(row: Sequence[Any]) -> tuple[Claim, list[Flight]]:
     campaign_id, no, token, attempts, ids, in_flight, provider, due_at, variant = row
-    return Claim(campaign_id, no, token, attempts, tuple(ids), provider, read(due_at), variant), in_flight
+    return Claim(campaign_id, no, token, attempts, tuple(ids), provider, read(due_at), variant), flights.read(in_flight)
 
 
 def _open_to(closed: Closed) -> Iterator[ColumnElement[bool]]:
@@ -315,7 +316,7 @@ _LEAVING = both(
 
 
 def _settle_orphans(
-    conn: Connection, mine: Claim, in_flight: list[list[Any]] | None, now: datetime, *, may_resend: bool = True
+    conn: Connection, mine: Claim, in_flight: list[Flight], now: datetime, *, may_resend: bool = True
 ) -> None:
     """Turn letters of earlier holders whose answer is not recorded into `unknown`, or, if they may be and the
     campaign's policy says so, into such as are sent again.
@@ -326,13 +327,12 @@ def _settle_orphans(
     of = conn.execute(select(c.unknown_policy, c.edition_no).where(c.id == mine.campaign_id)).one()
     edition_no = edition_for(of.edition_no, mine.variant)
     is_resent = may_resend and of.unknown_policy == UnknownPolicy.RESEND
-    flights = [Flight(*entry) for entry in in_flight]
-    who = among(conn, deferral.c.subscriber_id, [flight.subscriber_id for flight in flights])
+    who = among(conn, deferral.c.subscriber_id, [flight.subscriber_id for flight in in_flight])
     waiting = select(deferral.c.subscriber_id, deferral.c.attempt).where(
         deferral.c.campaign_id == mine.campaign_id, who
     )
     answered: dict[int, int] = {row.subscriber_id: row.attempt for row in conn.execute(waiting)}
-    lost = [flight for flight in flights if answered.get(flight.subscriber_id, 0) < flight.attempt]
+    lost = [flight for flight in in_flight if answered.get(flight.subscriber_id, 0) < flight.attempt]
     released = [Released(mine.campaign_id, flight.subscriber_id) for flight in lost]
     records = [_again(mine, f, now) if is_resent else _doubt(mine, f, edition_no) for f in lost]
     ledger.record(conn, [*records, *released], now)

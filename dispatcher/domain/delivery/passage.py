@@ -22,13 +22,13 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     cast,
     func,
-    literal_column,
     select,
+    true,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 from dispatcher.db import shortcut
 from dispatcher.db.arrays import array_of, array_of_texts
@@ -39,7 +39,7 @@ from dispatcher.db.terms import BatchState, CampaignState, Outcome, Topic
 from dispatcher.domain import consent, ending_marks, ledger
 from dispatcher.domain.audience import audiences
 from dispatcher.domain.delivery.batches import LEASE, Claim
-from dispatcher.domain.delivery.flights import Entry, entry, listed
+from dispatcher.domain.delivery.flights import Entry, entry, listed, rest_of_entry
 from dispatcher.domain.ending_marks import Tide
 from dispatcher.domain.ledger import Final, Record
 from dispatcher.domain.newsletters.campaigns import Campaign
@@ -321,8 +321,7 @@ def _in_one_statement(
         "ours_still_out": array_of_texts([listed(known.out.get(claim.key, ())) for claim in claims.values()]),
         "asked_no": array_of([intent.claim.no for intent in intents]),
         "asked_subscriber_id": array_of([intent.subscriber_id for intent in intents]),
-        "asked_attempt": array_of([intent.attempt for intent in intents]),
-        "asked_relay": array_of_texts([intent.relay for intent in intents]),
+        "asked_rest": array_of_texts([rest_of_entry(i.subscriber_id, i.attempt, i.relay) for i in intents]),
     }
     written = _NOTHING
     if finals:
@@ -347,52 +346,53 @@ _POSTGRESQL = "postgresql"
 _NOTHING, _NEW, _SETTLING = "nothing", "new", "settling"  # what of answers is written in the same statement
 _NEVER = -1  # no campaign's epoch
 _OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()})
-_ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "attempt": Integer(), "relay": Text()})
+_ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "rest": Text()})
 
 
 def _statement(question: _Question, written: str) -> Update:
     ours, asked = _OURS.table(_POSTGRESQL), _ASKED.table(_POSTGRESQL)
     stands = ending_marks.stands().label("stands")
-    held = (
-        select(batch.c.no, campaign.c.state, campaign.c.epoch, ours.c.still_out, stands)
-        .join(ours, and_(ours.c.no == batch.c.no, ours.c.token == batch.c.token))
-        .join(campaign, campaign.c.id == batch.c.campaign_id)
-        .where(batch.c.campaign_id == bindparam("of"), batch.c.state == BatchState.LEASED)
-        .with_for_update(of=batch)  # whoever claims the batch comes wholly before us or wholly after us
-        .cte("held")
+    of = select(campaign.c.state, campaign.c.epoch, stands).where(campaign.c.id == bindparam("of")).cte("of")
+    of = of.prefix_with("MATERIALIZED")  # or the marks would be summed up wherever they are named
+    may_go = and_(
+        of.c.state == CampaignState.SENDING,
+        of.c.epoch == bindparam("epoch", type_=Integer()),
+        of.c.stands >= bindparam("tide", type_=BigInteger()),
     )
-    is_as_known = held.c.epoch == bindparam("epoch", type_=Integer())
-    is_no_older = held.c.stands >= bindparam("tide", type_=BigInteger())
     # A table of its own: planned together with who asks, it would be a walk through each index for each of them.
     permits = _permits(question)
     if question.topic is not None:
         permits = permits.where(_ASKED.hold("subscriber_id", subscription.c.subscriber_id))
         permits = permits.where(_ASKED.hold("subscriber_id", subscriber.c.id))
     allowed = permits.cte("allowed").prefix_with("MATERIALIZED")
-    flight = func.jsonb_build_array(asked.c.subscriber_id, asked.c.attempt, allowed.c.event_id, asked.c.relay)
     going = (
         select(
             asked.c.no,
             func.array_agg(asked.c.subscriber_id).label("ids"),
             func.array_agg(allowed.c.event_id).label("events"),
-            func.jsonb_agg(flight).label("flights"),
+            func.string_agg(cast(allowed.c.event_id, Text).concat(asked.c.rest), "").label("flights"),
         )
-        .join(held, and_(held.c.no == asked.c.no, held.c.state == CampaignState.SENDING, is_as_known, is_no_older))
         .join(allowed, allowed.c.subscriber_id == asked.c.subscriber_id)
         .group_by(asked.c.no)
-        .cte("going")
+        .subquery("going")
     )
-    found = select(held, going.c.ids, going.c.events, going.c.flights).outerjoin(going, going.c.no == held.c.no)
-    ready = found.cte("ready")
-    none = literal_column("'[]'::jsonb", JSONB)
+    found = select(ours, of, may_go.label("may_go"), going.c.ids, going.c.events, going.c.flights)
+    ready = found.join_from(ours, of, true()).outerjoin(going, going.c.no == ours.c.no).subquery("ready")
+    released = case((ready.c.may_go, func.coalesce(ready.c.flights, "")), else_="")
     renewed = (
         update(batch)
         .where(batch.c.campaign_id == bindparam("of"), batch.c.no == ready.c.no)
-        .values(
-            lease_until=bindparam("until", type_=Utc()),
-            in_flight=cast(ready.c.still_out, JSONB).concat(func.coalesce(ready.c.flights, none)),
+        # Whoever claims the batch comes wholly before us, and the row is not ours any more, or wholly after us.
+        .where(batch.c.token == ready.c.token, batch.c.state == BatchState.LEASED)
+        .values(lease_until=bindparam("until", type_=Utc()), in_flight=ready.c.still_out.concat(released))
+        .returning(
+            batch.c.no,
+            ready.c.state,
+            ready.c.epoch,
+            ready.c.stands,
+            case((ready.c.may_go, ready.c.ids)),
+            case((ready.c.may_go, ready.c.events)),
         )
-        .returning(batch.c.no, ready.c.state, ready.c.epoch, ready.c.stands, ready.c.ids, ready.c.events)
     )
     if written == _NOTHING:
         return renewed
