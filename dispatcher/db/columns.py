@@ -22,7 +22,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
-    column,
     func,
     literal,
     literal_column,
@@ -35,7 +34,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from dispatcher.db.arrays import array_of, array_of_octets, array_of_texts
+from dispatcher.db.arrays import Packed, array_of, array_of_octets, array_of_texts, bigints, integers, texts
 
 Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
 Json = JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
@@ -144,22 +143,21 @@ def given(dialect: str, subject: ColumnElement[Any], values: Iterable[Any]) -> A
 class Rows:
     """A table handed in with a statement: so many rows, one text, so that the statement stays prepared.
 
-    On PostgreSQL each column travels as one array, written as text, which costs both sides the least; on SQLite all of
-    it as one piece of JSON (which cannot hold octets).
+    On PostgreSQL each column travels as one array, written as text; on SQLite all of it as one piece of JSON (which
+    cannot hold octets). `packed`: numbers and texts of statements that run past SQLAlchemy only (shortcut.py).
     """
 
-    def __init__(self, name: str, columns: Mapping[str, TypeEngine[Any]]) -> None:
+    def __init__(self, name: str, columns: Mapping[str, TypeEngine[Any]], *, packed: bool = False) -> None:
         self._name = name
+        self._packed = packed
         self._columns = dict(columns)
 
     def table(self, dialect: str) -> FromClause:
         """Give it as a FROM clause."""
         if dialect == "postgresql":
-            arrays = (
-                cast(bindparam(f"{self._name}_{c}", type_=Text), ARRAY(type_)) for c, type_ in self._columns.items()
-            )
-            columns = (column(c, type_) for c, type_ in self._columns.items())
-            return func.unnest(*arrays).table_valued(*columns, name=self._name).render_derived()
+            # In the list of what is selected, and not in FROM, where each array would be laid by as a table first.
+            arrays = (func.unnest(self._array(c, type_), type_=type_).label(c) for c, type_ in self._columns.items())
+            return select(*arrays).subquery(self._name)
         each = func.json_each(bindparam(self._name, type_=Text)).table_valued("value", name=f"{self._name}_json")
         fields = (
             func.json_extract(each.c.value, f"$[{place}]", type_=type_).label(c)
@@ -173,15 +171,22 @@ class Rows:
         Beside a join with these rows it says nothing new. But an index serves it in one walk for all of them, in
         order, where the join alone goes down the index once for each.
         """
-        return one_of_given("postgresql", subject, f"{self._name}_{name}")
+        return subject == any_(self._array(name, subject.type))
 
-    def values(self, dialect: str, rows: Sequence[Sequence[Any]]) -> dict[str, str]:
+    def _array(self, name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
+        parameter = f"{self._name}_{name}"
+        if self._packed:
+            return bindparam(parameter, type_=ARRAY(type_))
+        return cast(bindparam(parameter, type_=Text), ARRAY(type_))
+
+    def values(self, dialect: str, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
         """Give the parameters that carry these rows."""
         if dialect != "postgresql":
             return {self._name: json.dumps(rows, default=stored)}
         columns = zip(*rows, strict=True) if rows else [()] * len(self._columns)
+        write = _packed if self._packed else _array
         return {
-            f"{self._name}_{c}": _array(type_, values)
+            f"{self._name}_{c}": write(type_, values)
             for (c, type_), values in zip(self._columns.items(), columns, strict=True)
         }
 
@@ -190,6 +195,12 @@ def _array(type_: TypeEngine[Any], values: Sequence[Any]) -> str:
     if isinstance(type_, LargeBinary):
         return array_of_octets(values)
     return array_of_texts(values) if isinstance(type_, Text) else array_of(values)
+
+
+def _packed(type_: TypeEngine[Any], values: Sequence[Any]) -> Packed:
+    if isinstance(type_, Text):
+        return texts(values)
+    return bigints(values) if isinstance(type_, BigInteger) else integers(values)
 
 
 def stored(moment: datetime) -> str:

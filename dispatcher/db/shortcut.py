@@ -9,12 +9,15 @@ alike: numbers, texts and octets. Moments pass through `written` and `read` of c
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
+
+from dispatcher.db.arrays import Bigints, Integers, Packed, Texts
 
 if TYPE_CHECKING:
     import psycopg  # 9 MB: on SQLite nobody loads it
@@ -99,4 +102,21 @@ def _cursor(conn: Connection) -> "psycopg.RawCursor[tuple[Any, ...]]":
     if kept is None:
         driver: Any = conn.dialect.loaded_dbapi
         kept = conn.info[_CURSOR] = driver.RawCursor(conn.connection.driver_connection)
+        for kind, dumper in _dumpers().items():
+            kept.adapters.register_dumper(kind, dumper)
     return kept
+
+
+@lru_cache(maxsize=1)
+def _dumpers() -> "dict[type[Packed], type[psycopg.adapt.Dumper]]":
+    """Tell the driver to hand packed arrays over as they are, and of which type of PostgreSQL's they are."""
+    from psycopg import adapt, adapters, pq
+
+    class Dumper(adapt.Dumper):
+        format = pq.Format.BINARY
+
+        def dump(self, array: Packed) -> bytes:
+            return array.octets
+
+    kinds: dict[type[Packed], str] = {Bigints: "int8", Integers: "int4", Texts: "text"}
+    return {kind: type(name, (Dumper,), {"oid": adapters.types[name].array_oid}) for kind, name in kinds.items()}

@@ -27,8 +27,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from dispatcher.db.arrays import array_of, array_of_texts
+from dispatcher.db import shortcut
+from dispatcher.db.arrays import bigints, integers, texts
 from dispatcher.db.columns import Id, Rows, Utc, among, insert_or, stored
+from dispatcher.db.shortcut import Shortcut
 from dispatcher.db.tables import deferral, delivery, opt_in_request
 from dispatcher.db.terms import ConsentKind, Language, Outcome, Topic
 from dispatcher.domain import consent
@@ -115,6 +117,7 @@ _FINALS = Rows(
         "campaign_id": Id, "subscriber_id": Id, "outcome": Text(), "consent_event_id": Id, "code": Integer(),
         "reply": Text(), "relay": Text(), "edition_no": Integer(),
     },
+    packed=True,
 )  # fmt: skip
 _DEFERRALS = Rows(
     "deferrals",
@@ -131,7 +134,7 @@ def record(conn: Connection, records: Sequence[Record], now: datetime) -> None:
     finals = in_doubt(conn, [r for r in records if isinstance(r, Final)])
     if finals:
         if conn.dialect.name == "postgresql":
-            conn.execute(write_finals(), finals_values(finals, now))
+            shortcut.run(conn, _settling(), finals_values(finals, now))
         else:
             _write_finals_one_by_one(conn, finals, now)
         forget_deferrals(conn, finals)
@@ -159,18 +162,23 @@ def write_finals(*, are_new: bool = False) -> Insert:
     return statement if are_new else _settling_doubt(statement)
 
 
+@lru_cache(maxsize=1)
+def _settling() -> Shortcut:
+    return shortcut.compiled(write_finals())
+
+
 def finals_values(finals: Sequence[Final], now: datetime) -> dict[str, object]:
     """Give the parameters of `write_finals`, column by column: this runs at every turn of the gate."""
     return {
         "now": now,
-        "finals_campaign_id": array_of([f.campaign_id for f in finals]),
-        "finals_subscriber_id": array_of([f.subscriber_id for f in finals]),
-        "finals_outcome": array_of_texts([f.outcome for f in finals]),
-        "finals_consent_event_id": array_of([f.consent_event_id for f in finals]),
-        "finals_code": array_of([f.code for f in finals]),
-        "finals_reply": array_of_texts([f.reply for f in finals]),
-        "finals_relay": array_of_texts([f.relay for f in finals]),
-        "finals_edition_no": array_of([f.edition_no for f in finals]),
+        "finals_campaign_id": bigints([f.campaign_id for f in finals]),
+        "finals_subscriber_id": bigints([f.subscriber_id for f in finals]),
+        "finals_outcome": texts([f.outcome for f in finals]),
+        "finals_consent_event_id": bigints([f.consent_event_id for f in finals]),
+        "finals_code": integers([f.code for f in finals]),
+        "finals_reply": texts([f.reply for f in finals]),
+        "finals_relay": texts([f.relay for f in finals]),
+        "finals_edition_no": integers([f.edition_no for f in finals]),
     }
 
 

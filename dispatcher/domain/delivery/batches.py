@@ -84,7 +84,7 @@ _CLAIMED = (
     batch.c.campaign_id, batch.c.no, batch.c.token, batch.c.attempts, batch.c.subscriber_ids, batch.c.in_flight,
     batch.c.provider, batch.c.due_at, batch.c.variant,
 )  # fmt: skip
-SERVED = Rows("served", {"id": Id})
+SERVED = Rows("served", {"id": Id}, packed=True)
 HELD = Rows("held", {"campaign_id": Id, "no": Integer(), "token": Integer()})
 
 

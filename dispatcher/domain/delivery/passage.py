@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 
 from dispatcher.db import shortcut
-from dispatcher.db.arrays import array_of, array_of_texts
+from dispatcher.db.arrays import bigints, integers, texts
 from dispatcher.db.columns import Id, Rows, Utc, among, stored
 from dispatcher.db.shortcut import Shortcut, both
 from dispatcher.db.tables import batch, campaign, subscriber, subscription
@@ -261,7 +261,7 @@ def _permitting(asked: _Question, dialect: str) -> Shortcut:
     return shortcut.compiled(allowed.where(allowed.selected_columns[0].in_(select(_WHO.table(dialect).c.id))), dialect)
 
 
-_WHO = Rows("who", {"id": Id})
+_WHO = Rows("who", {"id": Id}, packed=True)
 
 
 def _step_by_step(
@@ -316,12 +316,12 @@ def _in_one_statement(
         "epoch": _NEVER if of.is_stale(now) else of.epoch,  # what the prices are good for is as known, or nobody passes
         "tide": known.tide.seen,
         "until": now + LEASE,
-        "ours_no": array_of(claims),
-        "ours_token": array_of([claim.token for claim in claims.values()]),
-        "ours_still_out": array_of_texts([listed(known.out.get(claim.key, ())) for claim in claims.values()]),
-        "asked_no": array_of([intent.claim.no for intent in intents]),
-        "asked_subscriber_id": array_of([intent.subscriber_id for intent in intents]),
-        "asked_rest": array_of_texts([rest_of_entry(i.subscriber_id, i.attempt, i.relay) for i in intents]),
+        "ours_no": integers(list(claims)),
+        "ours_token": integers([claim.token for claim in claims.values()]),
+        "ours_still_out": texts([listed(known.out.get(claim.key, ())) for claim in claims.values()]),
+        "asked_no": integers([intent.claim.no for intent in intents]),
+        "asked_subscriber_id": bigints([intent.subscriber_id for intent in intents]),
+        "asked_rest": texts([rest_of_entry(i.subscriber_id, i.attempt, i.relay) for i in intents]),
     }
     written = _NOTHING
     if finals:
@@ -345,8 +345,8 @@ def _prepared(asked: _Question, written: str) -> Shortcut:
 _POSTGRESQL = "postgresql"
 _NOTHING, _NEW, _SETTLING = "nothing", "new", "settling"  # what of answers is written in the same statement
 _NEVER = -1  # no campaign's epoch
-_OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()})
-_ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "rest": Text()})
+_OURS = Rows("ours", {"no": Integer(), "token": Integer(), "still_out": Text()}, packed=True)
+_ASKED = Rows("asked", {"no": Integer(), "subscriber_id": Id, "rest": Text()}, packed=True)
 
 
 def _statement(question: _Question, written: str) -> Update:

@@ -31,7 +31,7 @@ from dispatcher.domain.delivery import passage
 from dispatcher.domain.delivery.batches import Claim
 from dispatcher.domain.newsletters.campaigns import Campaign
 
-_IDS: Final = Rows("ids", {"id": Id})
+_IDS: Final = Rows("ids", {"id": Id}, packed=True)
 _LANGUAGES: Final = {language.value: language for language in Language}
 
 
