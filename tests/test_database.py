@@ -9,11 +9,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Text, insert, literal_column, select, text
+from sqlalchemy import Connection, Engine, Integer, Text, insert, literal_column, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from dispatcher.assets import PACKAGE
-from dispatcher.db import clock, migrate
+from dispatcher.db import clock, migrate, shortcut
 from dispatcher.db import engine as engines
 from dispatcher.db.columns import Id, Rows, Utc
 from dispatcher.db.engine import check, make_engine, reading
@@ -162,6 +162,20 @@ def test_rows_can_be_handed_in_as_one_parameter(engine: Engine) -> None:
         for handed in (plain, [(3, 'a "b", \\ {c}', NOW), (1 << 40, None, None), *plain]):
             got = conn.execute(select(rows).order_by(rows.c.id), people.values(conn.dialect.name, handed)).all()
             assert [tuple(row) for row in got] == sorted(handed)
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [(2**62, -1, "a")], [(1, 2**31 - 1, ""), (None, 3, None), (-(2**63), None, "ü\\\"{,}'\n")]]
+)
+def test_rows_that_are_packed_come_as_they_were(
+    engine: Engine, rows: list[tuple[int | None, int | None, str | None]]
+) -> None:
+    given = Rows("given", {"big": Id, "small": Integer(), "word": Text()}, packed=True)
+    dialect = engine.dialect.name
+    table = given.table(dialect)
+    asked = shortcut.compiled(select(table.c.big, table.c.small, table.c.word), dialect)
+    with engine.begin() as conn:
+        assert shortcut.run(conn, asked, given.values(dialect, rows)) == rows
 
 
 def test_what_fails_past_sqlalchemy_is_the_same_error_and_the_next_connection_is_good(engine: Engine) -> None:

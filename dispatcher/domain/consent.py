@@ -15,7 +15,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, and_, any_, func, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from dispatcher.db.columns import given, one_of_given
 from dispatcher.db.tables import consent_event, opt_in_request, subscriber, subscription, suppression
@@ -24,7 +25,7 @@ from dispatcher.domain.coverage import is_covered, is_to_be_renewed
 from dispatcher.domain.programs import outbox
 from dispatcher.domain.proof import chain, chain_head, consent_rows
 from dispatcher.domain.proof.chain_head import Head
-from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, Entry, covers, enter, lift_withdrawals, suppress
+from dispatcher.domain.suppression import LIFTED_BY_OPT_IN, Entry, covers, enter, forbids, lift_withdrawals, suppress
 
 
 class Evidence(NamedTuple):
@@ -225,13 +226,34 @@ def permits_newsletter(topic: Topic) -> Select[tuple[int, int]]:
 
 def is_permitted(topic: Topic) -> ColumnElement[bool]:
     """Give the condition (subscription joined with subscriber) that a newsletter on this topic may go to a person."""
+    return and_(_is_wanted(topic), ~select(suppression.c.scope).where(covers(topic)).exists())
+
+
+def permits_these(topic: Topic, renews: int | None, *theirs: ColumnElement[bool]) -> Select[tuple[int, int]]:
+    """Give the same SELECT as `permits_newsletter`, or `permits_renewal` for the words numbered `renews`, of people of
+    whom conditions say who they are; PostgreSQL's. Their hashes are looked up in the never-mail list all in one walk:
+    one after the other, it took a fifth of the gate's statement.
+    """
+    wanted = _is_wanted(topic) if renews is None else _may_renew(topic, renews)
+    these = (
+        select(subscription.c.subscriber_id, subscription.c.event_id, subscriber.c.address_hash)
+        .join(subscriber, subscriber.c.id == subscription.c.subscriber_id)
+        .where(subscription.c.topic == topic, wanted, *theirs)
+        .cte("these")
+    )
+    hashes = func.array(select(these.c.address_hash).scalar_subquery(), type_=ARRAY(LargeBinary))
+    listed = select(suppression.c.address_hash).where(suppression.c.address_hash == any_(hashes), forbids(topic))
+    return select(these.c.subscriber_id, these.c.event_id).where(these.c.address_hash.not_in(listed))
+
+
+def _is_wanted(topic: Topic) -> ColumnElement[bool]:
+    """Whatever else the never-mail list says."""
     return and_(
         subscription.c.state == SubscriptionState.CONFIRMED,
         is_covered(topic),
         subscriber.c.address.is_not(None),
         subscriber.c.paused_until.is_(None),  # whatever the day: the tick ends a pause, nobody asks for the time here
         subscriber.c.restricted_at.is_(None),
-        ~select(suppression.c.scope).where(covers(topic)).exists(),
     )
 
 
@@ -291,12 +313,16 @@ def permits_renewal(topic: Topic, number: int) -> Select[tuple[int, int]]:
 
 def may_be_asked(topic: Topic, number: int) -> ColumnElement[bool]:
     """Give the condition (subscription joined with subscriber) that a person may be asked to renew."""
+    return and_(_may_renew(topic, number), ~select(suppression.c.scope).where(covers(topic)).exists())
+
+
+def _may_renew(topic: Topic, number: int) -> ColumnElement[bool]:
+    """Whatever else the never-mail list says."""
     return and_(
         is_to_be_renewed(topic, number),
         subscriber.c.address.is_not(None),
         subscriber.c.paused_until.is_(None),
         subscriber.c.restricted_at.is_(None),
-        ~select(suppression.c.scope).where(covers(topic)).exists(),
     )
 
 

@@ -216,7 +216,12 @@ def page(conn: Connection, after: tuple[bytes, str], limit: int) -> list[tuple[b
 
 def covers(topic: Topic | None) -> ColumnElement[bool]:
     """Give the join condition of a subscriber with entries that forbid `topic` (None: only those for everything)."""
+    return and_(suppression.c.address_hash == subscriber.c.address_hash, forbids(topic))
+
+
+def forbids(topic: Topic | None) -> ColumnElement[bool]:
+    """Give the condition (suppression) that an entry forbids `topic` (None: everything)."""
     scopes = [suppression.c.scope == EVERY_TOPIC]
     if topic is not None:
         scopes.append(suppression.c.scope == topic)
-    return and_(suppression.c.address_hash == subscriber.c.address_hash, or_(*scopes))
+    return or_(*scopes)

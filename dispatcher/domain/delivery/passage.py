@@ -342,6 +342,13 @@ def _prepared(asked: _Question, written: str) -> Shortcut:
     return shortcut.compiled(_statement(asked, written))
 
 
+def _permits_those_who_ask(question: _Question) -> Select[tuple[int, int]]:
+    if question.topic is None:
+        return _permits(question)
+    theirs = (_ASKED.hold("subscriber_id", column) for column in (subscription.c.subscriber_id, subscriber.c.id))
+    return consent.permits_these(question.topic, question.renews, *theirs)
+
+
 _POSTGRESQL = "postgresql"
 _NOTHING, _NEW, _SETTLING = "nothing", "new", "settling"  # what of answers is written in the same statement
 _NEVER = -1  # no campaign's epoch
@@ -359,12 +366,7 @@ def _statement(question: _Question, written: str) -> Update:
         of.c.epoch == bindparam("epoch", type_=Integer()),
         of.c.stands >= bindparam("tide", type_=BigInteger()),
     )
-    # A table of its own: planned together with who asks, it would be a walk through each index for each of them.
-    permits = _permits(question)
-    if question.topic is not None:
-        permits = permits.where(_ASKED.hold("subscriber_id", subscription.c.subscriber_id))
-        permits = permits.where(_ASKED.hold("subscriber_id", subscriber.c.id))
-    allowed = permits.cte("allowed").prefix_with("MATERIALIZED")
+    allowed = _permits_those_who_ask(question).subquery("allowed")
     going = (
         select(
             asked.c.no,
@@ -379,20 +381,14 @@ def _statement(question: _Question, written: str) -> Update:
     found = select(ours, of, may_go.label("may_go"), going.c.ids, going.c.events, going.c.flights)
     ready = found.join_from(ours, of, true()).outerjoin(going, going.c.no == ours.c.no).subquery("ready")
     released = case((ready.c.may_go, func.coalesce(ready.c.flights, "")), else_="")
+    passed = [case((ready.c.may_go, column)) for column in (ready.c.ids, ready.c.events)]
     renewed = (
         update(batch)
         .where(batch.c.campaign_id == bindparam("of"), batch.c.no == ready.c.no)
         # Whoever claims the batch comes wholly before us, and the row is not ours any more, or wholly after us.
         .where(batch.c.token == ready.c.token, batch.c.state == BatchState.LEASED)
         .values(lease_until=bindparam("until", type_=Utc()), in_flight=ready.c.still_out.concat(released))
-        .returning(
-            batch.c.no,
-            ready.c.state,
-            ready.c.epoch,
-            ready.c.stands,
-            case((ready.c.may_go, ready.c.ids)),
-            case((ready.c.may_go, ready.c.events)),
-        )
+        .returning(batch.c.no, ready.c.state, ready.c.epoch, ready.c.stands, *passed)
     )
     if written == _NOTHING:
         return renewed
