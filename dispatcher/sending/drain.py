@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import hashlib
 import random
+import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -46,7 +47,7 @@ from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, V
 log = structlog.get_logger()
 MAX_LOSSES = 3  # connections one letter may lose before its dot until it waits like a deferred one
 _MAY_BE_ITS_DOING = 2  # losses: an answer about us from a relay that has taken other letters meanwhile
-_SENT = Outcome.SENT  # looked up once: told of each letter
+_SENT: typing.Final = Outcome.SENT  # looked up once: told of each letter
 _AGAIN = 0.5  # seconds between two tries to write down what is known
 
 
@@ -275,7 +276,7 @@ class _Lane:
         """Tell the gate what the verdict means for this person."""
         match verdict:
             case Sent():  # and no more is looked up in the pattern: it is nearly every letter
-                said = str(verdict.reply)
+                said = verdict.reply.words
                 self._final(errand, relay, _SENT, consent_event_id, verdict.reply.code, said)
                 if errand.of.request_id is not None or errand.of.renews is not None:
                     self._prove(errand, said)

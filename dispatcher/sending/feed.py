@@ -100,7 +100,7 @@ class Feed:
     def draw_ready(self, relay: str) -> Errand | None:
         """Give the next errand if one is at hand, without asking the database and without waiting for a permit."""
         self._until_permit = _LONGEST_WAIT
-        for held in list(self._queues):
+        for held in list(self._queues.keys()):
             while (queue := self._queues.get(held)) is not None and not self.closed:
                 if self._gate.has_lost(held.claim):
                     self.halt(held, TAKEN_OVER)
@@ -164,8 +164,10 @@ class Feed:
 
     def is_stale(self, errand: Errand) -> bool:
         """Claim that an errand drawn before is not to be begun now: its claim is over, or its campaign is another."""
+        if errand.held.halted is not None:
+            return True
         now = self._gate.campaigns[errand.of.id]
-        return errand.held.halted is not None or errand.of.epoch != now.epoch
+        return now is not errand.of and now.epoch != errand.of.epoch
 
     async def finish(self, errand: Errand) -> None:
         """Note that an errand's end was told to the gate; close its claim after the last."""

@@ -22,9 +22,9 @@ _LONGEST_PATH: Final = 254  # 256 octets with the brackets (RFC 5321 4.5.3.1.3)
 _LONGEST_ENVID: Final = 100  # RFC 3461 4.4
 _LEAST_SIZE: Final = 64 * 1024
 
-DATA: Final = b"DATA\r\n"
-DOT: Final = b".\r\n"  # a body ends in CRLF, so this completes CRLF.CRLF
-RESET: Final = b"RSET\r\n"
+DATA: Final = "DATA\r\n"
+DOT: Final = ".\r\n"  # a body ends in CRLF, so this completes CRLF.CRLF
+RESET: Final = "RSET\r\n"
 
 
 @dataclass(slots=True, init=False)  # its making is written out: a letter makes one (see "Compiled" in ARCHITECTURE.md)
@@ -134,24 +134,24 @@ def unfit(parcel: Parcel, offers: Offers, relay: str) -> Refused | None:
     return None
 
 
-def commands(parcel: Parcel, offers: Offers) -> tuple[bytes, bytes]:
+def commands(parcel: Parcel, offers: Offers) -> tuple[str, str]:
     """Give the MAIL and the RCPT line."""
     size = f" SIZE={parcel.size}" if offers.has_size else ""
     utf8 = ""
     if parcel.needs_smtputf8:
         utf8 = " BODY=8BITMIME SMTPUTF8" if offers.eight_bit else " SMTPUTF8"
     of_mail, of_rcpt = _for_notices(parcel) if offers.dsn else ("", "")
-    mail = f"MAIL FROM:<{parcel.sender}>{size}{utf8}{of_mail}\r\n"
-    return mail.encode(), f"RCPT TO:<{parcel.recipient}>{of_rcpt}\r\n".encode()
+    return f"MAIL FROM:<{parcel.sender}>{size}{utf8}{of_mail}\r\n", f"RCPT TO:<{parcel.recipient}>{of_rcpt}\r\n"
 
 
 def _for_notices(parcel: Parcel) -> tuple[str, str]:
     """Give what asks for notices of delivery (RFC 3461), for either line."""
-    envid = xtext(parcel.envelope_id or "")
-    mail = f" RET=HDRS ENVID={envid}" if 0 < len(envid) <= _LONGEST_ENVID else " RET=HDRS"
-    if not parcel.recipient.isascii():  # beyond ASCII the address type would be utf-8 (RFC 6533); ORCPT is optional
-        return mail, " NOTIFY=FAILURE,DELAY"
-    return mail, f" NOTIFY=FAILURE,DELAY ORCPT=rfc822;{xtext(parcel.recipient)}"
+    envid, whom = parcel.envelope_id or "", parcel.recipient
+    if _NOT_XTEXT.search(envid + whom) is not None:  # one look for both: it is seldom
+        # Beyond ASCII the address type would be utf-8 (RFC 6533); ORCPT is optional.
+        envid, whom = xtext(envid), xtext(whom) if whom.isascii() else ""
+    of_mail = " RET=HDRS ENVID=" + envid if 0 < len(envid) <= _LONGEST_ENVID else " RET=HDRS"
+    return of_mail, " NOTIFY=FAILURE,DELAY ORCPT=rfc822;" + whom if whom else " NOTIFY=FAILURE,DELAY"
 
 
 def xtext(text: str) -> str:

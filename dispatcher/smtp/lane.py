@@ -38,6 +38,7 @@ class Lane:
         self._relay = relay
         self._longest_held = 0 if careful else _BLOCK
         self._limits = relay.timeouts
+        self._for_answer = self._limits.dot  # seconds
         self._most_letters = relay.letters_per_connection  # 0: any number
         self._wire: Wire | None = None
         self._dialogue = Dialogue(Offers())  # of no use before `open`
@@ -117,7 +118,7 @@ class Lane:
         self._dialogue.release(self._under_way)
         assert self._wire is not None
         self._answer = answer
-        self._wire.expect(self._limits.dot)
+        self._wire.expect(self._for_answer)
         held, self._held = self._held, None
         self._wire.write_both(held.octets() if held is not None else b"", self._dialogue.take())
         return answer
@@ -173,7 +174,7 @@ class Lane:
             self._give_up(seconds)
 
     def _late(self) -> None:
-        self._give_up(self._limits.dot)
+        self._give_up(self._for_answer)
 
     def _give_up(self, seconds: float) -> None:
         assert self._wire is not None

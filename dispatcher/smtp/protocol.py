@@ -64,8 +64,8 @@ _RCPT: Final = Step.RCPT
 _DATA: Final = Step.DATA
 _DOT: Final = Step.DOT
 _OK: Final = 250
-_ENVELOPE: Final = (_MAIL, _RCPT, _DATA)
-_GROUP: Final = (_DOT, *_ENVELOPE)
+_ENVELOPE: Final[tuple[Step, ...]] = (_MAIL, _RCPT, _DATA)
+_GROUP: Final = 1 + len(_ENVELOPE)  # replies: to a dot, and to the envelope behind it
 _TAKEN: Final = b"250 "
 _LONGEST: Final = 512  # octets of a reply line (RFC 5321 4.5.3.1.5)
 # MAIL and RCPT taken, content invited.
@@ -85,14 +85,17 @@ class Dialogue:
         self.offers = offers
         self._reader = ReplyReader()
         self._due: list[Step] = []  # five at most: a list weighs 56 octets in a lane, a deque 624
-        self._later: list[tuple[Step, bytes]] = []  # commands held back for want of PIPELINING
-        self._out = b""
+        self._later: list[tuple[Step, str]] = []  # commands held back for want of PIPELINING
+        self._out = ""
         self._stage = _Stage.IDLE
         self._refusal: Verdict | None = None
         self._recipient_refused = False
         self._reset_due = False
         self._ended: NotSent | None = None
-        self._usual: bytes | None = None  # how this relay takes an envelope: in nearly the same words each time
+        # What this relay says to an envelope and to a letter: in the same words each time, or nearly.
+        self._usual: bytes | None = None
+        self._said = b""
+        self._taken: Answered | None = None  # by what it said
 
     @property
     def moment(self) -> str:
@@ -136,8 +139,10 @@ class Dialogue:
 
     def take(self) -> bytes:
         """Give the bytes that are to be written now."""
-        out, self._out = self._out, b""
-        return out
+        if not self._out:
+            return b""
+        out, self._out = self._out, ""
+        return out.encode()
 
     def receive(self, data: bytes) -> list[Event]:
         """Take what arrived; give what it means, in order."""
@@ -158,19 +163,18 @@ class Dialogue:
     @property
     def _is_steady(self) -> bool:
         """Claim that the replies to a whole group are due, and nothing else lies here."""
-        return len(self._due) == len(_GROUP) and self._due[0] is _DOT and not self._reader.has_rest
+        return len(self._due) == _GROUP and self._due[0] is _DOT and not self._reader.has_rest
 
     def _all_good(self, data: bytes) -> bytes | None:
         """Give the line that answers the dot, if these are four good replies and nothing else."""
-        end = data.find(b"\n")
-        if not 0 < end < _LONGEST or data[:4] != _TAKEN:
+        said, _, inviting = data.partition(b"\n")
+        if len(said) >= _LONGEST or said[:4] != _TAKEN:
             return None
-        inviting = data[end + 1 :]
         if inviting != self._usual:
             if _INVITING(inviting) is None:
                 return None
             self._usual = inviting
-        return data[:end]
+        return said
 
     def _go_steady(self, said: bytes) -> list[Event]:
         """Take four good replies at once: what a relay says to nearly every letter. To read each by itself would cost
@@ -178,7 +182,9 @@ class Dialogue:
         """
         self._due.clear()
         self._stage = _Stage.CONTENT
-        return [Answered(Sent(read_line(said))), _INVITED]
+        if self._taken is None or said != self._said:
+            self._said, self._taken = said, Answered(Sent(read_line(said)))
+        return [self._taken, _INVITED]
 
     def lose(self, why: str, *, about_us: bool = False) -> list[Event]:
         """Take note that the connection is lost or must be given up; give what that means for what was under way."""
@@ -194,10 +200,10 @@ class Dialogue:
         events.append(Ended(self._ended))
         self._due.clear()
         self._later.clear()
-        self._out = b""
+        self._out = ""
         return events
 
-    def _send_together(self, envelope: bytes) -> None:
+    def _send_together(self, envelope: str) -> None:
         if self._reset_due:
             self._due.append(Step.RESET)
             self._out += RESET

@@ -30,22 +30,27 @@ class ProtocolError(Exception):
 
 @dataclass(slots=True, init=False)  # its making is written out: a letter makes one (see "Compiled" in ARCHITECTURE.md)
 class Reply:
-    """One reply. `text` is readable and on one line; `lines` keeps the lines of a longer reply (EHLO) apart."""
+    """One reply. `text` is readable and on one line; `lines` keeps the lines of a longer reply (EHLO) apart; `words` is
+    the whole as it is written down.
+    """
 
     code: int
     enhanced: str | None
     text: str
     lines: tuple[str, ...] = field(repr=False, compare=False)
+    words: str = field(init=False, repr=False, compare=False)
 
     def __init__(self, code: int, enhanced: str | None, text: str, lines: tuple[str, ...] = ()) -> None:
         self.code = code
         self.enhanced = enhanced
         self.text = text
         self.lines = lines
+        self.words = f"{code} {enhanced}" if enhanced else str(code)
+        if text:
+            self.words += " " + text
 
     def __str__(self) -> str:
-        enhanced = f" {self.enhanced}" if self.enhanced else ""
-        return f"{self.code}{enhanced} {self.text}" if self.text else f"{self.code}{enhanced}"
+        return self.words
 
 
 class ReplyReader:

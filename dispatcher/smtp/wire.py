@@ -82,8 +82,9 @@ class Wire(asyncio.Protocol):
 
     def ring(self) -> None:
         """Wake the waiting task, if one waits."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(True)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(True)
 
     def abort(self) -> None:
         """End the connection at once; what is not yet written is dropped."""
