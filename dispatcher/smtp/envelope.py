@@ -16,7 +16,8 @@ from dispatcher.smtp.reply import Reply
 from dispatcher.smtp.verdict import Refused
 
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f<>\u0080-\u00a0\u2028\u2029\ud800-\udfff]")
-_PLAIN: Final = re.compile(r"[!-;=?-~]{1,254}")  # two addresses, neither of which can be refused for anything
+# A recipient and an ENVID, which are xtext as they stand, and a sender: neither address can be refused for anything.
+_PLAIN: Final = re.compile(r"[!-*,-;?-~]{1,254}\n[!-;=?-~]{0,254}")
 _NOT_XTEXT: Final = re.compile(r"[^!-*,-<>-~]")
 _LONGEST_PATH: Final = 254  # 256 octets with the brackets (RFC 5321 4.5.3.1.3)
 _LONGEST_ENVID: Final = 100  # RFC 3461 4.4
@@ -42,8 +43,9 @@ class Parcel:
     recipient: str
     pieces: list[str]
     needs_smtputf8: bool
-    envelope_id: str | None
+    envelope_id: str
     size: int
+    is_plain: bool  # recipient and ENVID are xtext as they stand
 
     def __init__(
         self,
@@ -52,9 +54,12 @@ class Parcel:
         pieces: list[str],
         *,
         needs_smtputf8: bool = False,
-        envelope_id: str | None = None,
+        envelope_id: str = "",
     ) -> None:
-        _check_path(recipient, sender, needs_smtputf8=needs_smtputf8)
+        # One look at all three: nearly always there is nothing to be found.
+        self.is_plain = recipient != "" and _PLAIN.fullmatch(f"{recipient}{envelope_id}\n{sender}") is not None
+        if not self.is_plain:
+            _check_path(recipient, sender, needs_smtputf8=needs_smtputf8)
         if not pieces or pieces[0][:1] in ("", ".") or not pieces[-1].endswith("\r\n"):
             raise InputRefused("a letter's body must end in CRLF and must not begin with a bare dot")
         self.sender = sender
@@ -71,8 +76,6 @@ class Parcel:
 
 def _check_path(recipient: str, sender: str, *, needs_smtputf8: bool) -> None:
     both = recipient + sender
-    if recipient and _PLAIN.fullmatch(both):
-        return
     if not recipient or _FORBIDDEN.search(both):
         raise InputRefused("an envelope address is empty or holds a control character, a space, < or >")
     if not needs_smtputf8 and not both.isascii():
@@ -146,8 +149,8 @@ def commands(parcel: Parcel, offers: Offers) -> tuple[str, str]:
 
 def _for_notices(parcel: Parcel) -> tuple[str, str]:
     """Give what asks for notices of delivery (RFC 3461), for either line."""
-    envid, whom = parcel.envelope_id or "", parcel.recipient
-    if _NOT_XTEXT.search(envid + whom) is not None:  # one look for both: it is seldom
+    envid, whom = parcel.envelope_id, parcel.recipient
+    if not parcel.is_plain:
         # Beyond ASCII the address type would be utf-8 (RFC 6533); ORCPT is optional.
         envid, whom = xtext(envid), xtext(whom) if whom.isascii() else ""
     of_mail = " RET=HDRS ENVID=" + envid if 0 < len(envid) <= _LONGEST_ENVID else " RET=HDRS"

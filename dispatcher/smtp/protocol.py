@@ -118,7 +118,7 @@ class Dialogue:
         self._refusal = None
         self._recipient_refused = False
         if self.offers.pipelining:
-            self._send_together(mail + rcpt + DATA)
+            self._send_together(f"{mail}{rcpt}{DATA}")
             return
         if self._reset_due:
             self._later.append((Step.RESET, RESET))
