@@ -6,7 +6,7 @@ import shutil
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from dispatcher.settings import in_ci
 
@@ -17,6 +17,7 @@ _QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
+_PATIENCE = 30_000  # milliseconds for what a page is to show: as long as for each click
 
 
 class Chromium:
@@ -34,6 +35,7 @@ class Chromium:
                 assert not in_ci(), f"no Chromium: install Debian's package {_NAMES[0]}"
                 pytest.skip("no Chromium on this machine")
             playwright = self._running.enter_context(sync_playwright())
+            expect.set_options(timeout=_PATIENCE)
             self._browser = playwright.chromium.launch(executable_path=found, args=list(_QUIET))
             self._running.callback(self._browser.close)
         return self._browser

@@ -34,7 +34,7 @@ class Receiver:
     keyring: Keyring
     id: int
     secret: str
-    patience: float = 5.0
+    patience: float = 20.0
 
     def deliver(self) -> None:
         """Let one round of messages go out."""

@@ -137,7 +137,7 @@ class ScriptedRelay:
             known |= {"host": "localhost", "ca_file": self._certificate.ca_file}
         return Relay(**{**known, **fields})
 
-    def wait_until(self, claim: Callable[["ScriptedRelay"], bool], seconds: float = 10.0) -> bool:
+    def wait_until(self, claim: Callable[["ScriptedRelay"], bool], seconds: float = 60.0) -> bool:
         """Wait for `claim(self)` to hold; it is looked at whenever anything happens here."""
         with self._changed:
             return self._changed.wait_for(lambda: claim(self), seconds)

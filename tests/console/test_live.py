@@ -56,12 +56,12 @@ def test_however_many_look_the_database_is_asked_once_and_nobody_looking_not_at_
 
 
 def test_what_did_not_change_is_not_sent_again_and_the_line_is_kept_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "HEARTBEAT", 0.02)
-
     async def watch() -> list[str]:
         hub, watched = Hub(), Watched()
         stream = watched.stream(hub)
-        seen = await events(stream, 4)
+        seen = await events(stream, 2)
+        monkeypatch.setattr(live, "HEARTBEAT", 0.02)
+        seen += await events(stream, 2)
         watched.allowed = False  # the session has ended
         seen.append(await anext(stream))
         with pytest.raises(StopAsyncIteration):

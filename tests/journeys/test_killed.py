@@ -69,7 +69,7 @@ def test_a_worker_that_is_told_to_end_does_so_soon_and_gives_its_batches_back(
     worker = house.start("worker", "--concurrency", "1")
     wait_for(lambda: reached(house, 50), "50 letters")
     worker.tell(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(60) == 0
     house.processes.remove(worker)
     status = stage.status(campaign)
     assert status.sent == len(house.relay.accepted()) < PEOPLE

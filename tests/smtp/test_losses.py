@@ -3,20 +3,19 @@
 Both ways of talking are tried throughout: pipelined, and one command at a time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dispatcher.errors import RelayDown
 from dispatcher.smtp.lane import Lane
-from dispatcher.smtp.relays import Timeouts
 from dispatcher.smtp.verdict import Deferred, NotSent, Refused, Sent, Unknown, Verdict
 from tests.relay import (
     EXTENSIONS,
     PLAIN_EXTENSIONS,
     Act,
-    Script,
     ScriptedRelay,
     accept_then_drop,
     drop,
@@ -26,23 +25,29 @@ from tests.relay import (
 )
 from tests.smtp.conftest import Run
 from tests.smtp.letters import letter
+from tests.smtp.nonsense import COMMAND, DOT, LIMIT, PATIENT
 
 Send = Callable[..., list[Verdict]]
 
 ANNA, BERT, CARL = "anna@example.de", "bert@example.de", "carl@example.de"
-SHORT = Timeouts(connect=5, banner=0.2, command=0.2, data_block=0.2, dot=0.2)
 
 pytestmark = pytest.mark.parametrize("extensions", [EXTENSIONS, PLAIN_EXTENSIONS], ids=["pipelined", "one by one"])
 
 
 def _only(
-    send: Send, extensions: tuple[str, ...], script: Script, **options: Any
+    send: Send, extensions: tuple[str, ...], script: Mapping[str, Act | list[Act]], **options: Any
 ) -> tuple[Verdict, list[str], list[Verdict]]:
     """Send to Anna and Bert; give Anna's verdict, who was accepted, and Bert's verdict in a list."""
+    limits = DOT if "DOT" in script else COMMAND
     with ScriptedRelay(extensions=extensions, script=script, **options) as relay:
-        first, *rest = send(relay.relay(timeouts=SHORT), ANNA, BERT)
+        first, *rest = send(relay.relay(timeouts=limits if _is_silent(script) else PATIENT), ANNA, BERT)
         assert relay.wait_until(lambda it: it.open_connections == 0)
         return first, [taken.recipient for taken in relay.accepted], rest
+
+
+def _is_silent(script: Mapping[str, Act | list[Act]]) -> bool:
+    """Say whether our limit ends it: then only the limit of that step is short."""
+    return any(isinstance(act, Act) and (act.silent or act.delay) for act in script.values())
 
 
 @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA"])
@@ -173,7 +178,7 @@ def test_a_relay_that_does_not_read_costs_one_limit(run: Run, extensions: tuple[
         return verdict
 
     with ScriptedRelay(extensions=extensions, script={"BODY": tarpit()}, receive_buffer=4096) as relay:
-        verdict = run(play(Lane(relay.relay(timeouts=SHORT))))
+        verdict = run(play(Lane(relay.relay(timeouts=replace(PATIENT, data_block=LIMIT)))))
         assert verdict == NotSent("the body: waited 0.2 s for the relay to read the letter", about_us=False)
 
 
