@@ -312,8 +312,8 @@ class Feed:
                 ),
                 held.claim,
             )  # fmt: skip
+            self._count_failure(held)  # before its end is noted: then it may be the last, and its claim is over
             self._end(held, 1)
-            self._count_failure(held)
             return None
 
     def _count_failure(self, held: Held) -> None:

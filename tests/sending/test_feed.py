@@ -5,14 +5,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from sqlalchemy import func, select
 
-from dispatcher.db.terms import CampaignKind
+from dispatcher.db.tables import relay_day
+from dispatcher.db.terms import CampaignKind, CampaignState
 from dispatcher.domain.audience import dealing_out
+from dispatcher.domain.newsletters import campaigns
 from dispatcher.sending.feed import Feed
 from dispatcher.sending.gate import Gate
 from dispatcher.sending.pace import Pace
 from dispatcher.smtp.relays import Relay
 from tests.relay import ScriptedRelay
+from tests.sending.test_drain import spoil_names
 from tests.stage import Stage
 
 
@@ -50,3 +54,18 @@ def test_who_waits_for_a_permit_of_one_relay_holds_up_nobody_at_another(
             return sum(errand is not None for errand in drawn)
 
     assert asyncio.run(scene()) == 7
+
+
+def test_what_became_of_a_claims_letters_is_counted_once_also_when_the_last_one_pauses_the_campaign(
+    stage: Stage,
+) -> None:
+    people = stage.add(10)
+    spoil_names(stage, people[4:])
+    campaign = stage.campaign()
+    with stage.engine.begin() as conn:
+        campaigns.set_rate(conn, campaign, 3000)  # so that nothing is drawn ahead while the last letter is out
+    with ScriptedRelay() as relay:
+        stage.drain(relay.relay(lanes=1))
+    assert stage.status(campaign).state is CampaignState.PAUSED
+    with stage.engine.begin() as conn:
+        assert conn.execute(select(func.sum(relay_day.c.sent))).scalar_one() == 4
