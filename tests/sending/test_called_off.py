@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from dispatcher.db.tables import batch, delivery
 from dispatcher.db.terms import BatchState, CampaignState, Outcome
 from dispatcher.domain.audience import dealing_out
+from dispatcher.domain.delivery import flights
 from dispatcher.domain.delivery.batches import Claim
 from dispatcher.domain.ledger import Final
 from dispatcher.sending.drain import drain
@@ -46,7 +47,7 @@ def test_a_letter_that_is_out_when_its_drain_is_called_off_is_left_in_doubt_and_
     with stage.engine.begin() as conn:
         (left,) = conn.execute(select(batch.c.state, batch.c.in_flight))
         assert left.state == BatchState.LEASED
-        assert [flight[0] for flight in left.in_flight] == [stage.ids[people[5]]]
+        assert [flight.subscriber_id for flight in flights.read(left.in_flight)] == [stage.ids[people[5]]]
         conn.execute(update(batch).values(lease_until=builders.long_ago(conn)))
     with ScriptedRelay() as relay:
         stage.drain(relay.relay())
