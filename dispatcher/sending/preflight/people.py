@@ -25,7 +25,7 @@ from dispatcher.sending.preflight.findings import RECIPIENTS, Check, Finding, Se
 
 PAGE = 2000
 SHOWN = 20  # people who are named
-TOO_MANY_FAIL = 0.05  # at which a campaign would be paused (sending/feed.py)
+TOO_MANY_FAIL = 0.05  # at which a campaign would be paused (sending/pressroom.py)
 _MORE = 2_000  # octets by which a letter may be larger than nobody's
 
 # What a person's name is not: a placeholder, an address of any kind, nothing but digits and signs.
