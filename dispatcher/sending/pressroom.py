@@ -51,12 +51,11 @@ class Pressroom:
         if of is not None and claim.edition in self._presses:
             return of
         of = campaigns.get(conn, claim.campaign_id)
-        try:
-            self._presses[claim.edition] = presses.load(conn, of, self.stationery, of.edition_of(claim.variant))
-        except (DispatcherError, LookupError, ValueError) as error:
-            problem = _pause_unusable(conn, of, error)
-            batches.give_back(conn, claim, None, problem)
+        press = self._load(conn, of, claim.variant)
+        if isinstance(press, str):
+            batches.give_back(conn, claim, None, press)
             return None
+        self._presses[claim.edition] = press
         # Known already, and loaded for one subject more: what its letters go by stays until `refresh`.
         return self._gate.campaigns.setdefault(of.id, of)
 
@@ -106,20 +105,25 @@ class Pressroom:
             self._has_stale = False
 
     def _look_again(self, campaign_id: int, conn: Connection, _now: datetime) -> Campaign:
-        of = campaigns.get(conn, campaign_id)
-        if of.edition_no != self._gate.campaigns[campaign_id].edition_no:
-            for of_id, variant in [known for known in self._presses if known[0] == campaign_id]:
-                renewed = presses.load(conn, of, self.stationery, of.edition_of(variant))
-                self._presses[of_id, variant] = renewed
+        of, known = campaigns.get(conn, campaign_id), self._gate.campaigns[campaign_id]
+        if of.edition_no == known.edition_no:
+            return of
+        for of_id, variant in [key for key in self._presses if key[0] == campaign_id]:
+            press = self._load(conn, of, variant)
+            if isinstance(press, str):
+                return known  # and nothing of what is known passes the gate any more: it is of an epoch that is over
+            self._presses[of_id, variant] = press
         return of
 
-
-def _pause_unusable(conn: Connection, of: Campaign, error: Exception) -> str:
-    """Pause a campaign of which an edition cannot be used; give the reason in words."""
-    log.error("edition.unusable", campaign=of.id, error=type(error).__name__)
-    problem = error.what if isinstance(error, DispatcherError) else "the stored letter cannot be read"
-    campaigns.move(conn, of.id, CampaignState.PAUSED, problem=problem)
-    return problem
+    def _load(self, conn: Connection, of: Campaign, variant: int | None) -> CampaignPress | str:
+        """Give a press for a campaign as it is now, or say in words why there is none: then the campaign is paused."""
+        try:
+            return presses.load(conn, of, self.stationery, of.edition_of(variant))
+        except (DispatcherError, LookupError, ValueError) as error:
+            log.error("edition.unusable", campaign=of.id, error=type(error).__name__)
+            problem = error.what if isinstance(error, DispatcherError) else "the stored letter cannot be read"
+            campaigns.move(conn, of.id, CampaignState.PAUSED, problem=problem)
+            return problem
 
 
 def _pause_spoilt(campaign_id: int, conn: Connection, _now: datetime) -> None:

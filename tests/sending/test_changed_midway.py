@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import update
 
+from dispatcher.db.tables import campaign, edition
 from dispatcher.db.terms import CampaignKind, CampaignState
 from dispatcher.domain.delivery.passage import CHANGED, Halted, Intent, Withheld
 from dispatcher.domain.newsletters import campaigns
@@ -19,13 +21,13 @@ from tests.relay import Act, Ask, ScriptedRelay
 from tests.stage import Stage
 
 
-def _pause(stage: Stage, campaign: int) -> None:
-    stage.move(campaign, CampaignState.PAUSED)
+def _pause(stage: Stage, campaign_id: int) -> None:
+    stage.move(campaign_id, CampaignState.PAUSED)
 
 
-def _set_a_rate(stage: Stage, campaign: int) -> None:
+def _set_a_rate(stage: Stage, campaign_id: int) -> None:
     with stage.engine.begin() as conn:
-        campaigns.set_rate(conn, campaign, 60_000)
+        campaigns.set_rate(conn, campaign_id, 60_000)
 
 
 def _standing(orders: Orders) -> tuple[Position, int]:
@@ -58,7 +60,7 @@ def test_a_letter_composed_before_the_campaign_was_changed_does_not_pass_once_th
     stage: Stage,
 ) -> None:
     stage.add(2)
-    campaign = stage.campaign()
+    changed = stage.campaign()
 
     async def scene() -> Verdict | Withheld | Halted:
         gate = Gate(stage.engine)
@@ -67,8 +69,8 @@ def test_a_letter_composed_before_the_campaign_was_changed_does_not_pass_once_th
             feed = Feed(gate, pace, list(CampaignKind), stage.stationery, lambda: None)
             old = await feed.draw("relay")
             assert old is not None
-            _set_a_rate(stage, campaign)
-            await feed.refresh(campaign)  # as another lane does that was turned away before
+            _set_a_rate(stage, changed)
+            await feed.refresh(changed)  # as another lane does that was turned away before
             intent = Intent(old.held.claim, old.to.subscriber_id, old.to.attempt, "relay")
             question = gate.ask(intent, old.of.epoch, Lane(ScriptedRelay().relay()), None)
             turning = asyncio.create_task(gate.run())
@@ -80,3 +82,25 @@ def test_a_letter_composed_before_the_campaign_was_changed_does_not_pass_once_th
             gate.close()
 
     assert asyncio.run(scene()) == Halted(CHANGED)
+
+
+def test_a_campaign_whose_new_content_cannot_be_read_is_paused_and_holds_up_no_other(stage: Stage) -> None:
+    people = stage.add(40)
+    broken, good = stage.campaign(), stage.campaign()
+    is_changed = []
+
+    def break_midway(ask: Ask) -> Act | None:
+        if ask.verb == "DOT" and len(relay.accepted) >= 10 and not is_changed:
+            is_changed.append(True)
+            with stage.engine.begin() as conn:
+                conn.execute(update(edition).where(edition.c.campaign_id == broken).values(no=2, frozen="{}"))
+                anew = {"edition_no": 2, "epoch": campaign.c.epoch + 1}
+                conn.execute(update(campaign).where(campaign.c.id == broken).values(**anew))
+        return None
+
+    with ScriptedRelay(script=break_midway) as relay:
+        stage.drain(relay.relay(lanes=2))
+    assert stage.status(good).sent == len(people)
+    stands = stage.status(broken)
+    assert (stands.state, stands.problem) == (CampaignState.PAUSED, "the stored letter cannot be read")
+    assert 10 <= stands.sent <= 13
