@@ -1,4 +1,4 @@
-"""What runs beside the gate's turns, and what it may write down."""
+"""When the gate has a turn; what runs beside its turns, and what it may write down."""
 
 import asyncio
 import threading
@@ -8,10 +8,16 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 
 from dispatcher.db.tables import delivery
-from dispatcher.db.terms import Outcome
+from dispatcher.db.terms import Language, Outcome, Topic
 from dispatcher.domain.delivery.batches import Claim
+from dispatcher.domain.delivery.passage import Intent
 from dispatcher.domain.ledger import Final
+from dispatcher.sending import gate as gate_module
 from dispatcher.sending.gate import Gate
+from dispatcher.sending.leisure import Leisure
+from dispatcher.smtp.lane import Lane
+from tests.relay import ScriptedRelay
+from tests.stage import Stage
 
 ONE = Claim(campaign_id=1, no=0, token=1, attempts=1, subscriber_ids=(1, 2))
 OTHER = Claim(campaign_id=1, no=1, token=1, attempts=1, subscriber_ids=(3,))
@@ -59,3 +65,45 @@ def test_a_slow_claim_lets_nobody_wait_at_the_gate(engine: Engine) -> None:
             gate.close()
 
     assert asyncio.run(scene()) == [3]
+
+
+ANY_WAIT, NO_WAIT = 3600.0, 0.0  # seconds that askers wait for company: so that a turn does not come, or does at once
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it is asked nothing that matters
+@pytest.mark.parametrize(
+    ("is_busy", "askers", "wait", "has_turn"),
+    [
+        (True, 5, ANY_WAIT, False),
+        (True, 6, ANY_WAIT, True),  # three quarters of eight
+        (True, 1, NO_WAIT, True),  # nobody waits for company for ever
+        (False, 1, ANY_WAIT, True),
+    ],
+)
+def test_who_asks_waits_for_company_where_the_process_is_busy_and_fewer_than_three_quarters_of_its_lanes_ask(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, is_busy: bool, askers: int, wait: float, has_turn: bool
+) -> None:
+    leisure = Leisure()
+    leisure.note(0.0, 100.0)
+    leisure.note(1.0 if is_busy else 0.0, 101.0)
+    monkeypatch.setattr(gate_module, "Leisure", lambda: leisure)
+    monkeypatch.setattr(gate_module, "GATHER", wait)
+    turns: list[int] = []
+
+    async def scene() -> None:
+        gate = Gate(engine, lanes=8, each_turn=lambda: turns.append(1))
+        try:
+            await gate.transact(written)
+            gate.campaigns[1] = Stage.made_up_campaign(Topic.FINANCE_NEWS, Language.DE)
+            turning = asyncio.create_task(gate.run())
+            for who in range(askers):
+                gate.ask(Intent(ONE, who, 1, "relay"), 0, Lane(ScriptedRelay().relay()), None)
+            for _ in range(30):  # of the loop: no time passes
+                await asyncio.sleep(0)
+            turning.cancel()
+            await asyncio.wait([turning])
+        finally:
+            gate.close()
+
+    asyncio.run(scene())
+    assert bool(turns) is has_turn
