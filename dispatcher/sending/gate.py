@@ -47,6 +47,7 @@ T = TypeVar("T")
 
 MARGIN = 10.0  # seconds before the lease ends after which no dot leaves
 HEARTBEAT = 15.0  # seconds
+STRIKE = 1.0  # seconds between two looks about while nobody asks
 GATHER, _TIMES = 0.001, 4  # seconds that askers wait for company, and how often at most,
 _COMPANY = 0.75  # while fewer of the lanes than this ask: only where the process has no time to waste
 _ROUNDS = 3  # of the loop, in which others come whose answers lie there already
@@ -138,7 +139,7 @@ class Gate:
         return self.clock.now()
 
     def about_now(self) -> datetime:
-        """Give the database's time as of the last turn, about a second ago at most: good enough for a Date."""
+        """Give the database's time as of the last turn or strike, a second ago at most: good enough for a Date."""
         return self._moment or self.now()
 
     def hold(self, claim: Claim) -> None:
@@ -200,7 +201,8 @@ class Gate:
     async def _strike(self) -> None:
         """Wake the gate once a second: also while nobody asks it looks about, and writes down what it was told."""
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(STRIKE)
+            self._moment = self.now()
             self._wake.set()
 
     async def _gather(self) -> None:

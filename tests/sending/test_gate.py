@@ -107,3 +107,31 @@ def test_who_asks_waits_for_company_where_the_process_is_busy_and_fewer_than_thr
 
     asyncio.run(scene())
     assert bool(turns) is has_turn
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # its clock is asked once
+def test_letters_bear_the_time_also_after_a_while_in_which_nobody_passed_the_gate(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "STRIKE", 0.001)
+
+    async def scene() -> tuple[datetime, datetime]:
+        looked = asyncio.Semaphore(0)
+        gate = Gate(engine, each_turn=looked.release)
+        try:
+            gate.tell(answered(1), ONE)
+            await gate.transact(written)
+            turning = asyncio.create_task(gate.run())
+            await looked.acquire()
+            at_the_turn = gate.about_now()
+            for _ in range(5):
+                await looked.acquire()
+            later = gate.about_now()
+            gate.end()
+            await turning
+            return at_the_turn, later
+        finally:
+            gate.close()
+
+    at_the_turn, later = asyncio.run(scene())
+    assert later > at_the_turn
