@@ -52,7 +52,11 @@ class Pace:
         """Look at the limits, and write down what was heard. Raises DBAPIError."""
         heard, self._heard = self._heard, {}
         draft = self._reporter.due() if self._reporter is not None else None
-        self._limits, wishes = await self._gate.transact(lambda conn, now: self._look(conn, heard, draft, now))
+        try:
+            self._limits, wishes = await self._gate.transact(lambda conn, now: self._look(conn, heard, draft, now))
+        except DBAPIError:
+            self._heard = heard | self._heard  # for the next look
+            raise
         if self._reporter is not None:
             self._reporter.heed(wishes)
         self._supply.pacer.set_rates(self._limits.rates)

@@ -1,9 +1,12 @@
 """The engine held to rates: of a campaign, of a mailbox provider, of a relay; and slowed by what a provider answers."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import Connection, event, select
+from sqlalchemy.exc import OperationalError
 
 from dispatcher.db import clock
 from dispatcher.db.clock import steady
@@ -12,6 +15,10 @@ from dispatcher.db.terms import CampaignState
 from dispatcher.domain.newsletters import campaigns
 from dispatcher.domain.rates import providers
 from dispatcher.domain.rates.providers import Provider
+from dispatcher.sending.gate import Gate
+from dispatcher.sending.pace import Pace
+from dispatcher.smtp.reply import Reply
+from dispatcher.smtp.verdict import Deferred
 from tests.relay import ScriptedRelay, say
 from tests.stage import Stage
 
@@ -128,6 +135,29 @@ def test_a_provider_that_asks_for_less_is_slowed_for_everybody(stage: Stage) -> 
     with ScriptedRelay(script=lambda ask: answer if ask.verb == "DOT" and ask.recipient in slow else None) as relay:
         stage.drain(relay.relay(lanes=2), stop=lambda: is_through(relay, others) and slowed(stage) is not None)
     assert {letter.recipient for letter in relay.accepted} >= set(others)
+    assert slowed(stage) == Provider.GOOGLE
+
+
+def test_what_a_provider_asked_for_while_the_database_was_away_is_written_down_once_it_is_back(stage: Stage) -> None:
+    def be_away(_conn: Connection) -> None:
+        raise OperationalError("BEGIN", None, ConnectionError("the database is away"))
+
+    async def scene() -> None:
+        gate = Gate(stage.engine)
+        try:
+            pace = Pace(gate, stage.buckets, [ScriptedRelay().relay()])
+            await pace.look()
+            unusual = Reply(450, "4.7.28", "unusual rate of mail from your network")
+            pace.hear("witness", Provider.GOOGLE, Deferred(unusual))
+            event.listen(stage.engine, "begin", be_away)
+            with pytest.raises(OperationalError):
+                await pace.look()
+            event.remove(stage.engine, "begin", be_away)
+            await pace.look()
+        finally:
+            gate.close()
+
+    asyncio.run(scene())
     assert slowed(stage) == Provider.GOOGLE
 
 
