@@ -1,5 +1,10 @@
 """The batches of a drain: how it claims one, and how each claim is closed.
 
+    take     -> `Held`: so many errands are left
+    an errand is handed in, put back for a later claim, or dropped        one less
+    none is left                               -> close      settled, or given back with what was put back
+    the drain ends while some are at hand      -> give_back  with what is left
+
 What must stay true: a claim is closed once, after its last errand has come to an end, and what of it is still to be
 recorded is written in the same transaction. One that cannot be closed because the database is away stays to be closed.
 """

@@ -48,9 +48,9 @@ T = TypeVar("T")
 MARGIN = 10.0  # seconds before the lease ends after which no dot leaves
 HEARTBEAT = 15.0  # seconds
 STRIKE = 1.0  # seconds between two looks about while nobody asks
-GATHER, _TIMES = 0.001, 4  # seconds that askers wait for company, and how often at most,
-_COMPANY = 0.75  # while fewer of the lanes than this ask: only where the process has no time to waste
-_ROUNDS = 3  # of the loop, in which others come whose answers lie there already
+_ROUNDS = 3  # of the loop before a turn: in them others come whose answers lie there already
+_COMPANY = 0.75  # share of the lanes: while fewer ask, a process without time to waste waits for more,
+GATHER, _TIMES = 0.001, 4  # so many seconds, so many times at most
 DATABASE_AWAY = "the database did not answer at the gate"
 DATABASE_REFUSED = "the database refused what was to be written: a fault of dispatcher, which no waiting mends"
 LEASE_OVER = "the lease may have ended before the dot could leave"
@@ -124,15 +124,6 @@ class Gate:
         """Run `work(conn, now)` in a transaction of its own, beside the gate's turns, by the database's clock."""
         return await self._beside.do(partial(self._in_transaction, self._beside, work))
 
-    def _look(self, conn: Connection, clerk: Clerk) -> datetime:
-        """Give the database's time. One that was put back under us counts as away: nothing is claimed, and answers are
-        kept for it.
-        """
-        try:
-            return ending_marks.look(conn, self._tides[clerk])
-        except WentBack as error:
-            raise OperationalError("look at the marks of endings", None, error) from error
-
     def now(self) -> datetime:
         """Give the database's time without asking it again."""
         assert self.clock is not None  # set by the first claim
@@ -198,25 +189,6 @@ class Gate:
         finally:
             clock.cancel()
 
-    async def _strike(self) -> None:
-        """Wake the gate once a second: also while nobody asks it looks about, and writes down what it was told."""
-        while True:
-            await asyncio.sleep(STRIKE)
-            self._moment = self.now()
-            self._wake.set()
-
-    async def _gather(self) -> None:
-        """Wait until somebody asks, and for company: larger turns cost PostgreSQL less."""
-        while self._leisure.is_there and not self._wake.is_set() and self.at_leisure():
-            await asyncio.sleep(0)  # whoever comes meanwhile comes first
-        await self._wake.wait()
-        for _ in range(_ROUNDS):
-            await asyncio.sleep(0)
-        for _ in range(_TIMES):
-            if self._is_company_wanted():
-                await asyncio.sleep(GATHER)
-        self._wake.clear()
-
     def end(self) -> None:
         """Let `run` return after its turn."""
         self._ending = True
@@ -241,6 +213,25 @@ class Gate:
         for clerk in {self._beside, self._clerk}:
             clerk.close()
 
+    async def _strike(self) -> None:
+        """Wake the gate once a second: also while nobody asks it looks about, and writes down what it was told."""
+        while True:
+            await asyncio.sleep(STRIKE)
+            self._moment = self.now()
+            self._wake.set()
+
+    async def _gather(self) -> None:
+        """Wait until somebody asks, and for company: larger turns cost PostgreSQL less."""
+        while self._leisure.is_there and not self._wake.is_set() and self.at_leisure():
+            await asyncio.sleep(0)  # whoever comes meanwhile comes first
+        await self._wake.wait()
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
+        for _ in range(_TIMES):
+            if self._is_company_wanted():
+                await asyncio.sleep(GATHER)
+        self._wake.clear()
+
     def _take_told(self, claim: Claim | None = None) -> list[tuple[Record, Claim]]:
         """Take what was told, of one claim or all."""
         told, self._told = self._told, []
@@ -264,6 +255,15 @@ class Gate:
             moment = self._look(conn, clerk)
             self.clock = DatabaseClock(moment)
             return work(conn, moment)
+
+    def _look(self, conn: Connection, clerk: Clerk) -> datetime:
+        """Give the database's time. One that was put back under us counts as away: nothing is claimed, and answers are
+        kept for it.
+        """
+        try:
+            return ending_marks.look(conn, self._tides[clerk])
+        except WentBack as error:
+            raise OperationalError("look at the marks of endings", None, error) from error
 
     def _is_company_wanted(self) -> bool:
         """Claim that a larger turn is worth a wait: the process is busy, and what counts is what each letter costs. One

@@ -146,8 +146,8 @@ class Dialogue:
 
     def receive(self, data: bytes) -> list[Event]:
         """Take what arrived; give what it means, in order."""
-        if self._is_steady and (taken := self._all_good(data)) is not None:
-            return self._go_steady(taken)
+        if self._is_group_due and (taken := self._usual_answer(data)) is not None:
+            return self._take_usual(taken)
         events: list[Event] = []
         try:
             for reply in self._reader.read(data):
@@ -159,32 +159,6 @@ class Dialogue:
         if self._reader.fault:
             events += self.lose(f"{self.moment}: {self._reader.fault}")
         return events
-
-    @property
-    def _is_steady(self) -> bool:
-        """Claim that the replies to a whole group are due, and nothing else lies here."""
-        return len(self._due) == _GROUP and self._due[0] is _DOT and not self._reader.has_rest
-
-    def _all_good(self, data: bytes) -> bytes | None:
-        """Give the line that answers the dot, if these are four good replies and nothing else."""
-        said, _, inviting = data.partition(b"\n")
-        if len(said) >= _LONGEST or said[:4] != _TAKEN:
-            return None
-        if inviting != self._usual:
-            if _INVITING(inviting) is None:
-                return None
-            self._usual = inviting
-        return said
-
-    def _go_steady(self, said: bytes) -> list[Event]:
-        """Take four good replies at once: what a relay says to nearly every letter. To read each by itself would cost
-        as much as to render the letter, and come to the same.
-        """
-        self._due.clear()
-        self._stage = _Stage.CONTENT
-        if self._taken is None or said != self._said:
-            self._said, self._taken = said, Answered(Sent(read_line(said)))
-        return [self._taken, _INVITED]
 
     def lose(self, why: str, *, about_us: bool = False) -> list[Event]:
         """Take note that the connection is lost or must be given up; give what that means for what was under way."""
@@ -202,6 +176,32 @@ class Dialogue:
         self._later.clear()
         self._out = ""
         return events
+
+    @property
+    def _is_group_due(self) -> bool:
+        """Claim that the replies to a whole group are due, and nothing else lies here."""
+        return len(self._due) == _GROUP and self._due[0] is _DOT and not self._reader.has_rest
+
+    def _usual_answer(self, data: bytes) -> bytes | None:
+        """Give the line that answers the dot, if these are four good replies and nothing else."""
+        said, _, inviting = data.partition(b"\n")
+        if len(said) >= _LONGEST or said[:4] != _TAKEN:
+            return None
+        if inviting != self._usual:
+            if _INVITING(inviting) is None:
+                return None
+            self._usual = inviting
+        return said
+
+    def _take_usual(self, said: bytes) -> list[Event]:
+        """Take four good replies at once: what a relay says to nearly every letter. To read each by itself would cost
+        as much as to render the letter, and come to the same.
+        """
+        self._due.clear()
+        self._stage = _Stage.CONTENT
+        if self._taken is None or said != self._said:
+            self._said, self._taken = said, Answered(Sent(read_line(said)))
+        return [self._taken, _INVITED]
 
     def _send_together(self, envelope: str) -> None:
         if self._reset_due:

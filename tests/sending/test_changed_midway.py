@@ -35,6 +35,7 @@ def _standing(orders: Orders) -> tuple[Position, int]:
     return standing.position, standing.failures
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it is the same code on each
 @pytest.mark.parametrize("change", [_pause, _set_a_rate])
 def test_letters_that_are_not_to_go_on_cost_the_relay_and_other_letters_nothing(
     stage: Stage, change: Callable[[Stage, int], None]
@@ -84,6 +85,7 @@ def test_a_letter_composed_before_the_campaign_was_changed_does_not_pass_once_th
     assert asyncio.run(scene()) == Halted(CHANGED)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it is the same code on each
 def test_a_campaign_whose_new_content_cannot_be_read_is_paused_and_holds_up_no_other(stage: Stage) -> None:
     people = stage.add(40)
     broken, good = stage.campaign(), stage.campaign()

@@ -34,6 +34,7 @@ async def _feed(stage: Stage, *relays: Relay) -> AsyncIterator[Feed]:
         gate.close()
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it is the same code on each
 def test_who_waits_for_a_permit_of_one_relay_holds_up_nobody_at_another(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,6 +57,7 @@ def test_who_waits_for_a_permit_of_one_relay_holds_up_nobody_at_another(
     assert asyncio.run(scene()) == 7
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it is the same code on each
 def test_what_became_of_a_claims_letters_is_counted_once_also_when_the_last_one_pauses_the_campaign(
     stage: Stage,
 ) -> None:
