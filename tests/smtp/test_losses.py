@@ -154,14 +154,14 @@ def test_what_ends_the_lane_while_the_gate_thinks_keeps_the_dot_unwritten(
 ) -> None:
     async def play(lane: Lane) -> tuple[Verdict | None, Verdict, Verdict | None]:
         await lane.open()
-        offered = await lane.offer(letter(ANNA, 100_000))
+        offered = await lane.offer(letter(ANNA))  # in one piece: who closes with some of it unread resets the line
         assert lane._wire is not None
         while lane.is_open:
             await lane._wire.news(5)
         return offered, await lane.release(letter(BERT)), await lane.offer(letter(BERT))
 
     with ScriptedRelay(extensions=extensions, script={"BODY": event}) as relay:
-        offered, released, follower = run(play(Lane(relay.relay())))
+        offered, released, follower = run(play(Lane(relay.relay(), careful=True)))
         assert offered is None
         assert isinstance(released, NotSent)
         assert released.about_us is (event.reply is not None and str(event.reply).startswith("421"))
