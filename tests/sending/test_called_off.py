@@ -19,6 +19,7 @@ from dispatcher.sending.drain import drain
 from dispatcher.sending.gate import DATABASE_AWAY, Gate
 from tests import builders
 from tests.relay import Act, Ask, ScriptedRelay
+from tests.sending.apart import run_apart
 from tests.stage import Stage
 
 
@@ -36,7 +37,7 @@ def _call_off_while_a_dot_is_out(stage: Stage, whose: str) -> ScriptedRelay:
             await drawing
 
     with ScriptedRelay(script=take_and_say_nothing) as relay:
-        asyncio.run(scene(relay))
+        run_apart(scene(relay))
     return relay
 
 
@@ -86,7 +87,7 @@ def test_an_answer_whose_turn_was_called_off_and_then_failed_is_written_down_all
             may_fail.set()
             gate.close()
 
-    assert asyncio.run(scene()) == [1]
+    assert run_apart(scene()) == [1]
 
 
 def test_a_database_that_goes_away_while_a_lane_has_two_letters_costs_only_a_while(

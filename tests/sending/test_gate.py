@@ -14,9 +14,9 @@ from dispatcher.domain.delivery.passage import Intent
 from dispatcher.domain.ledger import Final
 from dispatcher.sending import gate as gate_module
 from dispatcher.sending.gate import Gate
-from dispatcher.sending.leisure import Leisure
 from dispatcher.smtp.lane import Lane
 from tests.relay import ScriptedRelay
+from tests.sending.apart import run_apart
 from tests.stage import Stage
 
 ONE = Claim(campaign_id=1, no=0, token=1, attempts=1, subscriber_ids=(1, 2))
@@ -83,10 +83,6 @@ ANY_WAIT, NO_WAIT = 3600.0, 0.0  # seconds that askers wait for company: so that
 def test_who_asks_waits_for_company_where_the_process_is_busy_and_fewer_than_three_quarters_of_its_lanes_ask(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, is_busy: bool, askers: int, wait: float, has_turn: bool
 ) -> None:
-    leisure = Leisure()
-    leisure.note(0.0, 100.0)
-    leisure.note(1.0 if is_busy else 0.0, 101.0)
-    monkeypatch.setattr(gate_module, "Leisure", lambda: leisure)
     monkeypatch.setattr(gate_module, "GATHER", wait)
     turns: list[int] = []
 
@@ -94,6 +90,8 @@ def test_who_asks_waits_for_company_where_the_process_is_busy_and_fewer_than_thr
         gate = Gate(engine, lanes=8, each_turn=lambda: turns.append(1))
         try:
             await gate.transact(written)
+            gate._leisure.note(0.0, 100.0)
+            gate._leisure.note(1.0 if is_busy else 0.0, 101.0)
             gate.campaigns[1] = Stage.made_up_campaign(Topic.FINANCE_NEWS, Language.DE)
             turning = asyncio.create_task(gate.run())
             for who in range(askers):
@@ -105,7 +103,7 @@ def test_who_asks_waits_for_company_where_the_process_is_busy_and_fewer_than_thr
         finally:
             gate.close()
 
-    asyncio.run(scene())
+    run_apart(scene())
     assert bool(turns) is has_turn
 
 
