@@ -230,6 +230,7 @@ class Feed:
         """Have the next batch claimed before the last one is through, so that no lane waits for it."""
         if self._claiming is None and not self._is_dry and not self.closed:
             self._claiming = asyncio.get_running_loop().create_task(self._claim())
+            self._claiming.add_done_callback(_is_heard)
 
     async def _claim(self) -> bool:
         """Claim a batch. Raises DBAPIError; the failed attempt stays, so that whoever waits next hears of it."""
@@ -245,3 +246,9 @@ class Feed:
         if people:
             self._queues[held] = deque((to, 0) for to in people)
         return True
+
+
+def _is_heard(claiming: asyncio.Task[bool]) -> None:
+    """A claim that failed need not be waited for: with the database away the drain ends, and says so itself."""
+    if not claiming.cancelled():
+        claiming.exception()
