@@ -7,7 +7,7 @@ past SQLAlchemy only (shortcut.py), and PostgreSQL reads them for a fifth: of te
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from struct import Struct
+from struct import Struct, error
 
 
 class Packed:
@@ -81,13 +81,14 @@ _MISSING = (-1).to_bytes(4, "big", signed=True)
 
 def _numbers(numbers: Sequence[int | None], of: int, width: int, form: str) -> bytes:
     count = len(numbers)
-    if None in numbers:
+    fields: list[int | None] = [width] * (2 * count)
+    fields[1::2] = numbers
+    try:
+        return _layout(form, count).pack(1, 0, of, count, 1, *fields)
+    except error:  # one is missing: that is rare, and to look for it each time would cost as much as the rest
         each = Struct(f"!i{form}")
         parts = [_MISSING if number is None else each.pack(width, number) for number in numbers]
         return _HEAD.pack(1, 1, of, count, 1) + b"".join(parts)
-    fields: list[int | None] = [width] * (2 * count)
-    fields[1::2] = numbers
-    return _layout(form, count).pack(1, 0, of, count, 1, *fields)
 
 
 @lru_cache(maxsize=1024)

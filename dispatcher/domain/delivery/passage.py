@@ -145,19 +145,14 @@ def pass_gate(
         ledger.forget_deferrals(conn, finals)
         records = [r for r in records if not isinstance(r, Final)]
     ledger.record(conn, records, now)
-    decided: dict[tuple[int, int], Decision] = {}
+    decided: dict[Intent, Decision] = {}
     for campaign_id, theirs in asking.items():
         of = campaigns[campaign_id]
         let_go = _in_one_statement if conn.dialect.name == "postgresql" else _step_by_step
         answer = let_go(conn, of, finals, theirs, known, now)
         finals = []
         decided.update(_decide(conn, of, theirs, answer, now))
-    return [
-        decided[intent.claim.campaign_id, intent.subscriber_id]
-        if intent.claim.token == newest[intent.claim.key]
-        else Halted(TAKEN_OVER)
-        for intent in intents
-    ]
+    return [decided[intent] if intent in decided else Halted(TAKEN_OVER) for intent in intents]
 
 
 def _newest(intents: Sequence[Intent]) -> dict[tuple[int, int], int]:
@@ -165,28 +160,33 @@ def _newest(intents: Sequence[Intent]) -> dict[tuple[int, int], int]:
     claim before may ask beside those of the new one, and must not pass for it.
     """
     newest: dict[tuple[int, int], int] = {}
+    before = None
     for intent in intents:
-        newest[intent.claim.key] = max(intent.claim.token, newest.get(intent.claim.key, 0))
+        claim = intent.claim
+        if claim is not before:  # most ask for the claim of the one before
+            before = claim
+            newest[claim.key] = max(claim.token, newest.get(claim.key, 0))
     return newest
 
 
 def _decide(
     conn: Connection, of: Campaign, intents: Sequence[Intent], answer: _Answer, now: datetime
-) -> dict[tuple[int, int], Decision]:
-    decided: dict[tuple[int, int], Decision] = {}
+) -> dict[Intent, Decision]:
+    decided: dict[Intent, Decision] = {}
     turned_away = []
     for intent in intents:
         who = intent.subscriber_id
         event = answer.events.get(who)
         state = answer.states.get(intent.claim.no)
         if event is not None:
-            decided[of.id, who] = Pass(event)
+            decided[intent] = Pass(event)
         elif (standstill := _standstill(of, state, answer, now)) is not None:
-            decided[of.id, who] = Halted(standstill)
+            decided[intent] = Halted(standstill)
         else:
-            turned_away.append(who)
-    for who, reason in withhold(conn, of, turned_away, now).items():
-        decided[of.id, who] = Withheld(reason)
+            turned_away.append(intent)
+    reasons = withhold(conn, of, [intent.subscriber_id for intent in turned_away], now)
+    for intent in turned_away:
+        decided[intent] = Withheld(reasons[intent.subscriber_id])
     return decided
 
 
