@@ -76,6 +76,7 @@ def array_of_octets(values: Iterable[bytes | None]) -> str:
 # The numbers that PostgreSQL has for its types.
 _BIGINT, _INTEGER, _TEXT = 20, 23, 25
 _HEAD = Struct("!5i")
+_BLOCK = 32  # numbers that are packed at once: a layout of all would be another one for each turn, and weigh 8 KB
 _MISSING = (-1).to_bytes(4, "big", signed=True)
 
 
@@ -83,17 +84,21 @@ def _numbers(numbers: Sequence[int | None], of: int, width: int, form: str) -> b
     count = len(numbers)
     fields: list[int | None] = [width] * (2 * count)
     fields[1::2] = numbers
+    parts = [_HEAD.pack(1, 0, of, count, 1)]
     try:
-        return _layout(form, count).pack(1, 0, of, count, 1, *fields)
+        for first in range(0, 2 * count, 2 * _BLOCK):
+            some = fields[first : first + 2 * _BLOCK]
+            parts.append(_layout(form, len(some) // 2).pack(*some))
     except error:  # one is missing: that is rare, and to look for it each time would cost as much as the rest
-        each = Struct(f"!i{form}")
+        each = _layout(form, 1)
         parts = [_MISSING if number is None else each.pack(width, number) for number in numbers]
         return _HEAD.pack(1, 1, of, count, 1) + b"".join(parts)
+    return b"".join(parts)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4 * _BLOCK)
 def _layout(form: str, count: int) -> Struct:
-    return Struct("!5i" + f"i{form}" * count)
+    return Struct("!" + f"i{form}" * count)
 
 
 def _quoted(text: str) -> str:
