@@ -18,7 +18,6 @@ from binascii import b2a_base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from operator import itemgetter
@@ -40,15 +39,18 @@ _FIELD = "DKIM-Signature"
 _RUN: Final = re.compile(rb" {2,}")
 _BLANKS: Final = re.compile(rb"[ \t]+")
 _WIRE_FOLD: Final = FOLD.encode()
+_END: Final = b"\r\n\r\n"  # of the head
 _UP_TO_HERE_THE_SAME: Final = b"\r\nTo:"  # in all letters of an edition and a second (freezing.py),
 _FROM_HERE_ON_THE_SAME: Final = b"\r\nList-Unsubscribe-Post:"  # in all its newsletters
-# What is between in a newsletter, once it is unfolded: the fields that hold data of a person. A name in quotes is left
-# to the slow way: it may hold tabs, and blanks in a row.
+# What is between holds data of a person. It is taken apart as it stands: no copy is made, and the same search finds
+# where it ends. A name in quotes goes the slow way: it may hold tabs, and blanks in a row.
 _OWN: Final = re.compile(
-    rb'To: ([^"\r\n]*[^" \r\n])\r\nSubject: (.*[^ \r\n])\r\n'
-    rb"Message-ID: (.*[^ \r\n])\r\nList-Unsubscribe: (.*[^ \r\n])"
-).fullmatch
+    rb'To: ([^"\r\n]*[^" \r\n](?:\r\n [^"\r\n]*[^" \r\n])*)\r\n'
+    rb"Subject: ([^\r\n]*[^ \r\n](?:\r\n [^\r\n]*[^ \r\n])*)\r\nMessage-ID: (.*[^ \r\n])\r\n"
+    rb"List-Unsubscribe: (<.*>),(?:\r\n)? (<.*>)(?=\r\nList-Unsubscribe-Post:)"
+).match
 _OWN_NAMES: Final = (b"list-unsubscribe:", b"message-id:", b"subject:", b"to:")
+_FRAMES_KEPT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,29 @@ class _Form:
     cut: Callable[[bytes], tuple[bytes, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What all newsletters of an edition and a second share: their head above To and below List-Unsubscribe (with the
+    empty line), as it is and relaxed, and the forms of their fields."""
+
+    above: bytes
+    below: bytes
+    relaxed_above: bytes
+    relaxed_below: bytes
+    forms: list[_Form]
+
+
+_NO_FRAME: Final = _Frame(_END, _END, b"", b"", [])  # no letter begins with empty lines
+
+
 class Signer:
     """Signs letters with each of its keys. Share it among all letters of a process; it keeps nothing of any."""
 
     def __init__(self, keys: "Sequence[SigningKey]") -> None:
         self.keys = tuple(keys)
         self._known: dict[tuple[bytes, ...], list[_Form]] = {}
-        self._names: tuple[bytes, ...] = ()  # of the letter before, which most often are those of the next,
-        self._forms: list[_Form] = []
+        self._frames: dict[tuple[bytes, bytes], _Frame] = {}
+        self._frame = _NO_FRAME  # of the letter before, which most often is that of the next,
         self._now: datetime | None = None  # and its moment: letters composed between two turns of the gate share it
         self._stamp = b""
 
@@ -79,19 +96,66 @@ class Signer:
 
     def signatures(self, letter: bytes, now: datetime, *, is_relaxed: bool) -> bytes:
         """Give the fields that are to stand in front of the letter."""
-        end = letter.index(b"\r\n\r\n")
-        body = memoryview(letter)[end + 4 :]
+        starts, head, forms = self._head(letter)
+        body = memoryview(letter)[starts:]
         digest = _base64(sha256(body if is_relaxed else relaxed_body(bytes(body))).digest())
-        names, head = _relaxed_head(letter, end)
-        if names != self._names:
-            self._names, self._forms = names, self._known.get(names) or self._add_forms(names)
         if now is not self._now:
             self._now, self._stamp = now, b"%d" % int(now.timestamp())
-        return b"".join([_field(form, head, self._stamp, digest) for form in self._forms])
+        return b"".join([_field(form, head, self._stamp, digest) for form in forms])
 
-    def _add_forms(self, names: tuple[bytes, ...]) -> list[_Form]:
-        listed = [*names, *_RELAXED.values()]  # each once more than there is of it
-        self._known[names] = forms = [_form(key, [name.decode("ascii") for name in listed]) for key in self.keys]
+    def _head(self, letter: bytes) -> tuple[int, bytes, list[_Form]]:
+        """Give where the body starts, the signed fields in their relaxed form (RFC 6376 3.4.2), and the forms for them.
+
+        All bottom up, for of fields with the same name the last is signed first (5.4.2). The head is of our own hand:
+        names as in SIGNED, folds as in headers.py. That of nearly every letter is a frame with four fields in it.
+        """
+        frame = self._frame
+        if not letter.startswith(frame.above):
+            if (other := self._find_frame(letter)) is None:  # a letter around consent
+                return self._any_head(letter)
+            frame = self._frame = other
+        if (own := _OWN(letter, len(frame.above))) is None:
+            return self._any_head(letter)
+        if not letter.startswith(frame.below, own.end()):  # another edition of the same second
+            if (other := self._find_frame(letter)) is None:
+                return self._any_head(letter)
+            frame = self._frame = other
+        to, subject, message_id, by_web, by_mail = own.groups()
+        lines = (
+            frame.relaxed_below, b"list-unsubscribe:", by_web, b", ", by_mail, b"\r\nmessage-id:", message_id,
+            b"\r\nsubject:", subject.replace(_WIRE_FOLD, b" "),
+            b"\r\nto:", to.replace(_WIRE_FOLD, b" "), b"\r\n", frame.relaxed_above,
+        )  # fmt: skip
+        return own.end() + len(frame.below), b"".join(lines), frame.forms
+
+    def _any_head(self, letter: bytes) -> tuple[int, bytes, list[_Form]]:
+        end = letter.index(_END)
+        names, head = _relaxed_fields(letter[:end])
+        return end + len(_END), head, self._forms(names)
+
+    def _find_frame(self, letter: bytes) -> _Frame | None:
+        end = letter.index(_END)
+        begins = letter.find(_UP_TO_HERE_THE_SAME, 0, end) + len(b"\r\n")
+        ends = letter.find(_FROM_HERE_ON_THE_SAME, begins, end)
+        if not 1 < begins < ends:
+            return None
+        above, below = letter[:begins], letter[ends : end + len(_END)]
+        frame = self._frames.get((above, below))
+        if frame is None:
+            if len(self._frames) > _FRAMES_KEPT:
+                self._frames.clear()
+            frame = self._frames[above, below] = self._add_frame(above, below)
+        return frame
+
+    def _add_frame(self, above: bytes, below: bytes) -> _Frame:
+        upper_names, upper = _relaxed_fields(above)
+        lower_names, lower = _relaxed_fields(below)
+        return _Frame(above, below, upper, lower, self._forms(lower_names + _OWN_NAMES + upper_names))
+
+    def _forms(self, names: tuple[bytes, ...]) -> list[_Form]:
+        if (forms := self._known.get(names)) is None:
+            listed = [*names, *_RELAXED.values()]  # each once more than there is of it
+            forms = self._known[names] = [_form(key, [name.decode("ascii") for name in listed]) for key in self.keys]
         return forms
 
 
@@ -99,34 +163,6 @@ def relaxed_body(body: bytes) -> bytes:
     """Give a body's relaxed form (RFC 6376 3.4.4)."""
     text = _BLANKS.sub(b" ", body).replace(b" \r\n", b"\r\n").rstrip(b"\r\n ")
     return text + b"\r\n" if text else b""
-
-
-def _relaxed_head(letter: bytes, end: int) -> tuple[tuple[bytes, ...], bytes]:
-    """Give the names of the signed fields, each with its colon, and the relaxed form of all (RFC 6376 3.4.2).
-
-    Both bottom up, for of fields with the same name the last is signed first (5.4.2). The head, up to `end`, is of our
-    own hand: names as in SIGNED, folds as in headers.py.
-    """
-    begins = letter.find(_UP_TO_HERE_THE_SAME, 0, end)
-    ends = letter.find(_FROM_HERE_ON_THE_SAME, 0, end)
-    if not 0 < begins < ends:  # a letter around consent
-        return _relaxed_fields(letter[:end])
-    upper_names, upper = _same_for_all(letter[:begins])
-    names, own = _relaxed_own(letter[begins + 2 : ends])
-    lower_names, lower = _same_for_all(letter[ends:end])
-    return lower_names + names + upper_names, b"".join((lower, own, upper))
-
-
-def _relaxed_own(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
-    """Do what `_relaxed_fields` does, in a third of the time, for what stands between in nearly every letter."""
-    if (found := _OWN(head.replace(_WIRE_FOLD, b" "))) is None:
-        return _relaxed_fields(head)
-    to, subject, message_id, unsubscribe = found.groups()
-    lines = (
-        b"list-unsubscribe:", unsubscribe, b"\r\nmessage-id:", message_id, b"\r\nsubject:", subject, b"\r\nto:", to,
-        b"\r\n",
-    )  # fmt: skip
-    return _OWN_NAMES, b"".join(lines)
 
 
 def _relaxed_fields(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
@@ -139,9 +175,6 @@ def _relaxed_fields(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
             lines.append(relaxed + value.strip(b" "))
     lines.append(b"")
     return tuple(names), b"\r\n".join(lines)
-
-
-_same_for_all = lru_cache(maxsize=256)(_relaxed_fields)  # of editions: no one's data
 
 
 def _field(form: _Form, head: bytes, stamp: bytes, digest: bytes) -> bytes:
