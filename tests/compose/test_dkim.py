@@ -72,6 +72,20 @@ def test_letters_around_consent_are_signed_as_well(kind: str, language: str) -> 
     assert listed(signatures(letter)[0]).count("auto-submitted") == 2
 
 
+def test_a_signer_keeps_one_frame_for_all_letters_of_an_edition_and_finds_the_right_one() -> None:
+    by = Signer(signer().keys)
+    editions = [press(subject="{{ name }}: Gold"), press(subject="Silber")]
+    first, second = (press_.letter(READER).body for press_ in editions)
+    assert first != second
+    for machine in [*editions, editions[0]]:
+        for name in ["", "Ada", "Jörg Müller", "Zoë " + "ß" * 60]:
+            assert verified(signed(machine, replace(READER, name=name), by)) == [True, True]
+    kept = len(by._frames)
+    assert 1 <= kept <= 2  # above To and below List-Unsubscribe two editions may be the same
+    assert verified(signed(service("confirm", "de"), ASKER, by)) == [True, True]
+    assert len(by._frames) == kept  # a letter around consent has none
+
+
 @pytest.mark.parametrize("algorithm", Algorithm)
 def test_one_key_alone_signs(algorithm: Algorithm) -> None:
     letter = signed(press(), by=Signer([key(algorithm)]))
