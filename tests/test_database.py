@@ -165,7 +165,16 @@ def test_rows_can_be_handed_in_as_one_parameter(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows", [[], [(2**62, -1, "a")], [(1, 2**31 - 1, ""), (None, 3, None), (-(2**63), None, "ü\\\"{,}'\n")]]
+    "rows",
+    [
+        [],
+        [(2**62, -1, "a")],
+        [(1, 2**31 - 1, ""), (None, 3, None), (-(2**63), None, "ü\\\"{,}'\n")],
+        [(n, -n, str(n)) for n in range(32)],  # numbers are packed in blocks of so many
+        [(2**40 + n, n, str(n)) for n in range(70)],
+        [(n if n != 69 else None, n, str(n)) for n in range(70)],
+    ],
+    ids=["none", "one", "missing", "a-block", "blocks", "missing-in-the-last"],
 )
 def test_rows_that_are_packed_come_as_they_were(
     engine: Engine, rows: list[tuple[int | None, int | None, str | None]]

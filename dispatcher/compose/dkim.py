@@ -67,7 +67,8 @@ class _Form:
 @dataclass(frozen=True, slots=True)
 class _Frame:
     """What all newsletters of an edition and a second share: their head above To and below List-Unsubscribe (with the
-    empty line), as it is and relaxed, and the forms of their fields."""
+    empty line), as it is and relaxed, and the forms of their fields.
+    """
 
     above: bytes
     below: bytes
@@ -142,7 +143,7 @@ class Signer:
         above, below = letter[:begins], letter[ends : end + len(_END)]
         frame = self._frames.get((above, below))
         if frame is None:
-            if len(self._frames) > _FRAMES_KEPT:
+            if len(self._frames) >= _FRAMES_KEPT:
                 self._frames.clear()
             frame = self._frames[above, below] = self._add_frame(above, below)
         return frame

@@ -156,7 +156,9 @@ class Rows:
         """Give it as a FROM clause."""
         if dialect == "postgresql":
             # In the list of what is selected, and not in FROM, where each array would be laid by as a table first.
-            arrays = (func.unnest(self._array(c, type_), type_=type_).label(c) for c, type_ in self._columns.items())
+            arrays = (
+                func.unnest(self._handed_in(c, type_), type_=type_).label(c) for c, type_ in self._columns.items()
+            )
             return select(*arrays).subquery(self._name)
         each = func.json_each(bindparam(self._name, type_=Text)).table_valued("value", name=f"{self._name}_json")
         fields = (
@@ -171,9 +173,9 @@ class Rows:
         Beside a join with these rows it says nothing new. But an index serves it in one walk for all of them, in
         order, where the join alone goes down the index once for each.
         """
-        return subject == any_(self._array(name, subject.type))
+        return subject == any_(self._handed_in(name, subject.type))
 
-    def _array(self, name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
+    def _handed_in(self, name: str, type_: TypeEngine[Any]) -> ColumnElement[Any]:
         parameter = f"{self._name}_{name}"
         if self._packed:
             return bindparam(parameter, type_=ARRAY(type_))
